@@ -1,0 +1,101 @@
+"""What a planner is, what it may spend, and what it brings back."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import gymnasium as gym
+import numpy as np
+
+from alphallm_env.grading import extract_answer
+from alphallm_env.metering import Meter, Usage, metering
+from alphallm_env.simulator import Simulator
+from alphallm_env.types import Option, State, Trajectory
+
+if TYPE_CHECKING:
+    from agents.tree import Node
+    from alphallm_env.env import MathReasoningEnv
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What one search may spend. It ends at the first limit reached; the last step may overrun it.
+
+    `tokens` counts every token generated or scored (`Usage.tokens`); `simulations` counts a planner's
+    own iterations. None is no limit.
+    """
+
+    tokens: int | None = None
+    simulations: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("tokens", "simulations"):
+            limit = getattr(self, name)
+            if limit is not None and limit < 1:
+                raise ValueError(f"{name} must be >= 1 or None, got {limit}")
+
+    def allows(self, usage: Usage) -> bool:
+        """Returns whether there is something left to spend."""
+        within_tokens = self.tokens is None or usage.tokens < self.tokens
+        return within_tokens and (self.simulations is None or usage.simulations < self.simulations)
+
+    def tokens_left(self, usage: Usage) -> float:
+        """Returns the tokens left, infinity without a limit, never below 0."""
+        return float("inf") if self.tokens is None else max(0.0, self.tokens - usage.tokens)
+
+
+@dataclass(frozen=True)
+class PlanResult:
+    """What a search found: the chosen episode, everything finished on the way, and the cost.
+
+    `start` is the state where planning began. `root` is the root of the search tree where the planner
+    builds one.
+    """
+
+    start: State
+    best: Trajectory
+    finished: tuple[Trajectory, ...]
+    usage: Usage
+    root: Node | None = None
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        """The options to execute from the state where planning began."""
+        return self.best.options[self.start.depth :]
+
+    @property
+    def answer(self) -> str | None:
+        """The final answer of the chosen episode, None where it states none."""
+        return extract_answer(self.best.state.text)
+
+
+class Planner(ABC):
+    """Chooses options by thinking ahead. Planning never moves the environment."""
+
+    name: str = "planner"
+
+    @abstractmethod
+    def plan(self, env: gym.Env[str, str], budget: Budget, rng: np.random.Generator) -> PlanResult:
+        """Returns an episode that starts from the environment's current state."""
+
+
+class AsyncPlanner(Planner):
+    """A planner written as a coroutine, so that many searches share the model's batches."""
+
+    @abstractmethod
+    async def search(self, simulator: Simulator, state: State, budget: Budget, seed: int, meter: Meter) -> PlanResult:
+        """Returns an episode from `state`. What the search spends is counted on `meter`, the current one."""
+
+    async def metered_search(self, simulator: Simulator, state: State, budget: Budget, seed: int) -> PlanResult:
+        """Runs `search` under a meter of its own."""
+        with metering(Meter()) as meter:
+            return await self.search(simulator, state, budget, seed, meter)
+
+    def plan(self, env: gym.Env[str, str], budget: Budget, rng: np.random.Generator) -> PlanResult:
+        """Returns an episode that starts from the environment's current state. Blocks."""
+        unwrapped: MathReasoningEnv = env.unwrapped  # type: ignore[assignment]
+        simulator = unwrapped.simulator
+        seed = int(rng.integers(2**62))
+        return simulator.engine.run(self.metered_search(simulator, unwrapped.clone_state(), budget, seed))

@@ -1,0 +1,29 @@
+"""The errors that this library raises: one root, a few leaves."""
+
+
+class AlphaLLMError(Exception):
+    """Root of every error that alphallm-env raises on purpose."""
+
+
+class ProblemError(AlphaLLMError, ValueError):
+    """A problem, a problem file or a problem set is not usable as it stands."""
+
+
+class OverlapError(ProblemError):
+    """A problem that tests is also one that trains."""
+
+
+class StateError(AlphaLLMError, ValueError):
+    """A state cannot be used here: it has ended, is unknown, or its bytes are damaged."""
+
+
+class ModelError(AlphaLLMError, RuntimeError):
+    """A language model could not be loaded or gave an answer that breaks its contract."""
+
+
+class CriticError(AlphaLLMError, RuntimeError):
+    """A critic could not score a state. Never turned into a number."""
+
+
+class RunError(AlphaLLMError, RuntimeError):
+    """A run folder does not fit the command that wants to go on with it."""

@@ -1,0 +1,80 @@
+"""What a language model is to this library: requests in, completions out, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from alphallm_env.options import TO_THE_END, OptionRule
+from alphallm_env.types import Option, StopReason
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """One text to write after `prompt`. Temperature 0 is greedy, and then the seed is not used."""
+
+    prompt: str
+    seed: int
+    max_tokens: int
+    rule: OptionRule = TO_THE_END
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < 1:
+            raise ValueError(f"max_tokens must be >= 1, got {self.max_tokens}")
+        if self.temperature < 0:
+            raise ValueError(f"temperature must be >= 0, got {self.temperature}")
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What a model wrote. `log_prob` is summed over its tokens, at temperature 1, in nats.
+
+    `num_tokens` counts every token generated, an end-of-text token included.
+    `prompt_tokens` are those computed for this request: samples of one prompt share them, and only the
+    first of them reports them.
+    """
+
+    text: str
+    num_tokens: int
+    log_prob: float
+    stop_reason: StopReason
+    prompt_tokens: int = 0
+
+    def as_option(self) -> Option:
+        """Returns the completion as the option that it realises."""
+        return Option(self.text, self.num_tokens, self.log_prob, self.stop_reason)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelProbs:
+    """Probabilities of the asked labels right after one prompt, not normalised among themselves."""
+
+    probs: tuple[float, ...]
+    num_tokens: int  # read to get them
+
+
+@runtime_checkable
+class LanguageModel(Protocol):
+    """Writes text and tells how likely a label is to follow a prompt."""
+
+    @property
+    def name(self) -> str:
+        """What a run's record calls this model."""
+        ...
+
+    def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
+        """Returns one completion per request, in order."""
+        ...
+
+    def label_probs(self, prompts: Sequence[str], labels: Sequence[str]) -> list[LabelProbs]:
+        """Returns, per prompt, the probability of each label's first token as the next token.
+
+        Raises ModelError if two labels begin with the same token.
+        """
+        ...
+
+    def count_tokens(self, text: str) -> int:
+        """Returns how many tokens the model's tokenizer makes of `text`."""
+        ...

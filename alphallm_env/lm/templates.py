@@ -1,0 +1,173 @@
+"""How a state becomes a prompt: to go on solving, to judge a step, to judge an outcome, to imagine.
+
+A template is all that differs between the tiny models, chat models and base models. What a model or a
+user wrote is text: spellings of special tokens inside it are broken up before they reach a prompt.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from alphallm_env.lm.word_tokenizer import OUTCOME, QUESTION, SOLUTION, STEP
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+LABELS = ("True", "False")
+_SPECIAL = re.compile(r"<(?=\|)|<(?=/?s>)|\[(?=/?INST\])")
+
+
+def plain(text: str) -> str:
+    """Returns `text` with the spellings of special tokens broken up, so that they stay text.
+
+    >>> plain("7 <|im_end|> <5")
+    '7 < |im_end|> <5'
+    """
+    return _SPECIAL.sub(lambda match: match.group() + " ", text)
+
+
+@runtime_checkable
+class PromptTemplate(Protocol):
+    """Renders prompts for one kind of model."""
+
+    @property
+    def name(self) -> str:
+        """The name that a run's record keeps."""
+        ...
+
+    def solve(self, question: str, solution: str) -> str:
+        """Returns the prompt after which a policy goes on with `solution`."""
+        ...
+
+    def imagine(self, opening: str, examples: Sequence[str]) -> str:
+        """Returns the prompt after which a policy writes a new question that begins with `opening`."""
+        ...
+
+    def judge_step(self, question: str, before: str, step: str) -> str:
+        """Returns the prompt that asks a PRM whether `step`, taken after `before`, is correct."""
+        ...
+
+    def judge_outcome(self, question: str, solution: str) -> str:
+        """Returns the prompt that asks an ORM whether the whole `solution` is correct."""
+        ...
+
+
+class TinyTemplate:
+    """The markers that the tiny models were trained with. A critic's answer follows its marker."""
+
+    name = "tiny"
+
+    def solve(self, question: str, solution: str) -> str:
+        """Returns question and solution behind their markers."""
+        return f"{QUESTION}{plain(question)}{SOLUTION}{plain(solution)}"
+
+    def imagine(self, opening: str, examples: Sequence[str]) -> str:
+        """Returns the question marker and the opening; the examples are in the model's weights."""
+        return QUESTION + plain(opening)
+
+    def judge_step(self, question: str, before: str, step: str) -> str:
+        """Returns the state and the marker of the PRM."""
+        return self.solve(question, before + step) + STEP
+
+    def judge_outcome(self, question: str, solution: str) -> str:
+        """Returns the finished state and the marker of the ORM."""
+        return self.solve(question, solution) + OUTCOME
+
+
+SOLVE = (
+    "Solve the problem step by step, one short step per line. "
+    "End with the final answer within \\boxed{{}}.\n\nProblem: {question}"
+)
+JUDGE_STEP = (
+    "Problem: {question}\n\nSolution so far:\n{before}\n\nNext step:\n{step}\n\n"
+    "Is this step correct, and does it help to solve the problem? Answer with one word, True or False."
+)
+JUDGE_OUTCOME = (
+    "Problem: {question}\n\nProposed solution:\n{solution}\n\n"
+    "Is the method right, is each calculation right, are all given facts used, and is the final answer right? "
+    "Answer with one word, True if the final answer is right, False if it is not."
+)
+IMAGINE = (
+    "Write one new mathematics word problem in the style of these, with other numbers and another story. "
+    "Write only the problem.\n\n{examples}"
+)
+
+
+class ChatTemplate:
+    """Prompts for an instruction-tuned model, through its tokenizer's own chat template."""
+
+    name = "chat"
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        if not tokenizer.chat_template:
+            raise ValueError("expected a tokenizer with a chat template, got one without")
+        self._tokenizer = tokenizer
+
+    def _ask(self, text: str) -> str:
+        messages = [{"role": "user", "content": text}]
+        return str(self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+
+    def solve(self, question: str, solution: str) -> str:
+        """Returns a user turn with the problem and the opened answer."""
+        return self._ask(SOLVE.format(question=plain(question))) + plain(solution)
+
+    def imagine(self, opening: str, examples: Sequence[str]) -> str:
+        """Returns a user turn that asks for a new problem like the examples."""
+        listed = "\n\n".join(f"Problem: {plain(example)}" for example in examples)
+        return self._ask(IMAGINE.format(examples=listed)) + plain(opening)
+
+    def judge_step(self, question: str, before: str, step: str) -> str:
+        """Returns a user turn that asks for True or False about the step."""
+        before = plain(before).strip() or "(nothing yet)"
+        return self._ask(JUDGE_STEP.format(question=plain(question), before=before, step=plain(step).strip()))
+
+    def judge_outcome(self, question: str, solution: str) -> str:
+        """Returns a user turn that asks for True or False about the solution."""
+        return self._ask(JUDGE_OUTCOME.format(question=plain(question), solution=plain(solution).strip()))
+
+
+# Written for this project; the format is GSM8K's.
+_SHOTS = (
+    ("A box holds 6 rows of 4 pencils. 5 pencils are broken. How many pencils are whole?",
+     "There are 6 * 4 = 24 pencils in the box.\nOf these, 24 - 5 = 19 are whole.\n#### 19\n"),
+    ("Ana reads 12 pages on Monday and twice as many on Tuesday. How many pages does she read in all?",
+     "On Tuesday she reads 12 * 2 = 24 pages.\nIn all she reads 12 + 24 = 36 pages.\n#### 36\n"),
+    ("Tickets cost $8. A group pays $72 for tickets and $18 for drinks. How many tickets did it buy, and how "
+     "much did it spend per ticket, drinks included?",
+     "The group bought 72 / 8 = 9 tickets.\nIt spent 72 + 18 = 90 dollars.\nThat is 90 / 9 = 10 dollars per "
+     "ticket.\n#### 10\n"),
+)  # fmt: skip
+
+
+class FewShotTemplate:
+    """Prompts for a base model: worked examples as plain text."""
+
+    name = "few_shot"
+
+    def solve(self, question: str, solution: str) -> str:
+        """Returns the worked examples, the question and the opened answer."""
+        shots = "".join(f"Question: {q}\nAnswer:\n{a}\n" for q, a in _SHOTS)
+        return f"{shots}Question: {plain(question)}\nAnswer:\n{plain(solution)}"
+
+    def imagine(self, opening: str, examples: Sequence[str]) -> str:
+        """Returns the examples as a list that the model continues."""
+        return "".join(f"Question: {plain(example)}\n\n" for example in examples) + "Question:" + plain(opening)
+
+    def judge_step(self, question: str, before: str, step: str) -> str:
+        """Returns the question of the PRM as a completion prompt."""
+        text = JUDGE_STEP.format(question=plain(question), before=plain(before), step=plain(step))
+        return f"{text}\nAnswer: "
+
+    def judge_outcome(self, question: str, solution: str) -> str:
+        """Returns the question of the ORM as a completion prompt."""
+        return JUDGE_OUTCOME.format(question=plain(question), solution=plain(solution)) + "\nAnswer: "
+
+
+def template_for(tokenizer: PreTrainedTokenizerBase) -> PromptTemplate:
+    """Returns the template that fits a tokenizer: tiny markers, else its chat template, else few-shot text."""
+    vocabulary = tokenizer.get_vocab()
+    if QUESTION in vocabulary and SOLUTION in vocabulary:
+        return TinyTemplate()
+    return ChatTemplate(tokenizer) if tokenizer.chat_template else FewShotTemplate()

@@ -1,0 +1,116 @@
+"""What a planner may ask for: options from the policy, transitions, rollouts and critics' scores.
+
+The simulator binds the pure dynamics to the models behind one engine. It holds no episode and no gold
+answer. Everything it generates is counted on the current meter (`metering.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from alphallm_env import dynamics
+from alphallm_env.critics.base import Critic, checked_scores
+from alphallm_env.dynamics import Rules
+from alphallm_env.engine import Engine
+from alphallm_env.errors import CriticError
+from alphallm_env.lm.base import Completion, GenerationRequest, LanguageModel
+from alphallm_env.lm.templates import PromptTemplate
+from alphallm_env.metering import Role, current_meter
+from alphallm_env.options import TO_THE_END
+from alphallm_env.randomness import derive_seed
+from alphallm_env.types import Option, Problem, State, Transition
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A language model with the template of its prompts and its sampling temperature."""
+
+    lm: LanguageModel
+    template: PromptTemplate
+    temperature: float = 1.0
+
+
+@dataclass(frozen=True)
+class Critics:
+    """The critics at hand; None for those that there are not."""
+
+    value: Critic | None = None
+    prm: Critic | None = None
+    orm: Critic | None = None
+
+    def require(self, name: str) -> Critic:
+        """Returns the critic called value, prm or orm. Raises CriticError if there is none."""
+        critic = {"value": self.value, "prm": self.prm, "orm": self.orm}[name]
+        if critic is None:
+            raise CriticError(f"a critic {name!r} is needed here, and none was given")
+        return critic
+
+
+@dataclass(frozen=True)
+class Simulator:
+    """The decision process with the models that act and judge in it."""
+
+    policy: Policy
+    critics: Critics = Critics()
+    rules: Rules = Rules()
+    rollout_policy: Policy | None = None  # the policy itself where None
+    engine: Engine = field(default_factory=Engine)
+
+    def initial_state(self, problem: Problem) -> State:
+        """Returns the state before the first option."""
+        return dynamics.initial_state(problem)
+
+    def transition(self, state: State, option: Option) -> Transition:
+        """Returns what executing `option` does. Certain and free."""
+        return dynamics.transition(state, option, self.rules)
+
+    async def propose(
+        self,
+        state: State,
+        num_options: int,
+        seed: int,
+        *,
+        first_index: int = 0,
+        to_the_end: bool = False,
+        temperature: float | None = None,
+        role: Role = Role.POLICY,
+    ) -> list[Option]:
+        """Returns options sampled from the policy at a running state.
+
+        Sample i of a state depends on `seed`, the state and `first_index + i` only, so a caller who comes
+        back for more passes the number it has. With `to_the_end` an option is the rest of the solution.
+        Temperature 0 is greedy. The rollout role asks the rollout model.
+        """
+        policy = (self.rollout_policy or self.policy) if role is Role.ROLLOUT else self.policy
+        left = self.rules.max_tokens - state.num_tokens
+        prompt = policy.template.solve(state.question, state.text)
+        requests = [
+            GenerationRequest(
+                prompt=prompt,
+                seed=derive_seed(seed, state.digest, role.value, int(to_the_end), first_index + index),
+                max_tokens=max(1, left if to_the_end else min(left, self.rules.max_option_tokens)),
+                rule=TO_THE_END if to_the_end else self.rules.option_rule,
+                temperature=policy.temperature if temperature is None else temperature,
+            )
+            for index in range(num_options)
+        ]
+        completions: list[Completion] = await self.engine.submit(policy.lm.generate, requests)
+        meter = current_meter()
+        for completion in completions:
+            meter.generated(role, completion.num_tokens, completion.prompt_tokens)
+        return [completion.as_option() for completion in completions]
+
+    async def rollouts(
+        self, state: State, num: int, seed: int, *, first_index: int = 0, temperature: float | None = None
+    ) -> list[State]:
+        """Returns `num` ended states reached from `state` by the rollout model in one long option each."""
+        options = await self.propose(
+            state, num, seed, first_index=first_index, to_the_end=True, temperature=temperature, role=Role.ROLLOUT
+        )
+        return [self.transition(state, option).state for option in options]
+
+    async def score(self, critic: str, states: Sequence[State]) -> list[float]:
+        """Returns the scores in [0, 1] of the critic called value, prm or orm, one per state."""
+        judge = self.critics.require(critic)
+        return checked_scores(await judge.evaluate(states), states, judge.name) if states else []

@@ -1,0 +1,213 @@
+"""The data that everything else speaks in: problems, options, states, endings, transitions."""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import json
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from alphallm_env.errors import StateError
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A question with, where it is known, its final answer and a worked solution.
+
+    Only the grader reads `answer` and `solution`; no policy or critic ever receives a `Problem`.
+    An imagined problem has neither.
+    """
+
+    id: str
+    question: str
+    answer: str | None = None
+    solution: str | None = None
+    source: str = ""
+
+
+class StopReason(enum.Enum):
+    """Why the text of an option ends where it ends."""
+
+    RULE = "rule"  # the termination function β fired
+    END_OF_TEXT = "end_of_text"  # the model closed its whole answer
+    LENGTH = "length"  # the option's token limit cut it
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A realised option: the text that the policy wrote until β ended it.
+
+    `log_prob` is the sum of the natural log-probabilities of its tokens under the policy at
+    temperature 1, None where nobody measured it (an option typed by a user).
+    """
+
+    text: str
+    num_tokens: int
+    log_prob: float | None = None
+    stop_reason: StopReason = StopReason.RULE
+
+    def __post_init__(self) -> None:
+        if self.num_tokens < 0:
+            raise ValueError(f"num_tokens must be >= 0, got {self.num_tokens}")
+
+
+class Ending(enum.Enum):
+    """How an episode ended. It alone knows what terminates and what truncates."""
+
+    ANSWERED = "answered"
+    DEAD_END = "dead_end"  # the text was closed without a final answer
+    OUT_OF_TOKENS = "out_of_tokens"
+    OUT_OF_OPTIONS = "out_of_options"
+
+    @property
+    def terminates(self) -> bool:
+        """Whether the episode ended by itself, so that its future is worth 0."""
+        return self in (Ending.ANSWERED, Ending.DEAD_END)
+
+    @property
+    def truncates(self) -> bool:
+        """Whether a budget outside the observation cut the episode."""
+        return not self.terminates
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class State:
+    """A question and the options taken so far: immutable, sharing its past with its parent.
+
+    Cloning one is free at any depth, so a state is its own snapshot. Two states are equal exactly
+    if the same problem was answered by the same options; the hash is the same in every process.
+    """
+
+    problem_id: str
+    question: str
+    parent: State | None = None
+    option: Option | None = None
+    depth: int = 0  # options taken
+    num_tokens: int = 0  # tokens of all options taken
+    ending: Ending | None = None
+    digest: bytes = field(default=b"", repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.digest:
+            object.__setattr__(self, "digest", self._compute_digest())
+
+    def _compute_digest(self) -> bytes:
+        hasher = hashlib.blake2b(digest_size=16)
+        if self.parent is None or self.option is None:
+            hasher.update(b"root\0" + self.problem_id.encode() + b"\0" + self.question.encode("utf-8", "surrogatepass"))
+            return hasher.digest()
+        option = self.option
+        log_prob = b"none" if option.log_prob is None else struct.pack("<d", option.log_prob)
+        ending = self.ending.value if self.ending else "running"
+        hasher.update(self.parent.digest + struct.pack("<q", option.num_tokens) + log_prob)
+        hasher.update(f"{option.stop_reason.value}\0{ending}\0".encode())
+        hasher.update(option.text.encode("utf-8", "surrogatepass"))
+        return hasher.digest()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, State) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return int.from_bytes(self.digest[:8], "little", signed=True)
+
+    def __copy__(self) -> State:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, object]) -> State:
+        return self
+
+    def __reduce__(self) -> tuple[object, tuple[bytes]]:
+        return State.from_bytes, (self.to_bytes(),)
+
+    def path(self) -> Iterator[State]:
+        """Yields this state, its parent, and so on up to the initial state."""
+        state: State | None = self
+        while state is not None:
+            yield state
+            state = state.parent
+
+    @property
+    def root(self) -> State:
+        """The initial state of the episode."""
+        state = self
+        while state.parent is not None:
+            state = state.parent
+        return state
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        """The options taken so far, first to last."""
+        return tuple(state.option for state in self.path() if state.option is not None)[::-1]
+
+    @property
+    def text(self) -> str:
+        """The solution written so far, without the question."""
+        return "".join(option.text for option in self.options)
+
+    def to_bytes(self) -> bytes:
+        """Returns the state as UTF-8 JSON, which `from_bytes` reads in any process."""
+        steps = [
+            [s.option.text, s.option.num_tokens, s.option.log_prob, s.option.stop_reason.value,
+             s.ending.value if s.ending else None]
+            for s in self.path() if s.option is not None
+        ]  # fmt: skip
+        record = {"problem_id": self.problem_id, "question": self.question, "steps": steps[::-1]}
+        return json.dumps(record, separators=(",", ":")).encode()
+
+    @staticmethod
+    def from_bytes(data: bytes) -> State:
+        """Returns the state that `to_bytes` wrote. Raises StateError if the bytes are not one."""
+        try:
+            record = json.loads(data)
+            state = State(str(record["problem_id"]), str(record["question"]))
+            for text, num_tokens, log_prob, stop_reason, ending in record["steps"]:
+                option = Option(str(text), int(num_tokens), log_prob, StopReason(stop_reason))
+                state = state.child(option, Ending(ending) if ending else None)
+        except (ValueError, KeyError, TypeError) as error:
+            raise StateError(f"expected the bytes of a State, got {data[:40]!r}: {error}") from error
+        return state
+
+    def child(self, option: Option, ending: Ending | None) -> State:
+        """Returns the state after `option`. No rule is checked here: `dynamics.transition` does."""
+        return State(
+            problem_id=self.problem_id,
+            question=self.question,
+            parent=self,
+            option=option,
+            depth=self.depth + 1,
+            num_tokens=self.num_tokens + option.num_tokens,
+            ending=ending,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """What executing one option did. `discount` multiplies the value of `state` (0 once terminated)."""
+
+    state: State
+    discount: float
+
+    @property
+    def terminated(self) -> bool:
+        """Whether the episode ended by itself."""
+        return self.state.ending is not None and self.state.ending.terminates
+
+    @property
+    def truncated(self) -> bool:
+        """Whether a budget cut the episode."""
+        return self.state.ending is not None and self.state.ending.truncates
+
+
+@dataclass(frozen=True, slots=True)
+class Trajectory:
+    """A finished or cut episode with the score that a critic gave it, in [0, 1]."""
+
+    state: State
+    score: float
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        """The options of the episode, first to last."""
+        return self.state.options

@@ -1,0 +1,269 @@
+"""Trains the tiny policy from scratch on gsm_symbolic questions and solutions.
+
+    python -m experiments.pretrain --out runs/pretrain            # goes on where it was stopped
+    python -m experiments.pretrain --out runs/full --level full   # every template, any numbers
+
+The learning rate is never annealed: the policy is left middling on purpose, as the paper's was.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import torch
+import tyro
+from safetensors.torch import load_file, save_file
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from alphallm_env.lm.word_tokenizer import QUESTION, SOLUTION, build_tokenizer
+from alphallm_env.problems import gsm_symbolic
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """Settings of one pre-training run. Token counts include padding-free text only."""
+
+    out: Path
+    level: str = "easy"
+    tokens: int = 12_000_000
+    batch_documents: int = 48
+    hidden_size: int = 192
+    num_layers: int = 6
+    num_heads: int = 6
+    num_kv_heads: int = 1
+    intermediate_size: int = 512
+    muon_lr: float = 0.02
+    adam_lr: float = 2e-3
+    question_weight: float = 0.3
+    drill_share: float = 0.5  # arithmetic drills among the documents at the start
+    drill_share_after: float = 0.1
+    drill_tokens: int = 1_000_000  # how long the start is
+    save_every: int = 1_000_000
+    development_problems: int = 200
+    stop_at_accuracy: float = 1.0  # greedy, on the development split
+    seed: int = 0
+    threads: int = 2
+
+
+@dataclass(frozen=True)
+class Document:
+    """One training text: `prompt` is read with a small weight, `completion` with weight 1."""
+
+    prompt: str
+    completion: str
+
+
+def drill(rng: Random) -> Document:
+    """Returns eight lines of arithmetic within 100, spaced as the templates space it."""
+    return Document(SOLUTION, "\n".join(_equation(rng) for _ in range(8)))
+
+
+def _equation(rng: Random) -> str:
+    kind = rng.choice("+-*/")
+    if kind in "+-":
+        low, high = sorted((rng.randint(0, 100), rng.randint(0, 100)))
+        left, right, result = (low, high - low, high) if kind == "+" else (high, low, high - low)
+    else:
+        right = rng.randint(1, 20)
+        other = rng.randint(1, 100 // right)
+        left, result = (other, other * right) if kind == "*" else (other * right, other)
+    sign = rng.choice("*x") if kind == "*" else kind
+    space = rng.choice(("", " "))
+    return f"{left}{' x ' if sign == 'x' else space + sign + space}{right}{space}={space}{result}"
+
+
+def documents(config: PretrainConfig, rng: Random, tokens_seen: int) -> Iterator[Document]:
+    """Yields documents for ever: worked problems of the train split, and drills."""
+    problems = gsm_symbolic.stream("train", config.seed + tokens_seen, config.level)
+    share = config.drill_share if tokens_seen < config.drill_tokens else config.drill_share_after
+    while True:
+        if rng.random() < share:
+            yield drill(rng)
+        else:
+            problem = next(problems)
+            yield Document(QUESTION + problem.question + SOLUTION, problem.solution or "")
+
+
+def encode(
+    batch: list[Document], tokenizer: PreTrainedTokenizerFast, question_weight: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns token ids and loss weights of a batch, each [documents, longest], padded on the right."""
+    prompts = tokenizer([d.prompt for d in batch])["input_ids"]
+    completions = tokenizer([d.completion + tokenizer.eos_token for d in batch])["input_ids"]
+    longest = max(len(p) + len(c) for p, c in zip(prompts, completions, strict=True))
+    ids = torch.full((len(batch), longest), tokenizer.pad_token_id)
+    weights = torch.zeros(len(batch), longest)
+    for row, (prompt, completion) in enumerate(zip(prompts, completions, strict=True)):
+        size = len(prompt) + len(completion)
+        ids[row, :size] = torch.tensor(prompt + completion)
+        weights[row, : len(prompt)] = question_weight
+        weights[row, len(prompt) : size] = 1.0
+    return ids, weights
+
+
+def build_model(config: PretrainConfig, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
+    """Returns a freshly initialised Llama of the configured size."""
+    torch.manual_seed(config.seed)
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=config.hidden_size,
+            intermediate_size=config.intermediate_size,
+            num_hidden_layers=config.num_layers,
+            num_attention_heads=config.num_heads,
+            num_key_value_heads=config.num_kv_heads,
+            max_position_embeddings=512,
+            tie_word_embeddings=True,
+            initializer_range=0.02,
+            bos_token_id=None,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+            attn_implementation="eager",  # on short sequences its backward pass is twice as fast as sdpa's
+        )
+    )
+
+
+def optimizers(model: LlamaForCausalLM, config: PretrainConfig) -> list[torch.optim.Optimizer]:
+    """Returns Muon for the matrices inside the layers and AdamW for all other weights."""
+    matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
+    others = [p for n, p in model.named_parameters() if p.ndim != 2 or "embed" in n]
+    return [
+        torch.optim.Muon(matrices, lr=config.muon_lr, momentum=0.95, weight_decay=0.01),
+        torch.optim.AdamW(others, lr=config.adam_lr, betas=(0.9, 0.95), weight_decay=0.0),
+    ]
+
+
+def loss_of(model: LlamaForCausalLM, ids: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Returns the weighted mean negative log-likelihood, in nats per token."""
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = model(input_ids=ids).logits
+    losses = torch.nn.functional.cross_entropy(
+        logits[:, :-1].float().flatten(0, 1), ids[:, 1:].flatten(), reduction="none"
+    )
+    weight = weights[:, 1:].flatten()
+    return (losses * weight).sum() / weight.sum()
+
+
+def greedy_accuracy(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, problems: list[tuple[str, str]]) -> float:
+    """Returns the share of (question, answer) pairs whose greedy solution ends in `#### answer`."""
+    tokenizer.padding_side = "left"
+    model.eval()
+    right = 0
+    for start in range(0, len(problems), 100):
+        chunk = problems[start : start + 100]
+        batch = tokenizer([QUESTION + q + SOLUTION for q, _ in chunk], return_tensors="pt", padding=True)
+        with torch.no_grad():
+            out = model.generate(**batch, max_new_tokens=96, do_sample=False)
+        texts = tokenizer.batch_decode(out[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
+        right += sum(text.rpartition("####")[2].strip() == a for text, (_, a) in zip(texts, chunk, strict=True))
+    model.train()
+    return right / len(problems)
+
+
+def save(folder: Path, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, opts: list[torch.optim.Optimizer], progress: dict[str, float]) -> None:
+    """Writes a checkpoint beside the last one and then moves it into its place."""
+    fresh = folder.with_suffix(".new")
+    model.save_pretrained(fresh)
+    tokenizer.save_pretrained(fresh)
+    state = {
+        f"{o}/{i}/{key}": value.contiguous().clone()
+        for o, opt in enumerate(opts)
+        for i, entry in opt.state_dict()["state"].items()
+        for key, value in entry.items()
+        if isinstance(value, torch.Tensor)
+    }
+    save_file(state, fresh / "optimizers.safetensors")
+    (fresh / "progress.json").write_text(json.dumps(progress))
+    old = folder.with_suffix(".old")
+    if folder.exists():
+        folder.rename(old)
+    fresh.rename(folder)
+    if old.exists():
+        for file in old.iterdir():
+            file.unlink()
+        old.rmdir()
+
+
+def restore_optimizers(folder: Path, opts: list[torch.optim.Optimizer]) -> None:
+    """Loads the optimizer states that `save` wrote."""
+    loaded = load_file(folder / "optimizers.safetensors")
+    for o, opt in enumerate(opts):
+        packed = opt.state_dict()
+        for name, value in loaded.items():
+            index, position, key = name.split("/")
+            if int(index) == o:
+                packed["state"].setdefault(int(position), {})[key] = value
+        opt.load_state_dict(packed)
+
+
+def main(config: PretrainConfig) -> None:
+    """Trains until `tokens` are seen or the development accuracy is reached."""
+    torch.set_num_threads(config.threads)
+    folder = config.out / "checkpoint"
+    development = [
+        (p.question, p.answer or "")
+        for p in gsm_symbolic.problems("development", config.development_problems, level=config.level)
+    ]
+    tokens_seen = 0
+    if (folder / "progress.json").exists():
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+        model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
+        opts = optimizers(model, config)
+        restore_optimizers(folder, opts)
+        tokens_seen = int(json.loads((folder / "progress.json").read_text())["tokens"])
+    else:
+        config.out.mkdir(parents=True, exist_ok=True)
+        sample = itertools.islice(gsm_symbolic.stream("train", config.seed, config.level), 20_000)
+        unseen = itertools.islice(gsm_symbolic.stream("unseen_templates", config.seed, config.level), 1_000)
+        tokenizer = build_tokenizer(text for p in itertools.chain(sample, unseen) for text in (p.question, p.solution or ""))
+        model = build_model(config, tokenizer)
+        opts = optimizers(model, config)
+    print(f"{model.num_parameters():,} weights, vocabulary {len(tokenizer)}", flush=True)
+    train(model, tokenizer, opts, config, tokens_seen, development)
+
+
+def train(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, opts: list[torch.optim.Optimizer], config: PretrainConfig, tokens_seen: int, development: list[tuple[str, str]]) -> None:
+    """Runs the training loop, saving and evaluating every `save_every` tokens."""
+    folder = config.out / "checkpoint"
+    start, start_tokens = time.monotonic(), tokens_seen
+    model.train()
+    while tokens_seen < config.tokens:
+        rng = Random(f"{config.seed}:{tokens_seen}")
+        stream = documents(config, rng, tokens_seen)
+        target = (tokens_seen // config.save_every + 1) * config.save_every
+        losses: list[float] = []
+        while tokens_seen < target:
+            batch = list(itertools.islice(stream, config.batch_documents))
+            ids, weights = encode(batch, tokenizer, config.question_weight)
+            warmup = min(1.0, (tokens_seen + 1) / 300_000)
+            for opt, lr in zip(opts, (config.muon_lr, config.adam_lr), strict=True):
+                for group in opt.param_groups:
+                    group["lr"] = lr * warmup
+            loss = loss_of(model, ids, weights)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            for opt in opts:
+                opt.step()
+                opt.zero_grad(set_to_none=True)
+            tokens_seen += int((weights > 0).sum())
+            losses.append(loss.item())
+            if len(losses) % 50 == 0:
+                rate = (tokens_seen - start_tokens) / (time.monotonic() - start)
+                print(f"{tokens_seen:>10,} tokens  loss {sum(losses[-50:]) / 50:.4f}  {rate:,.0f} tokens/s", flush=True)
+        accuracy = greedy_accuracy(model, tokenizer, development)
+        save(folder, model, tokenizer, opts, {"tokens": tokens_seen, "development_accuracy": accuracy})
+        with (config.out / "curve.jsonl").open("a") as file:
+            file.write(json.dumps({"tokens": tokens_seen, "loss": sum(losses) / len(losses), "development_greedy": accuracy, "seconds": time.monotonic() - start}) + "\n")
+        print(f"{tokens_seen:>10,} tokens  development greedy {accuracy:.3f}", flush=True)
+        if accuracy >= config.stop_at_accuracy:
+            break
+
+
+if __name__ == "__main__":
+    main(tyro.cli(PretrainConfig))
