@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from alphallm_env import options
 from alphallm_env.errors import StateError
@@ -11,7 +11,8 @@ from alphallm_env.options import OptionRule, SentenceRule
 from alphallm_env.types import Ending, Option, Problem, State, StopReason, Transition
 
 # A final answer that is complete as written: a `####` line that a newline closes, or a closed \boxed{…}.
-_HASH_LINE = re.compile(r"^[ \t]*####[ \t]*\S.*\n", re.MULTILINE)
+# As in `grading`, a `####` line that begins with a word is a heading, unless the text ends with it.
+_HASH_LINE = re.compile(r"^[ \t]*####(?!#)[ \t]*(?![A-Za-z]{2})\S.*\n", re.MULTILINE)
 _BOXED_LINE = re.compile(r"\\boxed\s*\{.*\}.*\n")
 
 
@@ -23,7 +24,7 @@ class Rules:
     where `discount_per_token` is set.
     """
 
-    option_rule: OptionRule = SentenceRule()
+    option_rule: OptionRule = field(default_factory=SentenceRule)
     max_options: int = 32
     max_tokens: int = 512
     max_option_tokens: int = 128

@@ -12,7 +12,9 @@ from typing import Protocol, runtime_checkable
 
 from alphallm_env.types import Option
 
-_FORMULA = re.compile(r"\$[^$]+\$|\\\(.+?\\\)|\\\[.+?\\\]|<<[^>]*>>", re.DOTALL)
+# A dollar sign opens a formula before visible text and closes one after it, unless a digit follows: so
+# "$5 and $7" is money (the rule of pandoc).
+_FORMULA = re.compile(r"\$(?!\s)[^$]+(?<!\s)\$(?!\d)|\\\(.+?\\\)|\\\[.+?\\\]|<<[^>]*>>", re.DOTALL)
 _BLANK_LINE = re.compile(r"\n[ \t]*\n$")
 
 
@@ -95,7 +97,7 @@ class NeverRule:
     name: str = "never"
     trigger: str = "\0"
 
-    def terminates(self, text: str) -> bool:
+    def terminates(self, text: str) -> bool:  # noqa: ARG002
         """Returns False."""
         return False
 

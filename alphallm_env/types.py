@@ -82,21 +82,22 @@ class State:
 
     problem_id: str
     question: str
-    parent: State | None = None
+    parent: State | None = field(default=None, repr=False)  # else repr would recurse to the root
     option: Option | None = None
     depth: int = 0  # options taken
     num_tokens: int = 0  # tokens of all options taken
     ending: Ending | None = None
-    digest: bytes = field(default=b"", repr=False)
+    digest: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not self.digest:
-            object.__setattr__(self, "digest", self._compute_digest())
+        object.__setattr__(self, "digest", self._compute_digest())
 
     def _compute_digest(self) -> bytes:
         hasher = hashlib.blake2b(digest_size=16)
         if self.parent is None or self.option is None:
-            hasher.update(b"root\0" + self.problem_id.encode() + b"\0" + self.question.encode("utf-8", "surrogatepass"))
+            problem_id = self.problem_id.encode("utf-8", "surrogatepass")
+            hasher.update(b"root" + struct.pack("<q", len(problem_id)) + problem_id)
+            hasher.update(self.question.encode("utf-8", "surrogatepass"))
             return hasher.digest()
         option = self.option
         log_prob = b"none" if option.log_prob is None else struct.pack("<d", option.log_prob)
@@ -154,18 +155,20 @@ class State:
             for s in self.path() if s.option is not None
         ]  # fmt: skip
         record = {"problem_id": self.problem_id, "question": self.question, "steps": steps[::-1]}
-        return json.dumps(record, separators=(",", ":")).encode()
+        # Not ASCII: two surrogates that stand side by side would come back as one character.
+        return json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
 
     @staticmethod
     def from_bytes(data: bytes) -> State:
         """Returns the state that `to_bytes` wrote. Raises StateError if the bytes are not one."""
         try:
-            record = json.loads(data)
+            record = json.loads(data.decode("utf-8", "surrogatepass"))
             state = State(str(record["problem_id"]), str(record["question"]))
             for text, num_tokens, log_prob, stop_reason, ending in record["steps"]:
+                log_prob = None if log_prob is None else float(log_prob)
                 option = Option(str(text), int(num_tokens), log_prob, StopReason(stop_reason))
                 state = state.child(option, Ending(ending) if ending else None)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, struct.error) as error:
             raise StateError(f"expected the bytes of a State, got {data[:40]!r}: {error}") from error
         return state
 

@@ -41,9 +41,18 @@ def boxed_answer(text: str) -> str | None:
 
 # What joins two statements into one, looked at this many characters wide.
 _REACH = 80
-_ALTERNATIVES = frozenset("or maybe perhaps possibly alternatively either might could".split())
-_FILLERS = frozenset("a also an and answer be but even else final instead is it just may the".split())
-_DECORATION = re.compile(r"\\(?:q?quad|text|mathrm|[\[\](),;:! ])|[^\w=]+")
+_ALTERNATIVES = frozenset(
+    {
+        "or", "maybe", "perhaps", "possibly", "alternatively", "either", "might", "could",
+    }
+)  # fmt: skip
+_FILLERS = frozenset(
+    {
+        "a", "also", "an", "and", "answer", "be", "but", "even", "else", "final", "instead", "is", "it",
+        "just", "may", "the",
+    }
+)  # fmt: skip
+_DECORATION = re.compile(r"\\(?:q?quad|text|mathrm)|[^\w=]")
 
 
 def _final_answer(text: str, statements: Sequence[Statement]) -> str:
@@ -95,7 +104,8 @@ def _hash_lines(text: str) -> list[Statement]:
     return [
         Statement(line.start(), line.end(), content)
         for line in _HASH_LINE.finditer(text)
-        if (content := _clean(line[1])) and (line.end() >= end_of_text or not re.match("[A-Za-z]{2}", content))
+        if (content := _clean(line[1]))
+        and (line.end() >= end_of_text or not re.match("[A-Za-z]{2}", content))
     ]
 
 
@@ -161,7 +171,9 @@ def _complement(sentence: str) -> str:
     return sentence
 
 
-_DELIMITED = re.compile(r"\$\$([^$]+)\$\$|\$([^$]+)\$|\\\(((?:(?!\\\)).)+)\\\)|\\\[((?:(?!\\\]).)+)\\\]", re.DOTALL)
+_DELIMITED = re.compile(
+    r"\$\$([^$]+)\$\$|\$([^$]+)\$|\\\(((?:(?!\\\)).)+)\\\)|\\\[((?:(?!\\\]).)+)\\\]", re.DOTALL
+)
 
 
 def _clean(content: str) -> str:

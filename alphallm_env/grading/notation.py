@@ -1,6 +1,7 @@
 """Notation: rewrites an answer into one plain LaTeX form and splits lists into their elements.
 
-Rules here change how an answer is written, never what it says. All are linear in the text's length.
+Rules here change how an answer is written, never what it says. They see short texts only:
+`equivalence` turns long ones away.
 """
 
 import re
@@ -10,7 +11,7 @@ from alphallm_env.grading.extraction import boxed_answer
 _CHARACTERS = str.maketrans(
     {
         "−": "-", "–": "-", "×": r"\times ", "·": r"\cdot ", "÷": "/", "±": r"\pm ", "√": r"\sqrt ",
-        "π": r"\pi ", "∞": r"\infty ", "≤": r"\leq ", "≥": r"\geq ", "≠": r"\neq ", "∪": r"\cup ",
+        "π": r"\pi ", "∞": r"\infty ", "≤": r"\leq ", "≥": r"\geq ", "≠": r"\neq ", "\N{UNION}": r"\cup ",
         "∈": r"\in ", "°": "", "²": "^2", "³": "^3", "½": r"\frac{1}{2}", "\N{NO-BREAK SPACE}": " ",
         **{chr(code): " " for code in (*range(9), 11, *range(14, 32), 127)},
     }
@@ -27,7 +28,8 @@ _REWRITES = [
     (r"(?<!\\)\\(?:q?quad|displaystyle|(?:left|right|big|Big)(?![A-Za-z])|[!,;: ])|~", " "),
     (r"\\(?:d|t|c)frac", r"\\frac"),
     (r"\\frac\s*(\d)\s*(\d)", r"\\frac{\1}{\2}"),
-    (r"\\lt\b|\\gt\b", lambda sign: "<" if sign[0] == r"\lt" else ">"),
+    (r"\\lt\b", "<"),
+    (r"\\gt\b", ">"),
     (r"<=|\\le\b", r"\\leq "),
     (r">=|\\ge\b", r"\\geq "),
     (r"\^\s*\{?\s*\\(?:circ|degree)\s*\}?|\\degree", ""),
@@ -41,12 +43,21 @@ _TRAILING_TEXT = re.compile(r"(?<=[\w})])\s*\\(?:text|textbf|textit|textrm|mathr
 _ANY_TEXT = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
 # Words after a number that change its value: never a unit.
 _NO_UNITS = frozenset(
-    "or and not no but maybe perhaps possibly about either wrong incorrect to over plus minus times divided by "
-    "dozen hundred hundreds thousand thousands million millions billion trillion half third quarter squared "
-    "cubed factorial root pi less more than one two three four five six seven eight nine ten eleven twelve "
-    "twenty thirty forty fifty is are if sin cos tan log ln exp max min mod".split()
-)
-_SHORT_UNITS = frozenset("mm cm dm km kg mg ml in ft yd mi lb oz hr us h s g m l".split())
+    {
+        "or", "and", "not", "no", "but", "maybe", "perhaps", "possibly", "about", "either", "wrong",
+        "incorrect", "to", "over", "plus", "minus", "times", "divided", "by", "dozen", "hundred", "hundreds",
+        "thousand", "thousands", "million", "millions", "billion", "trillion", "half", "third", "quarter",
+        "squared", "cubed", "factorial", "root", "pi", "less", "more", "than", "one", "two", "three", "four",
+        "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "twenty", "thirty", "forty",
+        "fifty", "is", "are", "if", "sin", "cos", "tan", "log", "ln", "exp", "max", "min", "mod",
+    }
+)  # fmt: skip
+_SHORT_UNITS = frozenset(
+    {
+        "mm", "cm", "dm", "km", "kg", "mg", "ml", "in", "ft", "yd", "mi", "lb", "oz", "hr", "us", "h", "s",
+        "g", "m", "l",
+    }
+)  # fmt: skip
 
 
 def normalise(text: str) -> str:
@@ -81,7 +92,9 @@ def elements(normalised: str) -> tuple[str, ...]:
     found = [element for part in signed if (element := re.sub(r"^\s+|[\s.]+$", "", part))]
     # A tuple is one solution: written twice it is still one. A number repeated may be two roots.
     first = {comparison_key(element): element for element in reversed(found)}
-    return tuple(element for element in found if element[0] != "(" or first[comparison_key(element)] is element)
+    return tuple(
+        element for element in found if element[0] != "(" or first[comparison_key(element)] is element
+    )
 
 
 _SEPARATOR = re.compile(r"[,;]|\b(?:or|and)\b|\\[{}]|[()\[\]{}]|\\[A-Za-z]+")
@@ -89,10 +102,9 @@ _SEPARATOR = re.compile(r"[,;]|\b(?:or|and)\b|\\[{}]|[()\[\]{}]|\\[A-Za-z]+")
 
 def _split(text: str) -> list[str]:
     """Returns the parts between the commas, semicolons, "or" and "and" that no bracket encloses."""
-    if re.fullmatch(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d*)?(?:\s.*)?", text):
-        return [text]
     parts, depth, start = [""], 0, 0
-    for token in _SEPARATOR.finditer(re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "\0", text)):
+    masked = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "_", text)  # a thousands comma separates nothing
+    for token in _SEPARATOR.finditer(masked):
         if token[0][-1] in "([{":
             depth += 1
         elif token[0][-1] in ")]}":
@@ -129,10 +141,9 @@ _NAME = re.compile(r"[A-Za-z\\{}|:(),\s']*(?:_\{?\w+\}?[A-Za-z\\{}|:(),\s']*)*")
 
 
 def without_name(element: str) -> str:
-    r"""Returns the right side of `x = …`, `f(x) = …`, `(p, q) = …`; the element itself for other equations."""
-    left, equals, right = element.partition("=")
-    is_named = equals and "=" not in right and left.strip() and _NAME.fullmatch(left)
-    return right.strip() if is_named and not left.rstrip().endswith("\\") else element
+    r"""Returns the right side of `x = …`, `f(x) = …`, `(p, q) = …`; any other element as it is."""
+    right = sides(element)
+    return right[0] if element.count("=") == len(right) == 1 else element
 
 
 def sides(element: str) -> tuple[str, ...]:
@@ -152,7 +163,9 @@ def without_unit(element: str, *, short_units: bool) -> str:
 
     Units of one or two letters, which may be variables, are taken off only with `short_units`.
     """
-    measured = re.fullmatch(r"([+-]?[\d.,/\s]*\d)\s*([A-Za-z](?:[A-Za-z ./-]*[A-Za-z])?\s?(?:\^?\s?[23])?)", element)
+    measured = re.fullmatch(
+        r"([+-]?[\d.,/\s]*\d)\s*([A-Za-z](?:[A-Za-z ./-]*[A-Za-z])?\s?(?:\^?\s?[23])?)", element
+    )
     if measured is None:
         return element
     is_long = all(len(word) > 2 for word in re.findall("[A-Za-z]+", measured[2])[:1])

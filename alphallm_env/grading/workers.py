@@ -34,7 +34,7 @@ class WorkerLostError(Exception):
 
 
 class Worker:
-    """One grading process, started on the first question and again after it is lost. For one thread at a time."""
+    """One grading process, started on the first question and again when lost. One thread at a time."""
 
     def __init__(self, program: Path = PROGRAM) -> None:
         self._program = program
@@ -47,9 +47,9 @@ class Worker:
         Raises WorkerLostError after `timeout` seconds or at the worker's death.
         """
         process = self._ready_process()
-        request = {"answer": question.answer, "gold": question.gold, "cpu_seconds": timeout}
+        request = json.dumps({**question._asdict(), "cpu_seconds": timeout})
         try:
-            return Verdict(_exchange(process, json.dumps(request), timeout))
+            return Verdict(_exchange(process, request, timeout))
         except (OSError, ValueError) as error:
             self.kill()
             raise WorkerLostError(f"worker lost over {question}: {error}") from error
@@ -159,8 +159,12 @@ class Grader:
 
     def grade_many(self, pairs: Iterable[tuple[str | None, str]], *, timeout: float = 5.0) -> list[Verdict]:
         """Returns one verdict per pair of answer and gold answer, in the given order."""
+
+        def grade_pair(pair: tuple[str | None, str]) -> Verdict:
+            return self.grade(*pair, timeout=timeout)
+
         with ThreadPoolExecutor(self._num_workers) as threads:
-            return list(threads.map(lambda pair: self.grade(*pair, timeout=timeout), pairs))
+            return list(threads.map(grade_pair, pairs))
 
     def close(self) -> None:
         """Ends the workers. What needs none can still be graded."""
@@ -200,7 +204,7 @@ def _pool_of(workers: Iterable[Worker]) -> queue.SimpleQueue[Worker]:
 
 
 def _ask(pool: queue.SimpleQueue[Worker], question: Question, timeout: float) -> Verdict:
-    """Returns the verdict of the first worker that is free. Waiting for one takes nothing from the timeout."""
+    """Returns the verdict of the first worker that is free. The wait for it is not timed."""
     worker = pool.get()
     try:
         return worker.ask(question, timeout)

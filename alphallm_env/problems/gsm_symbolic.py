@@ -58,7 +58,10 @@ _MAX_TRIES = 2_000
 
 @cache
 def _generators() -> GSMSymbolicDataset:
-    from reasoning_gym.arithmetic.gsm_symbolic.gsm_symbolic import GSMSymbolicDataset, GSMSymbolicDatasetConfig
+    from reasoning_gym.arithmetic.gsm_symbolic.gsm_symbolic import (
+        GSMSymbolicDataset,
+        GSMSymbolicDatasetConfig,
+    )
 
     return GSMSymbolicDataset(GSMSymbolicDatasetConfig(seed=0, size=1))
 
@@ -91,11 +94,18 @@ def stream(split: str, seed: int, level: str = "easy") -> Iterator[Problem]:
     rules = LEVELS[level]
     templates = rules.unseen if split == "unseen_templates" else rules.templates
     rng = Random(f"{split}:{seed}:{level}")
-    while True:
-        yield _draw(rng.choice(templates), rng, split, rules)
+    while templates:
+        template = rng.choice(templates)
+        problem = _draw(template, rng, split, rules)
+        if problem is not None:
+            yield problem
+        else:  # a template of few different problems, none of which fell into this split
+            templates = tuple(other for other in templates if other != template)
+    raise ProblemError(f"no template of level {level!r} has a problem of split {split!r}")
 
 
-def _draw(template: int, rng: Random, split: str, level: Level) -> Problem:
+def _draw(template: int, rng: Random, split: str, level: Level) -> Problem | None:
+    """Returns a problem of the template that is in the split, None if many draws give none."""
     generate = _generators().generators[template]
     for _ in range(_MAX_TRIES):
         draw = rng.getrandbits(48)
@@ -109,7 +119,7 @@ def _draw(template: int, rng: Random, split: str, level: Level) -> Problem:
                 solution=solution,
                 source="reasoning-gym gsm_symbolic",
             )
-    raise ProblemError(f"template {template} gave no problem of split {split!r} in {_MAX_TRIES} draws")
+    return None
 
 
 def problems(split: str, limit: int, seed: int = 0, level: str = "easy") -> list[Problem]:
@@ -119,6 +129,8 @@ def problems(split: str, limit: int, seed: int = 0, level: str = "easy") -> list
         if len(chosen) >= limit:
             return list(chosen.values())
         if tries > 50 * limit + 1_000:
-            raise ProblemError(f"split {split!r} has fewer than {limit} different problems, found {len(chosen)}")
+            raise ProblemError(
+                f"split {split!r} has fewer than {limit} different problems, found {len(chosen)}"
+            )
         chosen.setdefault(problem.question, problem)
     raise AssertionError("an endless stream ended")

@@ -1,0 +1,75 @@
+"""PRM and ORM by text generation: p(True) / (p(True) + p(False)) after the critic's prompt. PAPER §3."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from alphallm_env.engine import Engine
+from alphallm_env.errors import CriticError
+from alphallm_env.lm.base import LabelProbs, LanguageModel
+from alphallm_env.lm.templates import LABELS, PromptTemplate
+from alphallm_env.metering import current_meter
+from alphallm_env.types import State
+
+
+@dataclass(frozen=True)
+class Labeller:
+    """Asks a model for the probabilities of True and False. Equal labellers share their batches."""
+
+    lm: LanguageModel
+
+    def judge(self, prompts: Sequence[str]) -> list[LabelProbs]:
+        """Returns the probabilities of True and False after each prompt."""
+        return self.lm.label_probs(prompts, LABELS)
+
+    async def share_true(self, engine: Engine, prompts: Sequence[str]) -> list[float]:
+        """Returns p(True) / (p(True) + p(False)) per prompt. Counts the tokens read."""
+        answers = await engine.submit(self.judge, prompts)
+        current_meter().scored(sum(answer.num_tokens for answer in answers))
+        return [share_of_true(answer.probs) for answer in answers]
+
+
+def share_of_true(probs: tuple[float, ...]) -> float:
+    """Returns p(True) / (p(True) + p(False)). Raises CriticError where neither has any probability."""
+    true, false = probs
+    if not true + false > 0.0:
+        raise CriticError(f"expected some probability on True or False, got {true} and {false}")
+    return true / (true + false)
+
+
+class ProcessRewardModel:
+    """PRM: how likely the last option of a state is a correct step, given what came before."""
+
+    name = "prm"
+
+    def __init__(self, lm: LanguageModel, template: PromptTemplate, engine: Engine) -> None:
+        self._labeller = Labeller(lm)
+        self._template = template
+        self._engine = engine
+
+    def prompt(self, state: State) -> str:
+        """Returns the prompt that judges the last option. Raises CriticError at an initial state."""
+        if state.parent is None or state.option is None:
+            raise CriticError("a PRM judges the last option; expected a state after one, got an initial state")
+        return self._template.judge_step(state.question, state.parent.text, state.option.text)
+
+    async def evaluate(self, states: Sequence[State]) -> list[float]:
+        """Returns the probability in [0, 1] that the last option of each state is correct."""
+        return await self._labeller.share_true(self._engine, [self.prompt(state) for state in states])
+
+
+class OutcomeRewardModel:
+    """ORM: how likely the whole solution of a state is correct."""
+
+    name = "orm"
+
+    def __init__(self, lm: LanguageModel, template: PromptTemplate, engine: Engine) -> None:
+        self._labeller = Labeller(lm)
+        self._template = template
+        self._engine = engine
+
+    async def evaluate(self, states: Sequence[State]) -> list[float]:
+        """Returns the probability in [0, 1] that each state's solution is correct."""
+        prompts = [self._template.judge_outcome(state.question, state.text) for state in states]
+        return await self._labeller.share_true(self._engine, prompts)

@@ -1,0 +1,72 @@
+"""One language model that is PRM, ORM and value function at once: a shared trunk and a scalar head."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from alphallm_env.critics.calibration import PlattScaling
+from alphallm_env.critics.value import HEAD_FILE, Estimate
+from alphallm_env.errors import ModelError
+from alphallm_env.lm.decoding import left_padded, positions
+from alphallm_env.lm.transformers_lm import TransformersLM, batches_by_length
+
+CALIBRATION_FILE = "calibration.json"
+
+
+class CriticModel(TransformersLM):
+    """A causal LM whose last hidden state also feeds a scalar head; the value is its sigmoid."""
+
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, head: torch.nn.Linear
+    ) -> None:
+        super().__init__(model, tokenizer, name)
+        self.head = head.to(model.device).eval()
+
+    @classmethod
+    def load_with_head(cls, folder: str | Path, device: str = "auto", dtype: str = "auto") -> CriticModel:
+        """Returns the model in a folder that `experiments.train_critics` wrote. Raises ModelError if it is none."""
+        path = Path(folder) / HEAD_FILE
+        if not path.is_file():
+            raise ModelError(f"expected a critic's scalar head at {path}, found none")
+        lm = TransformersLM.load(folder, device, dtype)
+        weights = load_file(path)
+        head = torch.nn.Linear(weights["weight"].shape[1], 1)
+        head.load_state_dict(weights)
+        return cls(lm.model, lm.tokenizer, lm.name, head)
+
+    @torch.inference_mode()
+    def values(self, prompts: Sequence[str]) -> list[Estimate]:
+        """Returns the head's value in [0, 1] at the last token of each prompt."""
+        encoded = self.vocabulary.encode(prompts)
+        results: dict[int, Estimate] = {}
+        for part in batches_by_length(encoded):
+            ids, mask = left_padded([encoded[i] for i in part], self.vocabulary.pad_id)
+            ids, mask = ids.to(self.model.device), mask.to(self.model.device)
+            output = self.model.base_model(
+                input_ids=ids, attention_mask=mask, position_ids=positions(mask), use_cache=False
+            )
+            values = self.head(output.last_hidden_state[:, -1].float()).sigmoid()[:, 0].tolist()
+            for index, value in zip(part, values, strict=True):
+                results[index] = Estimate(value, len(encoded[index]))
+        return [results[index] for index in range(len(prompts))]
+
+
+def save_calibration(folder: Path, scalings: dict[str, PlattScaling]) -> None:
+    """Writes the scalings of the critics called value, prm and orm beside their model."""
+    text = json.dumps({name: asdict(scaling) for name, scaling in scalings.items()}, indent=2)
+    (folder / CALIBRATION_FILE).write_text(text + "\n")
+
+
+def load_calibration(folder: Path) -> dict[str, PlattScaling]:
+    """Returns the scalings that `save_calibration` wrote."""
+    path = folder / CALIBRATION_FILE
+    if not path.is_file():
+        raise ModelError(f"expected the critics' calibration at {path}, found none")
+    return {name: PlattScaling(**values) for name, values in json.loads(path.read_text()).items()}

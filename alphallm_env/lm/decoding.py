@@ -1,0 +1,176 @@
+"""Samples a batch of texts from a causal LM: shared prefill, a seed per request, β asked while decoding.
+
+The batch is a `_Batch` of rows; a row is finished when β fires, the model ends its text or its tokens
+run out. Finished rows are taken out of the batch once they are many enough to pay for the copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from alphallm_env.lm.base import Completion, GenerationRequest
+from alphallm_env.lm.cache import BlockCache
+from alphallm_env.types import StopReason
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+_COMPACT_BELOW = 0.75  # the share of unfinished rows under which finished ones are dropped
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What decoding has to know of a tokenizer."""
+
+    encode: Callable[[Sequence[str]], list[list[int]]]
+    decode: Callable[[Sequence[int]], str]
+    triggers: Callable[[str], np.ndarray]  # trigger text -> bool [vocabulary]: tokens that contain it
+    end_ids: frozenset[int]
+    banned: torch.Tensor  # bool [vocabulary]: special tokens that are never generated
+    pad_id: int
+
+
+@dataclass
+class _Row:
+    """One request under way."""
+
+    index: int
+    request: GenerationRequest
+    uniforms: np.ndarray  # [max_tokens], one draw per token, from the request's own seed
+    triggers: np.ndarray
+    tokens: list[int] = field(default_factory=list[int])
+    log_prob: float = 0.0
+
+    def accept(self, token: int, log_prob: float, vocabulary: Vocabulary) -> StopReason | None:
+        """Appends a token and tells why the row is finished, if it is."""
+        self.tokens.append(token)
+        self.log_prob += log_prob
+        if token in vocabulary.end_ids:
+            return StopReason.END_OF_TEXT
+        if self.triggers[token] and self.request.rule.terminates(vocabulary.decode(self.tokens)):
+            return StopReason.RULE
+        return StopReason.LENGTH if len(self.tokens) >= self.request.max_tokens else None
+
+
+def left_padded(sequences: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns token ids and attention mask, both [sequences, longest], padded on the left."""
+    longest = max(map(len, sequences))
+    ids = torch.full((len(sequences), longest), pad_id)
+    mask = torch.zeros(len(sequences), longest, dtype=torch.long)
+    for row, sequence in enumerate(sequences):
+        ids[row, longest - len(sequence) :] = torch.tensor(sequence, dtype=torch.long)
+        mask[row, longest - len(sequence) :] = 1
+    return ids, mask
+
+
+def positions(mask: torch.Tensor) -> torch.Tensor:
+    """Returns the position ids [sequences, longest] of a left-padded batch."""
+    return (mask.cumsum(-1) - 1).clamp(min=0)
+
+
+@torch.inference_mode()
+def decode_batch(
+    model: PreTrainedModel, vocabulary: Vocabulary, requests: Sequence[GenerationRequest]
+) -> list[Completion]:
+    """Returns one completion per request, in order. Requests of one prompt share its prefill."""
+    prompts = list(dict.fromkeys(request.prompt for request in requests))
+    encoded = vocabulary.encode(prompts)
+    row_of = {prompt: row for row, prompt in enumerate(prompts)}
+    ids, mask = left_padded(encoded, vocabulary.pad_id)
+    device = model.device
+    ids, mask = ids.to(device), mask.to(device)
+    cache = BlockCache()
+    output = model(
+        input_ids=ids, attention_mask=mask, position_ids=positions(mask), past_key_values=cache, logits_to_keep=1
+    )
+    expand = torch.tensor([row_of[request.prompt] for request in requests], device=device)
+    logits, mask = output.logits[:, -1][expand], mask[expand]
+    cache.select(expand)
+    rows = [
+        _Row(i, r, np.random.Generator(np.random.Philox(r.seed)).random(r.max_tokens), vocabulary.triggers(r.rule.trigger))
+        for i, r in enumerate(requests)
+    ]
+    results = _decode(model, vocabulary, rows, logits, mask, cache)
+    return _with_prompt_tokens(results, requests, dict(zip(prompts, map(len, encoded), strict=True)))
+
+
+def _with_prompt_tokens(
+    results: dict[int, Completion], requests: Sequence[GenerationRequest], lengths: dict[str, int]
+) -> list[Completion]:
+    """Returns the completions in order; the first one of a prompt reports the prompt's tokens."""
+    ordered: list[Completion] = []
+    for index, request in enumerate(requests):
+        done = results[index]
+        prompt_tokens = lengths.pop(request.prompt, 0)
+        ordered.append(Completion(done.text, done.num_tokens, done.log_prob, done.stop_reason, prompt_tokens))
+    return ordered
+
+
+def _decode(
+    model: PreTrainedModel,
+    vocabulary: Vocabulary,
+    rows: list[_Row],
+    logits: torch.Tensor,  # [rows, vocabulary]
+    mask: torch.Tensor,  # [rows, positions]
+    cache: BlockCache,
+) -> dict[int, Completion]:
+    results: dict[int, Completion] = {}
+    live: list[_Row | None] = list(rows)
+    next_position = mask.sum(-1)
+    while True:
+        tokens, log_probs = _sample(logits, live, vocabulary)
+        for slot, row in enumerate(live):
+            if row is None:
+                continue
+            reason = row.accept(tokens[slot], log_probs[slot], vocabulary)
+            if reason is not None:
+                text = vocabulary.decode([t for t in row.tokens if t not in vocabulary.end_ids])
+                results[row.index] = Completion(text, len(row.tokens), row.log_prob, reason)
+                live[slot] = None
+        kept = [slot for slot, row in enumerate(live) if row is not None]
+        if not kept:
+            return results
+        next_ids = torch.tensor(tokens, device=mask.device)
+        if len(kept) < _COMPACT_BELOW * len(live):
+            keep = torch.tensor(kept, device=mask.device)
+            cache.select(keep)
+            mask, next_ids, next_position = mask[keep], next_ids[keep], next_position[keep]
+            live = [live[slot] for slot in kept]
+        mask = torch.cat([mask, mask.new_ones(len(live), 1)], dim=1)
+        logits = model(
+            input_ids=next_ids[:, None],
+            attention_mask=mask,
+            position_ids=next_position[:, None],
+            past_key_values=cache,
+        ).logits[:, -1]
+        next_position = next_position + 1
+
+
+def _sample(
+    logits: torch.Tensor, live: Sequence[_Row | None], vocabulary: Vocabulary
+) -> tuple[list[int], list[float]]:
+    """Returns per row the next token and its log-probability at temperature 1, special tokens left out.
+
+    A token is drawn by inverting the cumulative distribution at the row's own uniform number.
+    """
+    logits = logits.float().masked_fill(vocabulary.banned.to(logits.device), float("-inf"))
+    log_probs = logits.log_softmax(-1)
+    temperatures = [row.request.temperature if row else 0.0 for row in live]
+    chosen = logits.argmax(-1)
+    if any(temperatures):
+        heat = torch.tensor([t or 1.0 for t in temperatures], device=logits.device)
+        cumulative = (logits / heat[:, None]).softmax(-1).double().cumsum(-1)
+        draws = torch.tensor(
+            [row.uniforms[len(row.tokens)] if row else 0.0 for row in live], device=logits.device, dtype=torch.double
+        )
+        sampled = torch.searchsorted(cumulative, (draws * cumulative[:, -1])[:, None], right=True)[:, 0]
+        sampled = sampled.clamp(max=logits.shape[-1] - 1)
+        warm = torch.tensor([t > 0 for t in temperatures], device=logits.device)
+        chosen = torch.where(warm, sampled, chosen)
+    picked = log_probs.gather(-1, chosen[:, None])[:, 0]
+    return chosen.tolist(), picked.tolist()

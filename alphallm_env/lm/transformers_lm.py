@@ -1,0 +1,133 @@
+"""Any Hugging Face causal LM, in process, as a `LanguageModel`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from alphallm_env.errors import ModelError
+from alphallm_env.lm.base import Completion, GenerationRequest, LabelProbs
+from alphallm_env.lm.decoding import Vocabulary, decode_batch, left_padded, positions
+
+_TOKENS_PER_BATCH = 16_384  # read at once when scoring
+
+
+class TransformersLM:
+    """A causal LM with its tokenizer. Owned by one engine: not to be called from two threads at once."""
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> None:
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.name = name
+        self.vocabulary = _vocabulary(model, tokenizer)
+
+    @classmethod
+    def load(cls, source: str | Path, device: str = "auto", dtype: str = "auto") -> TransformersLM:
+        """Returns the model in a folder, or by its hub name, ready to run.
+
+        `device` auto is a GPU where there is one. `dtype` auto is the checkpoint's own on a GPU and float32
+        on a CPU. Only safetensors are read. Raises ModelError if the model cannot be loaded.
+        """
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        if dtype == "auto" and device == "cpu":
+            dtype = "float32"
+        try:
+            tokenizer = cast(PreTrainedTokenizerBase, AutoTokenizer.from_pretrained(source))
+            model = cast(
+                PreTrainedModel,
+                AutoModelForCausalLM.from_pretrained(source, dtype=dtype, use_safetensors=True),
+            )
+        except (OSError, ValueError) as error:
+            raise ModelError(f"expected a causal LM with its tokenizer at {str(source)!r}: {error}") from error
+        return cls(cast(PreTrainedModel, model.to(device)), tokenizer, str(source))  # type: ignore[arg-type]
+
+    def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
+        """Returns one completion per request, in order."""
+        return decode_batch(self.model, self.vocabulary, requests) if requests else []
+
+    def label_probs(self, prompts: Sequence[str], labels: Sequence[str]) -> list[LabelProbs]:
+        """Returns, per prompt, the probability of each label's first token as the next token."""
+        ids = self._label_ids(tuple(labels))
+        encoded = self.vocabulary.encode(prompts)
+        results: dict[int, LabelProbs] = {}
+        for part in batches_by_length(encoded):
+            probs = self.last_logits([encoded[i] for i in part]).softmax(-1)[:, list(ids)].tolist()
+            for index, row in zip(part, probs, strict=True):
+                results[index] = LabelProbs(tuple(row), len(encoded[index]))
+        return [results[index] for index in range(len(prompts))]
+
+    def count_tokens(self, text: str) -> int:
+        """Returns how many tokens the tokenizer makes of `text`."""
+        return len(self.vocabulary.encode([text])[0])
+
+    @torch.inference_mode()
+    def last_logits(self, encoded: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Returns the float32 logits [sequences, vocabulary] of the token after each sequence."""
+        ids, mask = left_padded(encoded, self.vocabulary.pad_id)
+        ids, mask = ids.to(self.model.device), mask.to(self.model.device)
+        output = self.model(
+            input_ids=ids, attention_mask=mask, position_ids=positions(mask), use_cache=False, logits_to_keep=1
+        )
+        return cast(torch.Tensor, output.logits[:, -1].float())
+
+    @lru_cache(maxsize=16)  # noqa: B019 - a handful of models live as long as the process
+    def _label_ids(self, labels: tuple[str, ...]) -> tuple[int, ...]:
+        ids = tuple(self.vocabulary.encode([label])[0][0] for label in labels)
+        if len(set(ids)) < len(ids):
+            raise ModelError(f"expected labels with different first tokens, got {labels} -> {ids}")
+        if self.tokenizer.unk_token_id in ids:
+            raise ModelError(f"expected labels in the vocabulary of {self.name}, got {labels} -> {ids}")
+        return ids
+
+
+def batches_by_length(encoded: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Returns indices of `encoded` in batches of like length and at most 16,384 padded tokens.
+
+    >>> batches_by_length([[1] * 9_000, [1], [1] * 8_000])
+    [[1, 2], [0]]
+    """
+    order = sorted(range(len(encoded)), key=lambda index: (len(encoded[index]), index))
+    batches: list[list[int]] = []
+    for index in order:
+        if not batches or (len(batches[-1]) + 1) * len(encoded[index]) > _TOKENS_PER_BATCH:
+            batches.append([])
+        batches[-1].append(index)
+    return batches
+
+
+def _vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Vocabulary:
+    size = int(model.get_output_embeddings().weight.shape[0])  # type: ignore[union-attr]
+    ends = _end_ids(model, tokenizer)
+    banned = torch.zeros(size, dtype=torch.bool)
+    banned[[i for i in tokenizer.all_special_ids if i not in ends and i < size]] = True
+    banned[len(tokenizer) :] = True  # rows that only pad the embedding matrix
+
+    def encode(texts: Sequence[str]) -> list[list[int]]:
+        return [list(ids) for ids in tokenizer(list(texts), add_special_tokens=False)["input_ids"]]  # type: ignore[union-attr]
+
+    def decode(ids: Sequence[int]) -> str:
+        return str(tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+    @lru_cache(maxsize=8)
+    def triggers(text: str) -> np.ndarray:
+        pieces = tokenizer.batch_decode([[i] for i in range(len(tokenizer))])
+        return np.array([text in piece for piece in pieces] + [False] * max(0, size - len(pieces)))
+
+    pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(ends)
+    return Vocabulary(encode, decode, triggers, ends, banned, int(pad_id))
+
+
+def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    configured = model.generation_config.eos_token_id if model.generation_config else None
+    ids = {tokenizer.eos_token_id, *(configured if isinstance(configured, list) else [configured])}
+    ends = frozenset(int(i) for i in ids if i is not None)
+    if not ends:
+        raise ModelError("expected a model with an end-of-text token, got none")
+    return ends

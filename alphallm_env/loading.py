@@ -1,0 +1,94 @@
+"""From names to a running simulator: the shipped tiny models, a folder, or a hub name."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from alphallm_env.critics.calibration import CalibratedCritic
+from alphallm_env.critics.generative import OutcomeRewardModel, ProcessRewardModel
+from alphallm_env.critics.model import CriticModel, load_calibration
+from alphallm_env.critics.value import LearnedValue, MonteCarloValue
+from alphallm_env.dynamics import Rules
+from alphallm_env.engine import Engine
+from alphallm_env.lm.templates import PromptTemplate, template_for
+from alphallm_env.lm.transformers_lm import TransformersLM
+from alphallm_env.simulator import Critics, Policy, Simulator
+
+TINY_POLICY = Path(__file__).parent / "lm" / "tiny"
+TINY_CRITICS = Path(__file__).parent / "critics" / "tiny"
+PROMPTED = "prompted"  # the policy itself, asked
+
+
+def resolve(name: str, tiny: Path) -> str:
+    """Returns what to load: the shipped folder for `tiny`, else the name as it is."""
+    return str(tiny) if name == "tiny" else name
+
+
+def load_policy(name: str = "tiny", device: str = "auto", dtype: str = "auto", temperature: float = 1.0) -> Policy:
+    """Returns the policy called `tiny`, or that of a folder or hub name, with the template that fits it."""
+    lm = _load_lm(resolve(name, TINY_POLICY), device, dtype)
+    return Policy(lm, template_for(lm.tokenizer), temperature)
+
+
+def load_critics(folder: str | Path, template: PromptTemplate, engine: Engine, device: str = "auto") -> Critics:
+    """Returns the calibrated value function, PRM and ORM in a folder that `experiments.train_critics` wrote."""
+    model = _load_critic_model(str(folder), device)
+    scalings = load_calibration(Path(folder))
+    return Critics(
+        value=CalibratedCritic(LearnedValue(model, template, engine), scalings["value"]),
+        prm=CalibratedCritic(ProcessRewardModel(model, template, engine), scalings["prm"]),
+        orm=CalibratedCritic(OutcomeRewardModel(model, template, engine), scalings["orm"]),
+    )
+
+
+def prompted_critics(policy: Policy, engine: Engine) -> Critics:
+    """Returns PRM and ORM that ask the policy's own model. A value function is added by `with_monte_carlo`."""
+    return Critics(
+        prm=ProcessRewardModel(policy.lm, policy.template, engine),
+        orm=OutcomeRewardModel(policy.lm, policy.template, engine),
+    )
+
+
+def build_simulator(
+    policy: Policy, critics: str, rules: Rules, engine: Engine, device: str = "auto", rollout_policy: Policy | None = None
+) -> Simulator:
+    """Returns a simulator around a policy; `critics` is tiny, prompted, none, or a folder."""
+    if critics == "none":
+        return Simulator(policy, Critics(), rules, rollout_policy, engine)
+    if critics != PROMPTED:
+        judges = load_critics(resolve(critics, TINY_CRITICS), policy.template, engine, device)
+        return Simulator(policy, judges, rules, rollout_policy, engine)
+    judges = prompted_critics(policy, engine)
+    asking = Simulator(policy, judges, rules, rollout_policy, engine)
+    with_value = Critics(value=MonteCarloValue(asking), prm=judges.prm, orm=judges.orm)
+    return Simulator(policy, with_value, rules, rollout_policy, engine)
+
+
+def load_simulator(
+    policy: str = "tiny",
+    critics: str = "tiny",
+    rules: Rules | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+    temperature: float = 1.0,
+) -> Simulator:
+    """Returns a simulator by names. Models of one name are loaded once and shared, as is the engine."""
+    acting = load_policy(policy, device, dtype, temperature)
+    return build_simulator(acting, critics, rules or Rules(), shared_engine(), device)
+
+
+@cache
+def shared_engine() -> Engine:
+    """Returns the engine that environments made by name have in common."""
+    return Engine()
+
+
+@cache
+def _load_lm(source: str, device: str, dtype: str) -> TransformersLM:
+    return TransformersLM.load(source, device, dtype)
+
+
+@cache
+def _load_critic_model(folder: str, device: str) -> CriticModel:
+    return CriticModel.load_with_head(folder, device)

@@ -1,0 +1,190 @@
+"""What critics learn from: the policy's own trajectories, graded by final answers alone.
+
+Labels need no rationale. The value of a prefix is the share of the trajectories through it that end
+correctly. A step is good if, of at least `min_visits` continuations after it, a share of `threshold` ends
+correctly (Math-Shepherd: Wang et al. 2024); prefixes visited less often get rollouts of their own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from alphallm_env.grading import Verdict, extract_answer, grade
+from alphallm_env.lm.base import GenerationRequest
+from alphallm_env.options import TO_THE_END, OptionRule
+from alphallm_env.randomness import derive_seed
+from alphallm_env.simulator import Policy
+from alphallm_env.types import Problem
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One trajectory: its steps as β cuts them, and whether its final answer is correct."""
+
+    problem_id: str
+    question: str
+    steps: tuple[str, ...]
+    correct: bool
+
+
+@dataclass(frozen=True)
+class LabelledStep:
+    """A step after its prefix, and the share of continuations through it that ended correctly."""
+
+    question: str
+    before: tuple[str, ...]
+    step: str
+    share_correct: float
+
+
+@dataclass(frozen=True)
+class ProblemData:
+    """All that was sampled for one problem."""
+
+    samples: tuple[Sample, ...]
+    steps: tuple[LabelledStep, ...]
+
+
+def split_steps(text: str, rule: OptionRule) -> tuple[str, ...]:
+    """Returns the options that `rule` cuts a finished text into; the last one may be open."""
+    steps: list[str] = []
+    start = 0
+    for end in range(1, len(text) + 1):
+        if rule.trigger in text[end - 1 : end] and rule.terminates(text[start:end]):
+            steps.append(text[start:end])
+            start = end
+    return (*steps, text[start:]) if start < len(text) else tuple(steps)
+
+
+class Sampler:
+    """Draws trajectories and continuations from a policy."""
+
+    def __init__(self, policy: Policy, rule: OptionRule, max_tokens: int, temperature: float, seed: int) -> None:
+        self._policy = policy
+        self._rule = rule
+        self._max_tokens = max_tokens
+        self._temperature = temperature
+        self._seed = seed
+
+    def continuations(self, starts: Sequence[tuple[Problem, tuple[str, ...]]], num: int, salt: str) -> list[list[str]]:
+        """Returns `num` texts to the end for each problem and prefix of steps."""
+        requests = [
+            GenerationRequest(
+                prompt=self._policy.template.solve(problem.question, "".join(prefix)),
+                seed=derive_seed(self._seed, salt, problem.id, "".join(prefix), index),
+                max_tokens=self._max_tokens,
+                rule=TO_THE_END,
+                temperature=self._temperature,
+            )
+            for problem, prefix in starts
+            for index in range(num)
+        ]
+        completions = []
+        for start in range(0, len(requests), 256):
+            completions += self._policy.lm.generate(requests[start : start + 256])
+        texts = [completion.text for completion in completions]
+        return [texts[i * num : (i + 1) * num] for i in range(len(starts))]
+
+    def trajectories(self, problems: Sequence[Problem], num: int) -> list[list[Sample]]:
+        """Returns `num` graded trajectories of each problem."""
+        texts = self.continuations([(problem, ()) for problem in problems], num, "trajectory")
+        return [
+            [Sample(p.id, p.question, split_steps(text, self._rule), is_correct(text, p)) for text in group]
+            for p, group in zip(problems, texts, strict=True)
+        ]
+
+
+def is_correct(text: str, problem: Problem) -> bool:
+    """Returns whether the final answer of `text` is right. Raises ValueError where it cannot be graded."""
+    if problem.answer is None:
+        raise ValueError(f"expected a problem with an answer, got {problem.id!r} without")
+    verdict = grade(extract_answer(text), problem.answer)
+    if verdict is Verdict.UNGRADABLE:
+        raise ValueError(f"the answer to {problem.id!r} could not be graded: {text[-80:]!r}")
+    return verdict is Verdict.CORRECT
+
+
+def prefix_counts(samples: Iterable[Sample]) -> dict[tuple[str, ...], tuple[int, int]]:
+    """Returns, for every prefix of the samples' steps, how many samples pass it and how many end correctly."""
+    counts: dict[tuple[str, ...], tuple[int, int]] = defaultdict(lambda: (0, 0))
+    for sample in samples:
+        for length in range(len(sample.steps) + 1):
+            visits, correct = counts[sample.steps[:length]]
+            counts[sample.steps[:length]] = (visits + 1, correct + sample.correct)
+    return dict(counts)
+
+
+def label_steps(
+    sampler: Sampler,
+    groups: Sequence[tuple[Problem, Sequence[Sample]]],
+    min_visits: int,
+    steps_per_problem: int,
+) -> list[list[LabelledStep]]:
+    """Returns, per problem, steps with the share of correct continuations after them.
+
+    The most visited prefixes come first. A last step is labelled by its own outcome.
+    """
+    wanted: list[tuple[Problem, tuple[str, ...], int, int, bool]] = []
+    for problem, samples in groups:
+        final = {sample.steps for sample in samples}
+        counts = prefix_counts(samples)
+        ranked = sorted((p for p in counts if p), key=lambda p: (-counts[p][0], p))
+        open_ones = [p for p in ranked if p not in final][:steps_per_problem]
+        closed = [p for p in ranked if p in final][: max(1, steps_per_problem // 4)]
+        wanted += [(problem, prefix, *counts[prefix], prefix in final) for prefix in open_ones + closed]
+    thin = [(p, prefix) for p, prefix, visits, _, ended in wanted if visits < min_visits and not ended]
+    extra = dict(
+        zip(
+            ((p.id, prefix) for p, prefix in thin),
+            sampler.continuations(thin, max(1, min_visits - 1), "continuation"),
+            strict=True,
+        )
+    )
+    labelled: dict[str, list[LabelledStep]] = {problem.id: [] for problem, _ in groups}
+    for problem, prefix, visits, correct, _ in wanted:
+        texts = extra.get((problem.id, prefix), [])
+        total = visits + len(texts)
+        right = correct + sum(is_correct("".join(prefix) + text, problem) for text in texts)
+        labelled[problem.id].append(LabelledStep(problem.question, prefix[:-1], prefix[-1], right / total))
+    return [labelled[problem.id] for problem, _ in groups]
+
+
+def collect(
+    sampler: Sampler,
+    problems: Sequence[Problem],
+    path: Path,
+    num_samples: int,
+    min_visits: int,
+    steps_per_problem: int,
+    chunk: int = 64,
+) -> list[ProblemData]:
+    """Returns the data of all problems; finished problems are read back from `path`, a JSONL file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = _read(path)
+    for start in range(len(data), len(problems), chunk):
+        part = problems[start : start + chunk]
+        samples = sampler.trajectories(part, num_samples)
+        steps = label_steps(sampler, list(zip(part, samples, strict=True)), min_visits, steps_per_problem)
+        fresh = [ProblemData(tuple(s), tuple(t)) for s, t in zip(samples, steps, strict=True)]
+        with path.open("a") as file:
+            file.writelines(json.dumps(asdict(entry)) + "\n" for entry in fresh)
+        data += fresh
+        right = sum(sample.correct for entry in fresh for sample in entry.samples)
+        print(f"{path.stem}: {len(data)}/{len(problems)} problems, {right / (len(part) * num_samples):.3f} right", flush=True)
+    return data
+
+
+def _read(path: Path) -> list[ProblemData]:
+    if not path.is_file():
+        return []
+    entries: list[ProblemData] = []
+    for line in path.read_text().splitlines():
+        record = json.loads(line)
+        samples = tuple(Sample(**{**s, "steps": tuple(s["steps"])}) for s in record["samples"])
+        steps = tuple(LabelledStep(**{**s, "before": tuple(s["before"])}) for s in record["steps"])
+        entries.append(ProblemData(samples, steps))
+    return entries
