@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -54,7 +54,7 @@ class Engine:
         self._participants = 0  # threads that run searches
         self._waiting = 0  # those of them that wait for an answer
         self._quiet = 0
-        self._check_pending = False
+        self._next_check: asyncio.Handle | None = None
 
     def __enter__(self) -> Engine:
         return self
@@ -102,7 +102,7 @@ class Engine:
             self._waiting -= 1
 
     @contextlib.contextmanager
-    def participant(self) -> Iterator[None]:
+    def participant(self) -> Generator[None]:
         """Counts the calling thread among those whose requests a batch waits for."""
         loop = self._started()
         loop.call_soon_threadsafe(self._join, 1)
@@ -132,26 +132,23 @@ class Engine:
         return list(await asyncio.gather(*futures))
 
     def _schedule_check(self) -> None:
+        """Begins to wait for quiet anew; a timer for stragglers is not waited for."""
         self._quiet = 0
-        if not self._check_pending and self._queues:
-            self._check_pending = True
-            asyncio.get_running_loop().call_soon(self._check)
+        if self._next_check is not None:
+            self._next_check.cancel()
+        loop = asyncio.get_running_loop()
+        self._next_check = loop.call_soon(self._check) if self._queues else None
 
     def _check(self) -> None:
-        """Sends everything off once the loop has been quiet; looks again after each batch."""
-        self._check_pending = False
-        if not self._queues:
-            return
-        self._quiet += 1
+        """Sends everything off once the loop has been quiet, and no thread is about to ask for more."""
         loop = asyncio.get_running_loop()
+        self._quiet += 1
         if self._quiet <= _SETTLED_AFTER:
-            self._check_pending = True
-            loop.call_soon(self._check)
+            self._next_check = loop.call_soon(self._check)
         elif self._waiting < self._participants and self._quiet == _SETTLED_AFTER + 1:
-            self._check_pending = True
-            loop.call_later(_STRAGGLER_SECONDS, self._check)
+            self._next_check = loop.call_later(_STRAGGLER_SECONDS, self._check)
         else:
-            self._quiet = 0
+            self._next_check = None
             self._flush()
 
     def _flush(self) -> None:

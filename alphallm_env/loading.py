@@ -51,7 +51,12 @@ def prompted_critics(policy: Policy, engine: Engine) -> Critics:
 
 
 def build_simulator(
-    policy: Policy, critics: str, rules: Rules, engine: Engine, device: str = "auto", rollout_policy: Policy | None = None
+    policy: Policy,
+    critics: str,
+    rules: Rules,
+    engine: Engine,
+    device: str = "auto",
+    rollout_policy: Policy | None = None,
 ) -> Simulator:
     """Returns a simulator around a policy; `critics` is tiny, prompted, none, or a folder."""
     if critics == "none":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -83,7 +83,7 @@ def current_meter() -> Meter:
 
 
 @contextlib.contextmanager
-def metering(meter: Meter) -> Iterator[Meter]:
+def metering(meter: Meter) -> Generator[Meter]:
     """Makes `meter` the current one inside the block."""
     token = _current.set(meter)
     try:

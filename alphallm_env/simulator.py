@@ -106,7 +106,13 @@ class Simulator:
     ) -> list[State]:
         """Returns `num` ended states reached from `state` by the rollout model in one long option each."""
         options = await self.propose(
-            state, num, seed, first_index=first_index, to_the_end=True, temperature=temperature, role=Role.ROLLOUT
+            state,
+            num,
+            seed,
+            first_index=first_index,
+            to_the_end=True,
+            temperature=temperature,
+            role=Role.ROLLOUT,
         )
         return [self.transition(state, option).state for option in options]
 

@@ -1,0 +1,1 @@
+"""One file, one experiment; `records` holds what a run leaves behind."""

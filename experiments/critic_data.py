@@ -90,22 +90,24 @@ class Sampler:
         return [texts[i * num : (i + 1) * num] for i in range(len(starts))]
 
     def trajectories(self, problems: Sequence[Problem], num: int) -> list[list[Sample]]:
-        """Returns `num` graded trajectories of each problem."""
+        """Returns `num` trajectories of each problem, fewer where some could not be graded."""
         texts = self.continuations([(problem, ()) for problem in problems], num, "trajectory")
         return [
-            [Sample(p.id, p.question, split_steps(text, self._rule), is_correct(text, p)) for text in group]
+            [
+                Sample(p.id, p.question, split_steps(text, self._rule), correct)
+                for text in group
+                if (correct := is_correct(text, p)) is not None
+            ]
             for p, group in zip(problems, texts, strict=True)
         ]
 
 
-def is_correct(text: str, problem: Problem) -> bool:
-    """Returns whether the final answer of `text` is right. Raises ValueError where it cannot be graded."""
+def is_correct(text: str, problem: Problem) -> bool | None:
+    """Returns whether the final answer of `text` is right, None where it cannot be graded."""
     if problem.answer is None:
         raise ValueError(f"expected a problem with an answer, got {problem.id!r} without")
     verdict = grade(extract_answer(text), problem.answer)
-    if verdict is Verdict.UNGRADABLE:
-        raise ValueError(f"the answer to {problem.id!r} could not be graded: {text[-80:]!r}")
-    return verdict is Verdict.CORRECT
+    return None if verdict is Verdict.UNGRADABLE else verdict is Verdict.CORRECT
 
 
 def prefix_counts(samples: Iterable[Sample]) -> dict[tuple[str, ...], tuple[int, int]]:
@@ -146,10 +148,10 @@ def label_steps(
     )
     labelled: dict[str, list[LabelledStep]] = {problem.id: [] for problem, _ in groups}
     for problem, prefix, visits, correct, _ in wanted:
-        texts = extra.get((problem.id, prefix), [])
-        total = visits + len(texts)
-        right = correct + sum(is_correct("".join(prefix) + text, problem) for text in texts)
-        labelled[problem.id].append(LabelledStep(problem.question, prefix[:-1], prefix[-1], right / total))
+        ends = [is_correct("".join(prefix) + text, problem) for text in extra.get((problem.id, prefix), [])]
+        graded = [end for end in ends if end is not None]
+        share = (correct + sum(graded)) / (visits + len(graded))
+        labelled[problem.id].append(LabelledStep(problem.question, prefix[:-1], prefix[-1], share))
     return [labelled[problem.id] for problem, _ in groups]
 
 
@@ -174,7 +176,10 @@ def collect(
             file.writelines(json.dumps(asdict(entry)) + "\n" for entry in fresh)
         data += fresh
         right = sum(sample.correct for entry in fresh for sample in entry.samples)
-        print(f"{path.stem}: {len(data)}/{len(problems)} problems, {right / (len(part) * num_samples):.3f} right", flush=True)
+        print(
+            f"{path.stem}: {len(data)}/{len(problems)} problems, {right / (len(part) * num_samples):.3f} right",
+            flush=True,
+        )
     return data
 
 
@@ -184,7 +189,11 @@ def _read(path: Path) -> list[ProblemData]:
     entries: list[ProblemData] = []
     for line in path.read_text().splitlines():
         record = json.loads(line)
-        samples = tuple(Sample(**{**s, "steps": tuple(s["steps"])}) for s in record["samples"])
-        steps = tuple(LabelledStep(**{**s, "before": tuple(s["before"])}) for s in record["steps"])
+        samples = tuple(
+            Sample(s["problem_id"], s["question"], tuple(s["steps"]), s["correct"]) for s in record["samples"]
+        )
+        steps = tuple(
+            LabelledStep(s["question"], tuple(s["before"]), s["step"], s["share_correct"]) for s in record["steps"]
+        )
         entries.append(ProblemData(samples, steps))
     return entries

@@ -3,26 +3,37 @@
     python -m experiments.pretrain --out runs/pretrain            # goes on where it was stopped
     python -m experiments.pretrain --out runs/full --level full   # every template, any numbers
 
-The learning rate is never annealed: the policy is left middling on purpose, as the paper's was.
+The learning rate is never annealed and training stops early: the policy is left middling on purpose, as
+the paper's was. The finished policy is in `out/policy`, which `--policy` takes. The trunk of the shipped
+critics is the same training, carried on and annealed:
+
+    python -m experiments.pretrain --out runs/pretrain --tokens 8500000 --anneal-from 6000000
 """
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import cast
 
 import torch
 import tyro
 from safetensors.torch import load_file, save_file
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from alphallm_env.lm.word_tokenizer import QUESTION, SOLUTION, build_tokenizer
+from alphallm_env.grading import Verdict, extract_answer, grade
+from alphallm_env.lm.base import GenerationRequest
+from alphallm_env.lm.templates import TinyTemplate
+from alphallm_env.lm.transformers_lm import TransformersLM
+from alphallm_env.lm.word_tokenizer import END, QUESTION, SOLUTION, build_tokenizer
 from alphallm_env.problems import gsm_symbolic
+from alphallm_env.types import Problem
 
 
 @dataclass(frozen=True)
@@ -31,7 +42,7 @@ class PretrainConfig:
 
     out: Path
     level: str = "easy"
-    tokens: int = 12_000_000
+    tokens: int = 5_000_000
     batch_documents: int = 48
     hidden_size: int = 192
     num_layers: int = 6
@@ -40,11 +51,13 @@ class PretrainConfig:
     intermediate_size: int = 512
     muon_lr: float = 0.02
     adam_lr: float = 2e-3
+    warmup_tokens: int = 300_000
+    anneal_from: int | None = None  # tokens after which the learning rate falls to 0, linearly
     question_weight: float = 0.3
     drill_share: float = 0.5  # arithmetic drills among the documents at the start
     drill_share_after: float = 0.1
     drill_tokens: int = 1_000_000  # how long the start is
-    save_every: int = 1_000_000
+    save_every: int = 500_000
     development_problems: int = 200
     stop_at_accuracy: float = 1.0  # greedy, on the development split
     seed: int = 0
@@ -95,9 +108,9 @@ def encode(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Returns token ids and loss weights of a batch, each [documents, longest], padded on the right."""
     prompts = tokenizer([d.prompt for d in batch])["input_ids"]
-    completions = tokenizer([d.completion + tokenizer.eos_token for d in batch])["input_ids"]
+    completions = tokenizer([d.completion + END for d in batch])["input_ids"]
     longest = max(len(p) + len(c) for p, c in zip(prompts, completions, strict=True))
-    ids = torch.full((len(batch), longest), tokenizer.pad_token_id)
+    ids = torch.full((len(batch), longest), cast(int, tokenizer.pad_token_id))
     weights = torch.zeros(len(batch), longest)
     for row, (prompt, completion) in enumerate(zip(prompts, completions, strict=True)):
         size = len(prompt) + len(completion)
@@ -110,7 +123,7 @@ def encode(
 def build_model(config: PretrainConfig, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
     """Returns a freshly initialised Llama of the configured size."""
     torch.manual_seed(config.seed)
-    return LlamaForCausalLM(
+    model = LlamaForCausalLM(
         LlamaConfig(
             vocab_size=len(tokenizer),
             hidden_size=config.hidden_size,
@@ -122,11 +135,12 @@ def build_model(config: PretrainConfig, tokenizer: PreTrainedTokenizerFast) -> L
             tie_word_embeddings=True,
             initializer_range=0.02,
             bos_token_id=None,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-            attn_implementation="eager",  # on short sequences its backward pass is twice as fast as sdpa's
+            eos_token_id=cast(int, tokenizer.eos_token_id),
+            pad_token_id=cast(int, tokenizer.pad_token_id),
         )
     )
+    model.set_attn_implementation("eager")  # on short sequences its backward pass is twice as fast as sdpa's
+    return model
 
 
 def optimizers(model: LlamaForCausalLM, config: PretrainConfig) -> list[torch.optim.Optimizer]:
@@ -150,23 +164,24 @@ def loss_of(model: LlamaForCausalLM, ids: torch.Tensor, weights: torch.Tensor) -
     return (losses * weight).sum() / weight.sum()
 
 
-def greedy_accuracy(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, problems: list[tuple[str, str]]) -> float:
-    """Returns the share of (question, answer) pairs whose greedy solution ends in `#### answer`."""
-    tokenizer.padding_side = "left"
-    model.eval()
-    right = 0
-    for start in range(0, len(problems), 100):
-        chunk = problems[start : start + 100]
-        batch = tokenizer([QUESTION + q + SOLUTION for q, _ in chunk], return_tensors="pt", padding=True)
-        with torch.no_grad():
-            out = model.generate(**batch, max_new_tokens=96, do_sample=False)
-        texts = tokenizer.batch_decode(out[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
-        right += sum(text.rpartition("####")[2].strip() == a for text, (_, a) in zip(texts, chunk, strict=True))
+def greedy_accuracy(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, problems: Sequence[Problem]) -> float:
+    """Returns the share of problems whose greedy solution is graded correct."""
+    lm = TransformersLM(model, tokenizer, "pretraining")
+    template = TinyTemplate()
+    requests = [GenerationRequest(template.solve(p.question, ""), 0, 120, temperature=0.0) for p in problems]
+    completions = lm.generate(requests)
     model.train()
-    return right / len(problems)
+    verdicts = [grade(extract_answer(c.text), p.answer or "") for c, p in zip(completions, problems, strict=True)]
+    return verdicts.count(Verdict.CORRECT) / len(problems)
 
 
-def save(folder: Path, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, opts: list[torch.optim.Optimizer], progress: dict[str, float]) -> None:
+def save(
+    folder: Path,
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    opts: list[torch.optim.Optimizer],
+    progress: dict[str, float],
+) -> None:
     """Writes a checkpoint beside the last one and then moves it into its place."""
     fresh = folder.with_suffix(".new")
     model.save_pretrained(fresh)
@@ -206,10 +221,7 @@ def main(config: PretrainConfig) -> None:
     """Trains until `tokens` are seen or the development accuracy is reached."""
     torch.set_num_threads(config.threads)
     folder = config.out / "checkpoint"
-    development = [
-        (p.question, p.answer or "")
-        for p in gsm_symbolic.problems("development", config.development_problems, level=config.level)
-    ]
+    development = gsm_symbolic.problems("development", config.development_problems, level=config.level)
     tokens_seen = 0
     if (folder / "progress.json").exists():
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
@@ -221,48 +233,104 @@ def main(config: PretrainConfig) -> None:
         config.out.mkdir(parents=True, exist_ok=True)
         sample = itertools.islice(gsm_symbolic.stream("train", config.seed, config.level), 20_000)
         unseen = itertools.islice(gsm_symbolic.stream("unseen_templates", config.seed, config.level), 1_000)
-        tokenizer = build_tokenizer(text for p in itertools.chain(sample, unseen) for text in (p.question, p.solution or ""))
+        tokenizer = build_tokenizer(
+            text for p in itertools.chain(sample, unseen) for text in (p.question, p.solution or "")
+        )
         model = build_model(config, tokenizer)
         opts = optimizers(model, config)
     print(f"{model.num_parameters():,} weights, vocabulary {len(tokenizer)}", flush=True)
     train(model, tokenizer, opts, config, tokens_seen, development)
+    export(model, tokenizer, config.out / "policy")
 
 
-def train(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, opts: list[torch.optim.Optimizer], config: PretrainConfig, tokens_seen: int, development: list[tuple[str, str]]) -> None:
+def export(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Writes the policy as it is shipped: bfloat16 weights; a question, too, ends where its solution begins."""
+    solution_id = cast(int, tokenizer.convert_tokens_to_ids(SOLUTION))
+    model.generation_config = GenerationConfig(
+        eos_token_id=[tokenizer.eos_token_id, solution_id], pad_token_id=tokenizer.pad_token_id
+    )
+    model.set_attn_implementation("sdpa")
+    model.bfloat16().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    print(f"{folder}: {model.num_parameters():,} weights, sha256 {digest}", flush=True)
+
+
+def train(
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    opts: list[torch.optim.Optimizer],
+    config: PretrainConfig,
+    tokens_seen: int,
+    development: Sequence[Problem],
+) -> None:
     """Runs the training loop, saving and evaluating every `save_every` tokens."""
-    folder = config.out / "checkpoint"
-    start, start_tokens = time.monotonic(), tokens_seen
+    start = time.monotonic()
     model.train()
     while tokens_seen < config.tokens:
-        rng = Random(f"{config.seed}:{tokens_seen}")
-        stream = documents(config, rng, tokens_seen)
-        target = (tokens_seen // config.save_every + 1) * config.save_every
-        losses: list[float] = []
-        while tokens_seen < target:
-            batch = list(itertools.islice(stream, config.batch_documents))
-            ids, weights = encode(batch, tokenizer, config.question_weight)
-            warmup = min(1.0, (tokens_seen + 1) / 300_000)
-            for opt, lr in zip(opts, (config.muon_lr, config.adam_lr), strict=True):
-                for group in opt.param_groups:
-                    group["lr"] = lr * warmup
-            loss = loss_of(model, ids, weights)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            for opt in opts:
-                opt.step()
-                opt.zero_grad(set_to_none=True)
-            tokens_seen += int((weights > 0).sum())
-            losses.append(loss.item())
-            if len(losses) % 50 == 0:
-                rate = (tokens_seen - start_tokens) / (time.monotonic() - start)
-                print(f"{tokens_seen:>10,} tokens  loss {sum(losses[-50:]) / 50:.4f}  {rate:,.0f} tokens/s", flush=True)
+        segment_start = time.monotonic()
+        tokens, loss = train_segment(model, tokenizer, opts, config, tokens_seen)
+        rate = (tokens - tokens_seen) / (time.monotonic() - segment_start)
+        tokens_seen = tokens
         accuracy = greedy_accuracy(model, tokenizer, development)
-        save(folder, model, tokenizer, opts, {"tokens": tokens_seen, "development_accuracy": accuracy})
+        save(
+            config.out / "checkpoint",
+            model,
+            tokenizer,
+            opts,
+            {"tokens": tokens, "development_greedy": accuracy},
+        )
+        entry = {
+            "tokens": tokens,
+            "loss": loss,
+            "development_greedy": accuracy,
+            "seconds": time.monotonic() - start,
+        }
         with (config.out / "curve.jsonl").open("a") as file:
-            file.write(json.dumps({"tokens": tokens_seen, "loss": sum(losses) / len(losses), "development_greedy": accuracy, "seconds": time.monotonic() - start}) + "\n")
-        print(f"{tokens_seen:>10,} tokens  development greedy {accuracy:.3f}", flush=True)
+            file.write(json.dumps(entry) + "\n")
+        print(f"{tokens:>10,} tokens  loss {loss:.4f}  greedy {accuracy:.3f}  {rate:,.0f} tokens/s", flush=True)
         if accuracy >= config.stop_at_accuracy:
             break
+
+
+def lr_factor(tokens_seen: int, config: PretrainConfig) -> float:
+    """Returns the share of the peak learning rate: warm-up, then constant, then a linear way to 0 if asked for."""
+    rising = min(1.0, (tokens_seen + 1) / config.warmup_tokens)
+    if config.anneal_from is None or tokens_seen < config.anneal_from:
+        return rising
+    return max(0.0, (config.tokens - tokens_seen) / (config.tokens - config.anneal_from))
+
+
+def train_segment(
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    opts: list[torch.optim.Optimizer],
+    config: PretrainConfig,
+    tokens_seen: int,
+) -> tuple[int, float]:
+    """Trains up to the next multiple of `save_every` and returns tokens seen and the segment's mean loss.
+
+    The documents of a segment depend on the seed and on where it begins only.
+    """
+    stream = documents(config, Random(f"{config.seed}:{tokens_seen}"), tokens_seen)
+    target = (tokens_seen // config.save_every + 1) * config.save_every
+    losses: list[float] = []
+    while tokens_seen < target:
+        batch = list(itertools.islice(stream, config.batch_documents))
+        ids, weights = encode(batch, tokenizer, config.question_weight)
+        factor = lr_factor(tokens_seen, config)
+        for opt, lr in zip(opts, (config.muon_lr, config.adam_lr), strict=True):
+            for group in opt.param_groups:
+                group["lr"] = lr * factor
+        loss = loss_of(model, ids, weights)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for opt in opts:
+            opt.step()
+            opt.zero_grad(set_to_none=True)
+        tokens_seen += int((weights > 0).sum())
+        losses.append(loss.item())
+    return tokens_seen, sum(losses) / len(losses)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,6 @@ from alphallm_env.lm.transformers_lm import TransformersLM
 from alphallm_env.loading import TINY_POLICY, load_policy, resolve
 from alphallm_env.options import option_rule
 from alphallm_env.problems import load_problems
-
 from experiments.critic_data import ProblemData, Sampler, collect, prefix_counts
 
 
@@ -190,7 +189,8 @@ def score_all(
     return {
         "value": Scored([e.value for e in critic.values([p for p, _ in prefixes])], [c for _, c in prefixes]),
         "prm": Scored(
-            [share_of_true(a.probs) for a in labeller.judge(judged)], [s.share_correct >= threshold for s in steps]
+            [share_of_true(a.probs) for a in labeller.judge(judged)],
+            [s.share_correct >= threshold for s in steps],
         ),
         "orm": Scored([share_of_true(a.probs) for a in labeller.judge(whole)], [s.correct for s in samples]),
     }
@@ -211,7 +211,11 @@ def main(config: CriticsConfig) -> dict[str, Quality]:
     torch.manual_seed(config.seed)
     policy = load_policy(config.policy, config.device)
     sampler = Sampler(policy, option_rule(config.option_rule), config.max_tokens, config.temperature, config.seed)
-    sizes = {"train": config.train_problems, "development": config.development_problems, "test": config.test_problems}
+    sizes = {
+        "train": config.train_problems,
+        "development": config.development_problems,
+        "test": config.test_problems,
+    }
     data = {
         split: collect(
             sampler,
@@ -242,7 +246,7 @@ def finish(
     }
     folder = config.out / "critics"
     folder.mkdir(parents=True, exist_ok=True)
-    critic.model.to(torch.bfloat16).save_pretrained(folder)
+    critic.model.bfloat16().save_pretrained(folder)
     critic.tokenizer.save_pretrained(folder)
     save_head(folder, critic.head.weight.detach().cpu(), critic.head.bias.detach().cpu())
     save_calibration(folder, scalings)

@@ -1,0 +1,1 @@
+"""Critics: value function, PRM and ORM; how they are asked, calibrated and measured."""

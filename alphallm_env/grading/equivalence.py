@@ -104,9 +104,7 @@ def _is_literal(gold: str) -> bool:
 
 def _is_unclear(answer: str, known_words: set[str]) -> bool:
     """Returns whether an answer says something that is not mathematics, or numbers side by side."""
-    return bool(
-        _words(answer) - known_words or _NOTED.search(answer) or re.search(r"\d\s+\d|\?|\bor\b", answer)
-    )
+    return bool(_words(answer) - known_words or _NOTED.search(answer) or re.search(r"\d\s+\d|\?|\bor\b", answer))
 
 
 def _literal(element: str) -> str:

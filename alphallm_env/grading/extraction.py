@@ -104,8 +104,7 @@ def _hash_lines(text: str) -> list[Statement]:
     return [
         Statement(line.start(), line.end(), content)
         for line in _HASH_LINE.finditer(text)
-        if (content := _clean(line[1]))
-        and (line.end() >= end_of_text or not re.match("[A-Za-z]{2}", content))
+        if (content := _clean(line[1])) and (line.end() >= end_of_text or not re.match("[A-Za-z]{2}", content))
     ]
 
 
@@ -171,9 +170,7 @@ def _complement(sentence: str) -> str:
     return sentence
 
 
-_DELIMITED = re.compile(
-    r"\$\$([^$]+)\$\$|\$([^$]+)\$|\\\(((?:(?!\\\)).)+)\\\)|\\\[((?:(?!\\\]).)+)\\\]", re.DOTALL
-)
+_DELIMITED = re.compile(r"\$\$([^$]+)\$\$|\$([^$]+)\$|\\\(((?:(?!\\\)).)+)\\\)|\\\[((?:(?!\\\]).)+)\\\]", re.DOTALL)
 
 
 def _clean(content: str) -> str:

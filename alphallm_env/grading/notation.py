@@ -92,9 +92,7 @@ def elements(normalised: str) -> tuple[str, ...]:
     found = [element for part in signed if (element := re.sub(r"^\s+|[\s.]+$", "", part))]
     # A tuple is one solution: written twice it is still one. A number repeated may be two roots.
     first = {comparison_key(element): element for element in reversed(found)}
-    return tuple(
-        element for element in found if element[0] != "(" or first[comparison_key(element)] is element
-    )
+    return tuple(element for element in found if element[0] != "(" or first[comparison_key(element)] is element)
 
 
 _SEPARATOR = re.compile(r"[,;]|\b(?:or|and)\b|\\[{}]|[()\[\]{}]|\\[A-Za-z]+")
@@ -163,9 +161,7 @@ def without_unit(element: str, *, short_units: bool) -> str:
 
     Units of one or two letters, which may be variables, are taken off only with `short_units`.
     """
-    measured = re.fullmatch(
-        r"([+-]?[\d.,/\s]*\d)\s*([A-Za-z](?:[A-Za-z ./-]*[A-Za-z])?\s?(?:\^?\s?[23])?)", element
-    )
+    measured = re.fullmatch(r"([+-]?[\d.,/\s]*\d)\s*([A-Za-z](?:[A-Za-z ./-]*[A-Za-z])?\s?(?:\^?\s?[23])?)", element)
     if measured is None:
         return element
     is_long = all(len(word) > 2 for word in re.findall("[A-Za-z]+", measured[2])[:1])

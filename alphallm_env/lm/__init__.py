@@ -1,0 +1,1 @@
+"""Language models: the protocol, the backends, the prompts, and the tiny policy."""

@@ -47,6 +47,8 @@ class BlockLayer(DynamicLayer):
 
     def select(self, rows: torch.Tensor) -> None:
         """Keeps, or repeats, the given rows of the batch."""
+        if self.keys is None or self.values is None:
+            raise RuntimeError("expected a cache that was written to, got an empty one")
         self.keys, self.values = self.keys[rows], self.values[rows]
         self._key_room = self._value_room = None
 

@@ -86,13 +86,22 @@ def decode_batch(
     ids, mask = ids.to(device), mask.to(device)
     cache = BlockCache()
     output = model(
-        input_ids=ids, attention_mask=mask, position_ids=positions(mask), past_key_values=cache, logits_to_keep=1
+        input_ids=ids,
+        attention_mask=mask,
+        position_ids=positions(mask),
+        past_key_values=cache,
+        logits_to_keep=1,
     )
     expand = torch.tensor([row_of[request.prompt] for request in requests], device=device)
     logits, mask = output.logits[:, -1][expand], mask[expand]
     cache.select(expand)
     rows = [
-        _Row(i, r, np.random.Generator(np.random.Philox(r.seed)).random(r.max_tokens), vocabulary.triggers(r.rule.trigger))
+        _Row(
+            i,
+            r,
+            np.random.Generator(np.random.Philox(r.seed)).random(r.max_tokens),
+            vocabulary.triggers(r.rule.trigger),
+        )
         for i, r in enumerate(requests)
     ]
     results = _decode(model, vocabulary, rows, logits, mask, cache)
@@ -151,9 +160,7 @@ def _decode(
         next_position = next_position + 1
 
 
-def _sample(
-    logits: torch.Tensor, live: Sequence[_Row | None], vocabulary: Vocabulary
-) -> tuple[list[int], list[float]]:
+def _sample(logits: torch.Tensor, live: Sequence[_Row | None], vocabulary: Vocabulary) -> tuple[list[int], list[float]]:
     """Returns per row the next token and its log-probability at temperature 1, special tokens left out.
 
     A token is drawn by inverting the cumulative distribution at the row's own uniform number.
@@ -166,7 +173,9 @@ def _sample(
         heat = torch.tensor([t or 1.0 for t in temperatures], device=logits.device)
         cumulative = (logits / heat[:, None]).softmax(-1).double().cumsum(-1)
         draws = torch.tensor(
-            [row.uniforms[len(row.tokens)] if row else 0.0 for row in live], device=logits.device, dtype=torch.double
+            [row.uniforms[len(row.tokens)] if row else 0.0 for row in live],
+            device=logits.device,
+            dtype=torch.double,
         )
         sampled = torch.searchsorted(cumulative, (draws * cumulative[:, -1])[:, None], right=True)[:, 0]
         sampled = sampled.clamp(max=logits.shape[-1] - 1)

@@ -73,7 +73,11 @@ class TransformersLM:
         ids, mask = left_padded(encoded, self.vocabulary.pad_id)
         ids, mask = ids.to(self.model.device), mask.to(self.model.device)
         output = self.model(
-            input_ids=ids, attention_mask=mask, position_ids=positions(mask), use_cache=False, logits_to_keep=1
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=positions(mask),
+            use_cache=False,
+            logits_to_keep=1,
         )
         return cast(torch.Tensor, output.logits[:, -1].float())
 
@@ -120,14 +124,14 @@ def _vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> V
         pieces = tokenizer.batch_decode([[i] for i in range(len(tokenizer))])
         return np.array([text in piece for piece in pieces] + [False] * max(0, size - len(pieces)))
 
-    pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(ends)
-    return Vocabulary(encode, decode, triggers, ends, banned, int(pad_id))
+    pad_id = min(ends) if tokenizer.pad_token_id is None else cast(int, tokenizer.pad_token_id)
+    return Vocabulary(encode, decode, triggers, ends, banned, pad_id)
 
 
 def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
     configured = model.generation_config.eos_token_id if model.generation_config else None
-    ids = {tokenizer.eos_token_id, *(configured if isinstance(configured, list) else [configured])}
-    ends = frozenset(int(i) for i in ids if i is not None)
+    several = configured if isinstance(configured, list) else [configured]
+    ends = frozenset(cast(int, i) for i in (tokenizer.eos_token_id, *several) if i is not None)
     if not ends:
         raise ModelError("expected a model with an end-of-text token, got none")
     return ends

@@ -16,8 +16,11 @@ SPECIAL_TOKENS = (PAD, UNKNOWN, QUESTION, SOLUTION, STEP, OUTCOME, END)
 # An operator between numbers takes the spaces on both sides; a word or a mark takes the one before it;
 # a digit stands alone, so that 7 is the same token in 7, 17 and £70.
 _PIECES = r" [-+*/=x] (?=[\d£$])| ?\p{L}+|\d|\n| ?[^\s\p{L}\d]|\s"
-_ALWAYS = [*"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", *" \n.,;:!?'\"()%$£€#/*+-=<>[]{}_&@|\\^~`"]
-_ALWAYS += [f" {operator} " for operator in "-+*/=x"] + [f" {mark}" for mark in "-+*/=x#$£("] + ["True", "False"]
+_LETTERS = [
+    *"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
+    *" \n.,;:!?'\"()%$£€#/*+-=<>[]{}_&@|\\^~`",
+]
+_MARKS = [f" {operator} " for operator in "-+*/=x"] + [f" {mark}" for mark in "-+*/=x#$£("] + ["True", "False"]
 
 # The tiny models read one format: a question, then its solution, closed by <|end|>.
 CHAT_TEMPLATE = (
@@ -36,13 +39,17 @@ def build_tokenizer(texts: Iterable[str], min_count: int = 2) -> PreTrainedToken
     splitter = pre_tokenizers.Split(Regex(_PIECES), behavior="isolated")
     counts = Counter(piece for text in texts for piece, _ in splitter.pre_tokenize_str(text))
     words = sorted(word for word, count in counts.items() if count >= min_count)
-    pieces = dict.fromkeys([*SPECIAL_TOKENS, *_ALWAYS, *words])
+    pieces = dict.fromkeys([*SPECIAL_TOKENS, *_LETTERS, *_MARKS, *words])
     tokenizer = Tokenizer(models.WordLevel({piece: i for i, piece in enumerate(pieces)}, unk_token=UNKNOWN))
     tokenizer.pre_tokenizer = splitter
     tokenizer.decoder = decoders.Fuse()
     tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token=PAD, unk_token=UNKNOWN, eos_token=END, clean_up_tokenization_spaces=False
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        unk_token=UNKNOWN,
+        eos_token=END,
+        clean_up_tokenization_spaces=False,
     )
     fast.chat_template = CHAT_TEMPLATE
     return fast

@@ -129,8 +129,6 @@ def problems(split: str, limit: int, seed: int = 0, level: str = "easy") -> list
         if len(chosen) >= limit:
             return list(chosen.values())
         if tries > 50 * limit + 1_000:
-            raise ProblemError(
-                f"split {split!r} has fewer than {limit} different problems, found {len(chosen)}"
-            )
+            raise ProblemError(f"split {split!r} has fewer than {limit} different problems, found {len(chosen)}")
         chosen.setdefault(problem.question, problem)
     raise AssertionError("an endless stream ended")

@@ -324,9 +324,7 @@ def test_import_loads_no_algebra_and_the_interpreter_exits_with_a_worker_up():
         "assert not {'sympy', 'math_verify'} & set(sys.modules)\n"
     )
     root = Path(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, timeout=60
-    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -363,9 +361,5 @@ def test_published_extraction_cases():
 
 @pytest.mark.parametrize("name", ["gsm8k_train.jsonl", "math_train_400.jsonl"])
 def test_reference_solutions_are_correct(name: str):
-    wrong = [
-        row["id"]
-        for row in rows(name)
-        if grade(extract_answer(row["solution"]), row["answer"]) is not CORRECT
-    ]
+    wrong = [row["id"] for row in rows(name) if grade(extract_answer(row["solution"]), row["answer"]) is not CORRECT]
     assert wrong == []

@@ -1,0 +1,26 @@
+"""When two answers count as equal: cheaply, without computer algebra, and without the gold answer."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from alphallm_env.grading import extract_answer, notation
+from alphallm_env.grading.plain_numbers import plain_number
+
+AnswerKey = Fraction | str
+
+
+def answer_key(text: str) -> AnswerKey | None:
+    """Returns what equal final answers have in common, None for a text that states no answer.
+
+    A number is compared by its value, anything else as plain LaTeX without white space.
+
+    >>> answer_key("#### $1,200.00") == answer_key("The answer is 1200.")
+    True
+    """
+    answer = extract_answer(text)
+    if answer is None:
+        return None
+    normalised = notation.normalise(answer)
+    number = plain_number(notation.without_unit(normalised, short_units=False))
+    return notation.comparison_key(normalised) if number is None else number

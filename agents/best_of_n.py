@@ -1,0 +1,87 @@
+"""Best of n: independent samples, and the answer by majority (self-consistency) or by the ORM's score."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal
+
+from agents.answering import best_scored, vote
+from agents.answers import answer_key
+from agents.base import AsyncPlanner, Budget, PlanResult
+from agents.evaluation import Outcomes
+from alphallm_env.metering import Meter, Usage
+from alphallm_env.simulator import Simulator
+from alphallm_env.types import State, Trajectory
+
+FIRST_CHUNK = 4
+LARGEST_CHUNK = 64
+MOST_SAMPLES = 10_000  # whatever the budget: for models that cost nothing
+
+
+class BestOfN(AsyncPlanner):
+    """Samples whole solutions until the budget is spent.
+
+    `majority` answers what most samples answer (Wang et al. 2022) and asks no critic; a trajectory's score
+    is its answer's share of all samples. `orm` answers what the ORM scores highest.
+    """
+
+    def __init__(
+        self,
+        pick: Literal["majority", "orm"] = "majority",
+        *,
+        num_samples: int | None = None,
+        temperature: float | None = None,
+        name: str | None = None,
+    ) -> None:
+        if pick not in ("majority", "orm"):
+            raise ValueError(f"pick must be majority or orm, got {pick!r}")
+        if num_samples is not None and num_samples < 1:
+            raise ValueError(f"num_samples must be >= 1 or None, got {num_samples}")
+        self.pick = pick
+        self.num_samples = num_samples
+        self.temperature = temperature
+        self.name = name or {"majority": "majority", "orm": "orm_rerank"}[pick]
+
+    async def search(self, simulator: Simulator, state: State, budget: Budget, seed: int, meter: Meter) -> PlanResult:
+        """Returns the chosen sample and all samples. There is always one, whatever the budget."""
+        started = time.perf_counter()
+        outcomes = Outcomes(simulator)
+        samples: list[State] = []
+        scores: list[float] = []
+        while (size := self._next_chunk(budget, meter.usage, len(samples))) > 0:
+            options = await simulator.propose(
+                state, size, seed, first_index=len(samples), to_the_end=True, temperature=self.temperature
+            )
+            chunk = [simulator.transition(state, option).state for option in options]
+            if self.pick == "orm":
+                scores += await outcomes.score(chunk)
+            samples += chunk
+            meter.add(Usage(simulations=len(chunk)))
+        finished = with_scores(samples, scores if self.pick == "orm" else answer_shares(samples))
+        best = best_scored(finished) if self.pick == "orm" else vote(finished, [1.0] * len(finished))
+        meter.add(Usage(seconds=time.perf_counter() - started))
+        return PlanResult(state, best, finished, meter.usage)
+
+    def _next_chunk(self, budget: Budget, usage: Usage, num_drawn: int) -> int:
+        """Returns how many samples to draw next, so that the last one just reaches the budget; 0 to stop."""
+        limit = min(self.num_samples or MOST_SAMPLES, budget.simulations or MOST_SAMPLES) - num_drawn
+        if num_drawn == 0:
+            return min(FIRST_CHUNK, limit)
+        if limit <= 0 or not budget.allows(usage):
+            return 0
+        affordable = budget.tokens_left(usage) / max(1.0, usage.tokens / num_drawn)
+        return min(limit, LARGEST_CHUNK, max(1, int(min(affordable, LARGEST_CHUNK))))
+
+
+def with_scores(states: Sequence[State], scores: Sequence[float]) -> tuple[Trajectory, ...]:
+    """Returns the states as trajectories with their scores."""
+    return tuple(Trajectory(state, score) for state, score in zip(states, scores, strict=True))
+
+
+def answer_shares(states: Sequence[State]) -> list[float]:
+    """Returns, per ended state, the share of all states that give its answer; 0 for one without an answer."""
+    keys = [answer_key(state.text) for state in states]
+    counts = Counter(key for key in keys if key is not None)
+    return [0.0 if key is None else counts[key] / len(keys) for key in keys]

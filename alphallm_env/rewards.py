@@ -1,0 +1,59 @@
+"""What an environment pays for an option, and how a finished solution is graded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from alphallm_env.simulator import Simulator
+from alphallm_env.types import Ending, Problem, State
+
+RewardSource = Literal["critics", "verifier"]
+REWARD_SOURCES: tuple[str, ...] = get_args(RewardSource)
+
+CORRECT = "correct"
+UNANSWERED = "unanswered"  # the episode ended without a final answer
+NO_GOLD = "no_gold"  # the problem has no gold answer to compare with
+
+
+@dataclass(frozen=True, slots=True)
+class Reward:
+    """The reward of one step by its components. Each is in [0, 1]; at most one differs from 0."""
+
+    prm: float = 0.0
+    orm: float = 0.0
+    verifier: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """What `step` returns."""
+        return self.prm + self.orm + self.verifier
+
+
+def critics_reward(simulator: Simulator, state: State) -> Reward:
+    """Returns the PRM's score of the last option, or the ORM's of the whole solution once it is answered.
+
+    A dead end stated no answer, so it is worth 0 and no critic is asked. An episode that a budget cut is
+    not finished: its last option is scored as any other. Blocks while the critics work.
+    """
+    if state.ending is Ending.DEAD_END:
+        return Reward()
+    name = "orm" if state.ending is Ending.ANSWERED else "prm"
+    [score] = simulator.engine.run(simulator.score(name, [state]))
+    return Reward(orm=score) if name == "orm" else Reward(prm=score)
+
+
+def verdict_on(state: State, problem: Problem) -> str:
+    """Returns how an ended episode compares with the gold answer, "" while it runs.
+
+    It is correct, incorrect, ungradable (the grader could not decide), unanswered or no_gold.
+    """
+    from alphallm_env.grading import extract_answer, grade
+
+    if state.ending is None:
+        return ""
+    if state.ending is not Ending.ANSWERED:
+        return UNANSWERED
+    if problem.answer is None:
+        return NO_GOLD
+    return grade(extract_answer(state.text), problem.answer).value

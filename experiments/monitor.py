@@ -1,0 +1,85 @@
+"""What a run shows while it goes on: bars on a terminal, curves and trees in TensorBoard."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from torch.utils.tensorboard import SummaryWriter
+
+from agents.base import PlanResult
+from agents.tree import render_tree
+from alphallm_env.types import Problem
+from experiments.outcomes import Outcome, Row
+
+_TREES_PER_STAGE = 3
+
+
+class Monitor:
+    """Writes event files, and shows progress where the output is a terminal; silent where it is not."""
+
+    def __init__(self, logs: Path) -> None:
+        self._writer = SummaryWriter(str(logs))
+        self._console = Console()
+
+    @contextlib.contextmanager
+    def progress(self, title: str, total: int) -> Generator[Callable[[int, int], None]]:
+        """Yields the function to call with the number done and the total."""
+        columns = (
+            TextColumn("{task.description:<44}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        )  # fmt: skip
+        with Progress(*columns, console=self._console, disable=not self._console.is_terminal) as bar:
+            task = bar.add_task(title, total=total)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+            bar.update(task, completed=total)
+
+    def scalar(self, tag: str, value: float, step: int) -> None:
+        """Writes one number."""
+        self._writer.add_scalar(tag, value, step)
+
+    def rows(self, rows: Sequence[Row]) -> None:
+        """Writes accuracy and tokens of one stage; the step is the round."""
+        for row in rows:
+            step = 0 if row.stage == "before" else int(row.stage.removeprefix("round"))
+            self._writer.add_scalar(f"accuracy/{row.split}/{row.planner}", row.accuracy, step)
+            self._writer.add_scalar(f"tokens_per_problem/{row.split}/{row.planner}", row.tokens_per_problem, step)
+        self._writer.flush()
+
+    def searches(self, outcomes: Sequence[Outcome], step: int) -> None:
+        """Writes means and histograms of the searches of one round."""
+        measures = {
+            "nodes": [o.num_nodes for o in outcomes],
+            "depth": [o.depth for o in outcomes],
+            "width": [o.width for o in outcomes],
+            "tokens": [o.usage.tokens for o in outcomes],
+            "critic_tokens": [o.usage.critic_tokens for o in outcomes],
+            "rollout_tokens": [o.usage.rollout_tokens for o in outcomes],
+            "rejected_tokens": [o.usage.rejected_tokens for o in outcomes],
+            "orm_score": [o.best.score for o in outcomes],
+        }
+        for name, values in measures.items():
+            if values:
+                self._writer.add_scalar(f"search/{name}", float(np.mean(values)), step)
+                self._writer.add_histogram(f"search/{name}_by_problem", np.asarray(values, dtype=float), step)
+        self._writer.flush()
+
+    def tree_sampler(self, tag: str) -> Callable[[Problem, PlanResult], None]:
+        """Returns a function that writes the first few trees it is shown as text."""
+        shown = 0
+
+        def show(problem: Problem, result: PlanResult) -> None:
+            nonlocal shown
+            if result.root is not None and shown < _TREES_PER_STAGE:
+                text = f"{problem.question}\n\n{render_tree(result.root, max_nodes=60)}"
+                self._writer.add_text(f"trees/{tag}", f"```\n{text}\n```", shown)
+                shown += 1
+
+        return show
+
+    def close(self) -> None:
+        """Writes what is left."""
+        self._writer.close()

@@ -1,0 +1,66 @@
+import asyncio
+import threading
+
+from alphallm_env.engine import Engine
+from alphallm_env.metering import Meter, Role, Usage, current_meter, metering
+
+
+def test_usage_adds_up_by_field():
+    total = Usage(1, 2, 3, 4, 5, 6, 7.0) + Usage(10, 20, 30, 40, 50, 60, 70.0)
+    assert total == Usage(11, 22, 33, 44, 55, 66, 77.0)
+
+
+def test_tokens_are_those_generated_or_scored_each_counted_once():
+    usage = Usage(policy_tokens=5, rollout_tokens=7, critic_tokens=11, rejected_tokens=2, prompt_tokens=100)
+    assert usage.tokens == 23
+
+
+def test_a_role_is_charged_for_what_it_wrote_and_a_critic_for_what_it_read_as_well():
+    meter = Meter()
+    meter.generated(Role.POLICY, 3, prompt_tokens=10)
+    meter.generated(Role.ROLLOUT, 4, prompt_tokens=20)
+    meter.generated(Role.CRITIC, 5, prompt_tokens=30)
+    meter.scored(6)
+    assert meter.usage == Usage(policy_tokens=3, rollout_tokens=4, critic_tokens=41, prompt_tokens=30)
+
+
+def test_the_innermost_meter_counts_and_the_outer_comes_back():
+    with metering(Meter()) as outer:
+        with metering(Meter()) as inner:
+            current_meter().scored(1)
+        current_meter().scored(2)
+    current_meter().scored(4)  # nobody's
+    assert (inner.usage.tokens, outer.usage.tokens) == (1, 2)
+
+
+def test_searches_beside_each_other_are_counted_apart():
+    async def search(tokens: int) -> int:
+        with metering(Meter()) as meter:
+            for _ in range(3):
+                current_meter().scored(tokens)
+                await asyncio.sleep(0)
+            return meter.usage.tokens
+
+    async def both() -> list[int]:
+        return await asyncio.gather(search(1), search(10))
+
+    assert asyncio.run(both()) == [3, 30]
+
+
+def test_a_threads_meter_follows_its_request_to_the_engine():
+    async def work(tokens: int) -> None:
+        current_meter().scored(tokens)
+
+    def search(tokens: int) -> None:
+        with metering(Meter()) as meter:
+            engine.run(work(tokens))
+            found[tokens] = meter.usage.tokens
+
+    found: dict[int, int] = {}
+    with Engine() as engine:
+        threads = [threading.Thread(target=search, args=(tokens,)) for tokens in (1, 2, 3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert found == {1: 1, 2: 2, 3: 3}

@@ -1,0 +1,87 @@
+"""The whole loop on tiny settings: what it writes, and that a kill changes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from experiments import self_improve
+
+STAGES = ["before", "round1", "round2"]
+
+
+def command(out: Path) -> list[str]:
+    return [sys.executable, "-m", "experiments.self_improve", "--preset", "tiny", "--smoke", "--out", str(out)]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    done = subprocess.run(command(out), capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return out, done.stdout
+
+
+def test_a_run_leaves_everything_behind(finished: tuple[Path, str]) -> None:
+    out, _ = finished
+    rows = json.loads((out / "results.json").read_text())["rows"]
+    greedy = [row["stage"] for row in rows if row["planner"] == "greedy" and row["split"] == "test"]
+    assert greedy == STAGES
+    searched = {(row["stage"], row["planner"]) for row in rows if row["num_problems"] == 4 and row["split"] == "test"}
+    planners = ("majority", "orm_rerank", "eta_mcts_small", "eta_mcts_large")
+    assert searched == {(stage, planner) for stage in ("before", "round2") for planner in planners}
+    for row in rows:
+        assert set(row) == {"stage", "planner", "accuracy", "ci95", "num_problems", "tokens_per_problem", "split"}
+        assert row["ci95"][0] <= row["accuracy"] <= row["ci95"][1]
+    assert (out / "checkpoints" / "round2" / "model.safetensors").is_file()
+    assert list(out.glob("tensorboard/**/events*"))
+    assert "data:image/png;base64," in (out / "report.html").read_text()
+    assert (out / "revision.txt").read_text().strip()
+
+
+def test_it_prints_the_table_and_nothing_else_where_there_is_no_terminal(finished: tuple[Path, str]) -> None:
+    _, printed = finished
+    assert "self-improvement of tiny" in printed
+    assert "\x1b" not in printed
+    assert "━" * 40 not in printed.replace("┡", "").split("eta_mcts_large")[-1]
+
+
+def test_imagined_problems_have_no_answers_and_are_not_test_problems(finished: tuple[Path, str]) -> None:
+    out, _ = finished
+    tests = {json.loads(line)["problem"]["question"] for line in (out / "searches" / "before-test-greedy.jsonl").open()}
+    for number in (1, 2):
+        imagined = json.loads((out / "stages" / f"round{number}-imagined.json").read_text())["problems"]
+        assert imagined
+        assert all(problem["answer"] is None for problem in imagined)
+        assert not tests & {problem["question"] for problem in imagined}
+
+
+def test_killed_and_started_again_it_ends_with_the_same_results(finished: tuple[Path, str], tmp_path: Path) -> None:
+    whole, _ = finished
+    out = tmp_path / "killed"
+    for moment in ("searches/before-test-greedy.jsonl", "stages/round1-imagined.json", "checkpoints/round1"):
+        process = subprocess.Popen(command(out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 200
+        while not (out / moment).exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert (out / moment).exists()
+    subprocess.run(command(out), capture_output=True, timeout=300, check=True)
+    assert (out / "results.json").read_text() == (whole / "results.json").read_text()
+
+
+def test_presets_are_the_defaults_of_every_flag() -> None:
+    config, out = self_improve.parse(["--preset", "tiny", "--out", "x", "--gamma", "0.5", "--out", "y"])
+    assert (config.gamma, config.policy, out) == (0.5, "tiny", Path("y"))
+    with pytest.raises(SystemExit, match="--preset must be one of"):
+        self_improve.parse(["--preset", "huge"])
+    with pytest.raises(SystemExit, match="needs --policy"):
+        self_improve.parse(["--preset", "gsm8k"])
