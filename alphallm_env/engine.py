@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Coroutine, Generator, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -47,10 +48,13 @@ class Engine:
             raise ValueError(f"max_batch must be >= 1, got {max_batch}")
         self.max_batch = max_batch
         self.statistics = EngineStatistics()
+        self._lock = threading.Lock()  # held while the loop starts, is given work from outside, or stops
+        self._forget_loop()
+
+    def _forget_loop(self) -> None:
         self._queues: dict[object, _Queue[object, object]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._lock = threading.Lock()
         self._participants = 0  # threads that run searches
         self._waiting = 0  # those of them that wait for an answer
         self._quiet = 0
@@ -66,30 +70,52 @@ class Engine:
         return self  # a copied environment shares the models
 
     def _started(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(target=self._loop.run_forever, name="engine", daemon=True)
-                self._thread.start()
-            return self._loop
+        """Returns the running loop. Called with the lock held."""
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(target=_run_until_stopped, args=(self._loop,), name="engine", daemon=True)
+            self._thread.start()
+        return self._loop
 
     def close(self) -> None:
-        """Stops the loop. May be called twice; the engine starts again when it is used again."""
+        """Stops the loop. May be called twice; the engine starts again when it is used again.
+
+        What is still in flight is cancelled, and raises RuntimeError in the threads that wait for it.
+        """
+        self._refuse_own_loop("close")
         with self._lock:
-            loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
-        if loop is not None and thread is not None:
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join()
-            loop.close()
+            if self._loop is not None and self._thread is not None:
+                if self._thread.is_alive():
+                    self._loop.call_soon_threadsafe(self._loop.stop)
+                self._thread.join()
+            self._forget_loop()
+
+    def _refuse_own_loop(self, method: str) -> None:
+        if threading.current_thread() is self._thread:
+            raise RuntimeError(f"Engine.{method} was called on the engine's own loop: await the coroutine instead")
 
     def run(self, work: Coroutine[object, object, Result]) -> Result:
-        """Returns the result of a coroutine run on the loop. Call it from any thread but the loop's."""
-        if threading.current_thread() is self._thread:
+        """Returns the result of a coroutine run on the loop. Call it from any thread but the loop's.
+
+        Raises RuntimeError if the engine is closed meanwhile.
+        """
+        try:
+            self._refuse_own_loop("run")
+            with self._lock:
+                loop = self._started()
+                future = asyncio.run_coroutine_threadsafe(self._counted(work), loop)
+        except BaseException:
             work.close()
-            raise RuntimeError("Engine.run was called on the engine's own loop: await the coroutine instead")
-        future = asyncio.run_coroutine_threadsafe(self._counted(work), self._started())
+            raise
         try:
             return future.result()
+        except CancelledError:
+            work.close()
+            with self._lock:
+                was_closed = self._loop is not loop
+            if was_closed:
+                raise RuntimeError("the engine was closed while this search was in flight") from None
+            raise
         except BaseException:
             future.cancel()
             raise
@@ -104,12 +130,15 @@ class Engine:
     @contextlib.contextmanager
     def participant(self) -> Generator[None]:
         """Counts the calling thread among those whose requests a batch waits for."""
-        loop = self._started()
-        loop.call_soon_threadsafe(self._join, 1)
+        with self._lock:
+            loop = self._started()
+            loop.call_soon_threadsafe(self._join, 1)
         try:
             yield
         finally:
-            loop.call_soon_threadsafe(self._join, -1)
+            with self._lock:
+                if self._loop is loop:  # else the engine was closed, and has forgotten its participants
+                    loop.call_soon_threadsafe(self._join, -1)
 
     def _join(self, change: int) -> None:
         self._participants += change
@@ -154,9 +183,10 @@ class Engine:
     def _flush(self) -> None:
         queues, self._queues = self._queues, {}
         for queue in queues.values():
-            for start in range(0, len(queue.items), self.max_batch):
-                part = slice(start, start + self.max_batch)
-                self._serve(queue.function, queue.items[part], queue.futures[part])
+            wanted = [(i, f) for i, f in zip(queue.items, queue.futures, strict=True) if not f.cancelled()]
+            for start in range(0, len(wanted), self.max_batch):
+                items, futures = zip(*wanted[start : start + self.max_batch], strict=True)
+                self._serve(queue.function, items, futures)
 
     def _serve(
         self,
@@ -171,10 +201,22 @@ class Engine:
             if len(results) != len(items):
                 raise RuntimeError(f"{function} must give {len(items)} results, got {len(results)}")
         except Exception as error:  # handed on to every caller, whatever it is
+            # A future cannot hold a StopIteration: it would end the coroutine that awaits it.
+            stopped = RuntimeError(f"{function} raised StopIteration") if isinstance(error, StopIteration) else error
             for future in futures:
-                if not future.cancelled():
-                    future.set_exception(error)
+                future.set_exception(stopped)
             return
         for future, result in zip(futures, results, strict=True):
-            if not future.cancelled():
-                future.set_result(result)
+            future.set_result(result)
+
+
+def _run_until_stopped(loop: asyncio.AbstractEventLoop) -> None:
+    """Runs the loop, and in the end cancels what is in flight, so that nobody waits for it for ever."""
+    try:
+        loop.run_forever()
+    finally:
+        while tasks := asyncio.all_tasks(loop):
+            for task in tasks:
+                task.cancel()
+            loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        loop.close()

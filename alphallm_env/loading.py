@@ -8,15 +8,18 @@ from pathlib import Path
 from alphallm_env.critics.calibration import CalibratedCritic
 from alphallm_env.critics.generative import OutcomeRewardModel, ProcessRewardModel
 from alphallm_env.critics.model import CriticModel, load_calibration
+from alphallm_env.critics.notes import NoteTaker
 from alphallm_env.critics.value import LearnedValue, MonteCarloValue
 from alphallm_env.dynamics import Rules
 from alphallm_env.engine import Engine
-from alphallm_env.lm.templates import PromptTemplate, template_for
+from alphallm_env.errors import ModelError
+from alphallm_env.lm.templates import template_for
 from alphallm_env.lm.transformers_lm import TransformersLM
 from alphallm_env.simulator import Critics, Policy, Simulator
 
 TINY_POLICY = Path(__file__).parent / "lm" / "tiny"
 TINY_CRITICS = Path(__file__).parent / "critics" / "tiny"
+READER_FOLDER = "reader"  # inside a folder of critics: the model that takes their notes
 PROMPTED = "prompted"  # the policy itself, asked
 
 
@@ -31,14 +34,22 @@ def load_policy(name: str = "tiny", device: str = "auto", dtype: str = "auto", t
     return Policy(lm, template_for(lm.tokenizer), temperature)
 
 
-def load_critics(folder: str | Path, template: PromptTemplate, engine: Engine, device: str = "auto") -> Critics:
-    """Returns the calibrated value function, PRM and ORM in a folder that `experiments.train_critics` wrote."""
+def load_critics(folder: str | Path, engine: Engine, device: str = "auto") -> Critics:
+    """Returns the calibrated value function, PRM and ORM in a folder that `experiments.train_critics` wrote.
+
+    They read the prompts that fit their own tokenizer, whatever the policy's are.
+    """
     model = _load_critic_model(str(folder), device)
+    template = template_for(model.tokenizer)
     scalings = load_calibration(Path(folder))
+    if missing := {"value", "prm", "orm"} - scalings.keys():
+        raise ModelError(f"expected calibrations of value, prm and orm in {folder}, found none of {sorted(missing)}")
+    reader = Path(folder) / READER_FOLDER
+    notes = NoteTaker(_load_lm(str(reader), device, "auto"), template, engine) if reader.is_dir() else None
     return Critics(
-        value=CalibratedCritic(LearnedValue(model, template, engine), scalings["value"]),
-        prm=CalibratedCritic(ProcessRewardModel(model, template, engine), scalings["prm"]),
-        orm=CalibratedCritic(OutcomeRewardModel(model, template, engine), scalings["orm"]),
+        value=CalibratedCritic(LearnedValue(model, template, engine, notes), scalings["value"]),
+        prm=CalibratedCritic(ProcessRewardModel(model, template, engine, notes), scalings["prm"]),
+        orm=CalibratedCritic(OutcomeRewardModel(model, template, engine, notes), scalings["orm"]),
     )
 
 
@@ -62,7 +73,7 @@ def build_simulator(
     if critics == "none":
         return Simulator(policy, Critics(), rules, rollout_policy, engine)
     if critics != PROMPTED:
-        judges = load_critics(resolve(critics, TINY_CRITICS), policy.template, engine, device)
+        judges = load_critics(resolve(critics, TINY_CRITICS), engine, device)
         return Simulator(policy, judges, rules, rollout_policy, engine)
     judges = prompted_critics(policy, engine)
     asking = Simulator(policy, judges, rules, rollout_policy, engine)

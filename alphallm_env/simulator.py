@@ -13,7 +13,7 @@ from alphallm_env import dynamics
 from alphallm_env.critics.base import Critic, checked_scores
 from alphallm_env.dynamics import Rules
 from alphallm_env.engine import Engine
-from alphallm_env.errors import CriticError
+from alphallm_env.errors import CriticError, StateError
 from alphallm_env.lm.base import Completion, GenerationRequest, LanguageModel
 from alphallm_env.lm.templates import PromptTemplate
 from alphallm_env.metering import Role, current_meter
@@ -41,7 +41,10 @@ class Critics:
 
     def require(self, name: str) -> Critic:
         """Returns the critic called value, prm or orm. Raises CriticError if there is none."""
-        critic = {"value": self.value, "prm": self.prm, "orm": self.orm}[name]
+        critics = {"value": self.value, "prm": self.prm, "orm": self.orm}
+        if name not in critics:
+            raise CriticError(f"critic must be one of {', '.join(critics)}, got {name!r}")
+        critic = critics[name]
         if critic is None:
             raise CriticError(f"a critic {name!r} is needed here, and none was given")
         return critic
@@ -80,8 +83,11 @@ class Simulator:
 
         Sample i of a state depends on `seed`, the state and `first_index + i` only, so a caller who comes
         back for more passes the number it has. With `to_the_end` an option is the rest of the solution.
-        Temperature 0 is greedy. The rollout role asks the rollout model.
+        Temperature 0 is greedy. The rollout role asks the rollout model. Raises StateError if the episode
+        has ended.
         """
+        if state.ending is not None:
+            raise StateError(f"expected a running state, got one that has ended: {state.ending.value}")
         policy = (self.rollout_policy or self.policy) if role is Role.ROLLOUT else self.policy
         left = self.rules.max_tokens - state.num_tokens
         prompt = policy.template.solve(state.question, state.text)

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasets import Dataset
-from transformers import PreTrainedModel
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
-from alphallm_env.lm.templates import PromptTemplate
+from alphallm_env.lm.templates import PromptTemplate, plain
 from alphallm_env.lm.transformers_lm import TransformersLM
 
 
@@ -47,12 +46,12 @@ def distill(
     folder: Path,
     logs: Path,
 ) -> float:
-    """Fine-tunes the model in place and writes it to `folder`; event files go to `logs`.
+    """Fine-tunes the model in place and writes it, in its own dtype, to `folder`; event files go to `logs`.
 
     Returns the mean training loss in nats per token. Raises ValueError where there is no lesson or one is
     longer than `max_length` tokens.
     """
-    rows = [{"prompt": template.solve(x.question, ""), "completion": x.solution} for x in lessons]
+    rows = [{"prompt": template.solve(x.question, ""), "completion": plain(x.solution)} for x in lessons]
     _check_lengths(rows, lm, config.max_length)
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(logs)
     arguments = SFTConfig(
@@ -75,6 +74,8 @@ def distill(
         dataloader_pin_memory=False,
         dataset_num_proc=None,
     )
+    dtype = lm.model.dtype
+    lm.model.float()  # the trainer computes in bfloat16, but bfloat16 weights would round small updates away
     lm.model.set_attn_implementation("eager")  # on short sequences its backward pass is twice as fast
     with contextlib.redirect_stdout(io.StringIO()):  # the trainer prints a dict at every logging step
         trainer = SFTTrainer(
@@ -84,14 +85,11 @@ def distill(
             processing_class=lm.tokenizer,
         )
         loss = float(trainer.train().training_loss)
+    trainer.accelerator.unwrap_model(lm.model, keep_fp32_wrapper=False)  # else it computes in bfloat16 from now on
     lm.model.set_attn_implementation("sdpa")
-    _save(lm.model.eval(), lm, folder)
-    return loss
-
-
-def _save(model: PreTrainedModel, lm: TransformersLM, folder: Path) -> None:
-    model.float().save_pretrained(folder)
+    lm.model.eval().to(dtype).save_pretrained(folder)  # type: ignore[arg-type]
     lm.tokenizer.save_pretrained(folder)
+    return loss
 
 
 def _check_lengths(rows: Sequence[dict[str, str]], lm: TransformersLM, max_length: int) -> None:

@@ -10,6 +10,7 @@ With --out, finished problems are kept there and the same command goes on where 
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -17,18 +18,19 @@ from pathlib import Path
 from typing import cast
 
 import tyro
-from rich.console import Console
 from rich.table import Table
 
 from agents.base import Budget, Planner, PlanResult
 from agents.registry import make_planner
 from agents.running import run_episodes
 from alphallm_env.dynamics import Rules
+from alphallm_env.errors import RunError
 from alphallm_env.loading import load_simulator
 from alphallm_env.options import option_rule
 from alphallm_env.problems import load_problems
 from alphallm_env.simulator import Simulator
 from alphallm_env.types import Problem
+from experiments.monitor import quiet_libraries, results_console
 from experiments.outcomes import Outcome, Row, outcome_of, summarise
 from experiments.records import Journal, Json, RunFolder, write_whole
 
@@ -77,7 +79,8 @@ def evaluate(
     Groups are searched one after the other and always begin at the same problems, so that a search that
     was stopped and goes on cuts its batches as one that was not.
     """
-    outcomes = journal.read(group=concurrency) if journal else []
+    outcomes = journal.read(group=concurrency, total=len(problems)) if journal else []
+    _check_same_problems(outcomes, problems)
     for start in range(len(outcomes), len(problems), concurrency):
         group = problems[start : start + concurrency]
         fresh: list[Outcome] = []
@@ -89,6 +92,16 @@ def evaluate(
         outcomes += fresh
         progress(len(outcomes), len(problems))
     return outcomes
+
+
+def _check_same_problems(outcomes: Sequence[Outcome], problems: Sequence[Problem]) -> None:
+    if len(outcomes) > len(problems):
+        raise RunError(f"expected at most {len(problems)} finished searches, got {len(outcomes)}")
+    for number, (outcome, problem) in enumerate(zip(outcomes, problems, strict=False)):
+        if outcome.problem != problem:
+            found = f"{outcome.problem.id!r}: {outcome.problem.question[:40]!r}"
+            wanted = f"{problem.id!r}: {problem.question[:40]!r}"
+            raise RunError(f"the problems have changed: expected a search of {wanted} as number {number}, got {found}")
 
 
 def results_table(rows: Sequence[Row], title: str) -> Table:
@@ -114,30 +127,25 @@ def main(config: EvaluateConfig) -> list[Row]:
     rules = Rules(option_rule=option_rule(config.option_rule), max_tokens=config.max_tokens or (120 if tiny else 300))
     simulator = load_simulator(config.policy, critics, rules, config.device, config.dtype, config.temperature)
     problems = load_problems(config.problems, config.split, config.limit, seed=config.seed)
-    names = [*(BASELINES if config.baselines else ()), *(n for n in config.planner if n not in BASELINES)]
-    settings = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(config).items()}
+    planners = {name: make_planner(name) for name in (*(BASELINES if config.baselines else ()), *config.planner)}
+    settings = {key: value for key, value in asdict(config).items() if key != "out"}  # a run may be moved
     folder = RunFolder(config.out, cast("dict[str, Json]", settings)) if config.out else None
-    console = Console()
+    console = results_console()
+    quiet_libraries()
     rows: list[Row] = []
-    for name in names:
+    for name, planner in planners.items():
         journal = folder.journal(name.replace(":", "_"), Outcome.to_json, Outcome.from_json) if folder else None
         start = time.monotonic()
         outcomes = evaluate(
-            make_planner(name), simulator, problems, Budget(tokens=config.budget), config.seed,
-            config.concurrency, journal,
+            planner, simulator, problems, Budget(tokens=config.budget), config.seed, config.concurrency, journal,
         )  # fmt: skip
         rows.append(summarise("evaluate", name, config.split, outcomes))
         console.print(f"{name}: {rows[-1].accuracy:.3f} in {time.monotonic() - start:.0f} s")
     console.print(results_table(rows, f"{config.policy} on {config.problems}"))
     if folder:
-        write_whole(folder.path / "results.json", _as_text(rows))
+        results = {"rows": [row.to_json() for row in rows]}
+        write_whole(folder.path / "results.json", json.dumps(results, indent=2) + "\n")
     return rows
-
-
-def _as_text(rows: Sequence[Row]) -> str:
-    import json
-
-    return json.dumps({"rows": [row.to_json() for row in rows]}, indent=2) + "\n"
 
 
 if __name__ == "__main__":

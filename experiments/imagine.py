@@ -40,16 +40,14 @@ class QuestionFilter:
     min_numbers: int = 2
 
     def admits(self, question: str) -> bool:
-        """Returns whether the question is whole, asks something and gives numbers to work with."""
+        """Returns whether the question is whole, of a fair length, and gives numbers to work with."""
         words = question.split()
-        asks = "?" in question or question.rstrip().endswith(".")
         numbers = _NUMBER.findall(question)
         return (
             self.min_words <= len(words) <= self.max_words
-            and asks
             and len(numbers) >= self.min_numbers
             and question[:1].isupper()
-            and question.rstrip()[-1] in "?."
+            and question.rstrip().endswith(("?", "."))
         )
 
 

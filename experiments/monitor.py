@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
@@ -17,6 +18,23 @@ from alphallm_env.types import Problem
 from experiments.outcomes import Outcome, Row
 
 _TREES_PER_STAGE = 3
+_WIDTH = 110  # of tables that go to a file
+
+
+def results_console() -> Console:
+    """Returns the console for tables: as wide as the terminal, or wide enough where there is none."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_WIDTH)
+
+
+def quiet_libraries() -> None:
+    """Silences the progress bars of transformers and datasets, which do not know whether anyone looks."""
+    import datasets
+    import transformers
+
+    datasets.disable_progress_bars()
+    transformers.utils.logging.disable_progress_bar()
+    warnings.filterwarnings("ignore", message=".*gradient_checkpointing.*", category=FutureWarning)
 
 
 class Monitor:

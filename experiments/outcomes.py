@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import zip_longest
 from typing import cast
 
 import numpy as np
@@ -49,7 +50,7 @@ class Outcome:
             "answer": self.answer,
             "verdict": self.verdict,
             "score": self.score,
-            "best": {"state": self.best.state.to_bytes().decode(), "score": self.best.score},
+            "best": {"state": self.best.state.to_bytes().decode("utf-8", "surrogatepass"), "score": self.best.score},
             "usage": usage,
             "num_nodes": self.num_nodes,
             "depth": self.depth,
@@ -61,7 +62,8 @@ class Outcome:
         """Returns the outcome that `to_json` wrote."""
         fields = dict(cast("dict[str, object]", record))
         best = cast("dict[str, object]", fields.pop("best"))
-        trajectory = Trajectory(State.from_bytes(str(best["state"]).encode()), cast(float, best["score"]))
+        state = State.from_bytes(str(best["state"]).encode("utf-8", "surrogatepass"))
+        trajectory = Trajectory(state, cast(float, best["score"]))
         problem = Problem(**cast("dict[str, str]", fields.pop("problem")))
         usage = Usage(**cast("dict[str, int]", fields.pop("usage")))
         return Outcome(problem=problem, best=trajectory, usage=usage, **fields)  # type: ignore[arg-type]
@@ -103,7 +105,13 @@ class Row:
 
 
 def summarise(stage: str, planner: str, split: str, outcomes: Sequence[Outcome]) -> Row:
-    """Returns the row of one planner on one split. Ungradable answers count as not correct."""
+    """Returns the row of one planner on one split. Ungradable answers count as not correct.
+
+    Raises ValueError where there is no outcome, or one of a problem without an answer.
+    """
+    without = [outcome.problem.id for outcome in outcomes if outcome.problem.answer is None]
+    if without or not outcomes:
+        raise ValueError(f"accuracy needs problems with answers, got {len(outcomes)} with {len(without)} without")
     correct = [outcome.is_correct for outcome in outcomes]
     return Row(
         stage=stage,
@@ -122,6 +130,8 @@ def bootstrap_mean(values: Sequence[float]) -> tuple[float, float]:
     For a difference of two planners, pass the differences problem by problem: that is the paired interval.
     """
     array = np.asarray(values, dtype=float)
+    if not len(array):
+        raise ValueError("expected at least one value, got none")
     if len(array) < 2 or array.min() == array.max():
         return (round(float(array.mean()), 4), round(float(array.mean()), 4))
     from scipy.stats import bootstrap
@@ -139,7 +149,9 @@ def bootstrap_mean(values: Sequence[float]) -> tuple[float, float]:
 
 def paired_difference(after: Sequence[Outcome], before: Sequence[Outcome]) -> tuple[float, tuple[float, float]]:
     """Returns the mean gain in accuracy and its paired interval. Both must hold the same problems in order."""
-    if [o.problem.id for o in after] != [o.problem.id for o in before]:
-        raise ValueError(f"expected the same problems in order, got {len(after)} and {len(before)} that differ")
+    ids = [[outcome.problem.id for outcome in outcomes] for outcomes in (after, before)]
+    if ids[0] != ids[1]:
+        place, (one, other) = next((n, p) for n, p in enumerate(zip_longest(*ids)) if p[0] != p[1])
+        raise ValueError(f"expected the same problems in order, got {one!r} and {other!r} at place {place}")
     gains = [float(a.is_correct) - float(b.is_correct) for a, b in zip(after, before, strict=True)]
     return round(float(np.mean(gains)), 4), bootstrap_mean(gains)

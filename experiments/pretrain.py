@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ from alphallm_env.lm.transformers_lm import TransformersLM
 from alphallm_env.lm.word_tokenizer import END, QUESTION, SOLUTION, build_tokenizer
 from alphallm_env.problems import gsm_symbolic
 from alphallm_env.types import Problem
+from experiments.optimizers import MuonAndAdam
 
 
 @dataclass(frozen=True)
@@ -143,16 +145,6 @@ def build_model(config: PretrainConfig, tokenizer: PreTrainedTokenizerFast) -> L
     return model
 
 
-def optimizers(model: LlamaForCausalLM, config: PretrainConfig) -> list[torch.optim.Optimizer]:
-    """Returns Muon for the matrices inside the layers and AdamW for all other weights."""
-    matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
-    others = [p for n, p in model.named_parameters() if p.ndim != 2 or "embed" in n]
-    return [
-        torch.optim.Muon(matrices, lr=config.muon_lr, momentum=0.95, weight_decay=0.01),
-        torch.optim.AdamW(others, lr=config.adam_lr, betas=(0.9, 0.95), weight_decay=0.0),
-    ]
-
-
 def loss_of(model: LlamaForCausalLM, ids: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """Returns the weighted mean negative log-likelihood, in nats per token."""
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -179,42 +171,21 @@ def save(
     folder: Path,
     model: LlamaForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
-    opts: list[torch.optim.Optimizer],
+    optimizer: MuonAndAdam,
     progress: dict[str, float],
 ) -> None:
     """Writes a checkpoint beside the last one and then moves it into its place."""
-    fresh = folder.with_suffix(".new")
+    fresh, old = folder.with_suffix(".new"), folder.with_suffix(".old")
+    for leftover in (fresh, old):
+        shutil.rmtree(leftover, ignore_errors=True)
     model.save_pretrained(fresh)
     tokenizer.save_pretrained(fresh)
-    state = {
-        f"{o}/{i}/{key}": value.contiguous().clone()
-        for o, opt in enumerate(opts)
-        for i, entry in opt.state_dict()["state"].items()
-        for key, value in entry.items()
-        if isinstance(value, torch.Tensor)
-    }
-    save_file(state, fresh / "optimizers.safetensors")
+    save_file(optimizer.tensors(), fresh / "optimizers.safetensors")
     (fresh / "progress.json").write_text(json.dumps(progress))
-    old = folder.with_suffix(".old")
     if folder.exists():
         folder.rename(old)
     fresh.rename(folder)
-    if old.exists():
-        for file in old.iterdir():
-            file.unlink()
-        old.rmdir()
-
-
-def restore_optimizers(folder: Path, opts: list[torch.optim.Optimizer]) -> None:
-    """Loads the optimizer states that `save` wrote."""
-    loaded = load_file(folder / "optimizers.safetensors")
-    for o, opt in enumerate(opts):
-        packed = opt.state_dict()
-        for name, value in loaded.items():
-            index, position, key = name.split("/")
-            if int(index) == o:
-                packed["state"].setdefault(int(position), {})[key] = value
-        opt.load_state_dict(packed)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def main(config: PretrainConfig) -> None:
@@ -226,8 +197,8 @@ def main(config: PretrainConfig) -> None:
     if (folder / "progress.json").exists():
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
         model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
-        opts = optimizers(model, config)
-        restore_optimizers(folder, opts)
+        optimizer = MuonAndAdam(model.named_parameters(), config.muon_lr, config.adam_lr)
+        optimizer.load_tensors(load_file(folder / "optimizers.safetensors"))
         tokens_seen = int(json.loads((folder / "progress.json").read_text())["tokens"])
     else:
         config.out.mkdir(parents=True, exist_ok=True)
@@ -237,9 +208,9 @@ def main(config: PretrainConfig) -> None:
             text for p in itertools.chain(sample, unseen) for text in (p.question, p.solution or "")
         )
         model = build_model(config, tokenizer)
-        opts = optimizers(model, config)
+        optimizer = MuonAndAdam(model.named_parameters(), config.muon_lr, config.adam_lr)
     print(f"{model.num_parameters():,} weights, vocabulary {len(tokenizer)}", flush=True)
-    train(model, tokenizer, opts, config, tokens_seen, development)
+    train(model, tokenizer, optimizer, config, tokens_seen, development)
     export(model, tokenizer, config.out / "policy")
 
 
@@ -259,7 +230,7 @@ def export(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: 
 def train(
     model: LlamaForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
-    opts: list[torch.optim.Optimizer],
+    optimizer: MuonAndAdam,
     config: PretrainConfig,
     tokens_seen: int,
     development: Sequence[Problem],
@@ -269,7 +240,7 @@ def train(
     model.train()
     while tokens_seen < config.tokens:
         segment_start = time.monotonic()
-        tokens, loss = train_segment(model, tokenizer, opts, config, tokens_seen)
+        tokens, loss = train_segment(model, tokenizer, optimizer, config, tokens_seen)
         rate = (tokens - tokens_seen) / (time.monotonic() - segment_start)
         tokens_seen = tokens
         accuracy = greedy_accuracy(model, tokenizer, development)
@@ -277,7 +248,7 @@ def train(
             config.out / "checkpoint",
             model,
             tokenizer,
-            opts,
+            optimizer,
             {"tokens": tokens, "development_greedy": accuracy},
         )
         entry = {
@@ -304,7 +275,7 @@ def lr_factor(tokens_seen: int, config: PretrainConfig) -> float:
 def train_segment(
     model: LlamaForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
-    opts: list[torch.optim.Optimizer],
+    optimizer: MuonAndAdam,
     config: PretrainConfig,
     tokens_seen: int,
 ) -> tuple[int, float]:
@@ -318,18 +289,9 @@ def train_segment(
     while tokens_seen < target:
         batch = list(itertools.islice(stream, config.batch_documents))
         ids, weights = encode(batch, tokenizer, config.question_weight)
-        factor = lr_factor(tokens_seen, config)
-        for opt, lr in zip(opts, (config.muon_lr, config.adam_lr), strict=True):
-            for group in opt.param_groups:
-                group["lr"] = lr * factor
         loss = loss_of(model, ids, weights)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for opt in opts:
-            opt.step()
-            opt.zero_grad(set_to_none=True)
+        losses.append(optimizer.step(loss, lr_factor(tokens_seen, config)))
         tokens_seen += int((weights > 0).sum())
-        losses.append(loss.item())
     return tokens_seen, sum(losses) / len(losses)
 
 

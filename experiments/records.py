@@ -84,13 +84,16 @@ class Journal(Generic[Record]):
         self._encode = encode
         self._decode = decode
 
-    def read(self, group: int = 1) -> list[Record]:
-        """Returns the records of all whole groups of `group` lines, and cuts the file back to them."""
+    def read(self, group: int = 1, total: int | None = None) -> list[Record]:
+        """Returns the records of all whole groups of `group` lines, and cuts the file back to them.
+
+        The last group may be smaller where it completes `total` records.
+        """
         if not self.path.exists():
             return []
-        lines = self.path.read_bytes().split(b"\n")[:-1]
-        kept = lines[: len(lines) // group * group]
-        if len(kept) < len(lines) or not self.path.read_bytes().endswith(b"\n"):
+        *lines, torn = self.path.read_bytes().split(b"\n")
+        kept = lines if len(lines) == total else lines[: len(lines) // group * group]
+        if torn or len(kept) < len(lines):
             write_whole(self.path, b"".join(line + b"\n" for line in kept).decode())
         return [self._decode(json.loads(line)) for line in kept]
 
@@ -105,7 +108,7 @@ class Journal(Generic[Record]):
 def write_whole(path: Path, text: str) -> None:
     """Writes a file so that a reader sees all of it or the old one."""
     scratch = path.with_name(path.name + ".partial")
-    with scratch.open("w") as file:
+    with scratch.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

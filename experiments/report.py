@@ -1,4 +1,4 @@
-"""The one-page HTML report of a run: its results table, a plot, some solutions, its settings."""
+"""The one-page HTML report of a run: a plot, its results table, its settings."""
 
 from __future__ import annotations
 
@@ -86,13 +86,14 @@ def plot(rows: Sequence[Row]) -> bytes:
     figure = Figure(figsize=(9, 4), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
+    spacing = min(0.27, 0.9 / max(1, len(stages)))  # of the bars of one planner
     for offset, stage in enumerate(stages):
         found = [(planners.index(row.planner), row) for row in tested if row.stage == stage]
-        places = [place + (offset - (len(stages) - 1) / 2) * 0.27 for place, _ in found]
+        places = [place + (offset - (len(stages) - 1) / 2) * spacing for place, _ in found]
         heights = [row.accuracy for _, row in found]
         errors = [[h - row.ci95[0] for h, (_, row) in zip(heights, found, strict=True)],
                   [row.ci95[1] - h for h, (_, row) in zip(heights, found, strict=True)]]  # fmt: skip
-        axes.bar(places, heights, 0.25, yerr=errors, capsize=3, label=stage, color=_COLOURS.get(stage))
+        axes.bar(places, heights, 0.93 * spacing, yerr=errors, capsize=3, label=stage, color=_COLOURS.get(stage))
     axes.set_xticks(range(len(planners)), planners)
     axes.set_ylim(0, 1)
     axes.set_ylabel("accuracy")

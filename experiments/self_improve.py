@@ -19,7 +19,6 @@ from typing import cast
 
 import torch
 import tyro
-from rich.console import Console
 
 from agents.base import Budget
 from agents.registry import make_planner
@@ -36,7 +35,7 @@ from alphallm_env.types import Problem
 from experiments.distill import DistillConfig, Lesson, distill
 from experiments.evaluate import evaluate, results_table
 from experiments.imagine import imagine
-from experiments.monitor import Monitor
+from experiments.monitor import Monitor, quiet_libraries, results_console
 from experiments.outcomes import Outcome, Row, paired_difference, summarise
 from experiments.records import Json, RunFolder, write_whole
 from experiments.report import write_report
@@ -280,10 +279,11 @@ def main(arguments: Sequence[str]) -> list[Row]:
     """Runs the loop and prints the table."""
     config, out = parse(arguments)
     torch.set_num_threads(config.threads)
+    quiet_libraries()
     start = time.monotonic()
     run = SelfImprovement(config, out)
     rows = run.run()
-    console = Console()
+    console = results_console()
     console.print(results_table(rows, f"self-improvement of {config.policy}"))
     gains = json.loads((out / "results.json").read_text())
     for planner, gain in gains["gain_after_last_round"].items():

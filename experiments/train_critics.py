@@ -1,12 +1,13 @@
 """Trains value function, PRM and ORM for a policy, from its own trajectories and final answers alone.
 
-    python -m experiments.train_critics --out runs/critics                    # for the shipped tiny policy
+    python -m experiments.train_critics --out runs/critics --trunk runs/pretrain/policy   # the shipped ones
     python -m experiments.train_critics --policy FOLDER --problems FILE.jsonl --out runs/critics
 
-One trunk, started from the policy's weights, serves all three: PRM and ORM by generating True or False,
-the value function by a scalar head, regressed on the share of correct endings (PAPER §3). Scores are
-Platt-scaled on a development split, then measured on a held-out one. Data collection can be stopped
-and goes on; training starts again from the data.
+One trunk, started from the policy's weights or from `--trunk`, serves all three: PRM and ORM by generating
+True or False, the value function by a scalar head, regressed on the share of correct endings (PAPER §3).
+They judge by the notes that a reader takes (`alphallm_env/critics/notes.py`): the trunk as it was before.
+Scores are Platt-scaled on a development split, then measured on a held-out one. Data collection can be
+stopped and goes on; training starts again from the data.
 """
 
 from __future__ import annotations
@@ -23,18 +24,23 @@ import torch
 import tyro
 from rich.console import Console
 from rich.table import Table
+from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
 from alphallm_env.critics.calibration import PlattScaling, Quality, fit_platt, quality
 from alphallm_env.critics.generative import Labeller, share_of_true
 from alphallm_env.critics.model import CriticModel, save_calibration
+from alphallm_env.critics.notes import NoteTaker
 from alphallm_env.critics.value import save_head
+from alphallm_env.engine import Engine
 from alphallm_env.lm.templates import LABELS, PromptTemplate
 from alphallm_env.lm.transformers_lm import TransformersLM
-from alphallm_env.loading import TINY_POLICY, load_policy, resolve
+from alphallm_env.loading import READER_FOLDER, TINY_POLICY, load_policy, resolve
 from alphallm_env.options import option_rule
 from alphallm_env.problems import load_problems
 from experiments.critic_data import ProblemData, Sampler, collect, prefix_counts
+from experiments.monitor import quiet_libraries
+from experiments.optimizers import MuonAndAdam
 
 
 @dataclass(frozen=True)
@@ -43,9 +49,10 @@ class CriticsConfig:
 
     out: Path
     policy: str = "tiny"
+    trunk: str = ""  # the folder of the language model that the critics start from; empty: the policy
     problems: str = "gsm_symbolic"
     option_rule: str = "sentence"
-    train_problems: int = 3_000
+    train_problems: int = 1_200
     development_problems: int = 200
     test_problems: int = 200
     samples: int = 8  # trajectories per problem
@@ -54,54 +61,79 @@ class CriticsConfig:
     threshold: float = 0.25  # a step is good if at least this share of its continuations is
     temperature: float = 1.0
     max_tokens: int = 120
-    epochs: int = 2
-    batch_sequences: int = 64
-    lr: float = 1e-3
+    epochs: int = 1
+    batch_sequences: int = 48
+    muon_lr: float = 0.004
+    adam_lr: float = 5e-4
     device: str = "auto"
     seed: int = 1
 
 
 @dataclass(frozen=True)
 class Example:
-    """One training sequence. `label` is what the critic should write after it, None where only values are learnt.
+    """One training sequence.
 
-    `values` maps lengths of the rendered text, in tokens, to value targets in [0, 1].
+    `label` is the token that the critic should write after it, None where only a value is learnt; `value`
+    is the target of the scalar head at its last token, None where only a label is.
     """
 
     tokens: tuple[int, ...]
-    label: int | None
-    values: tuple[tuple[int, float], ...] = ()
+    label: int | None = None
+    value: float | None = None
+
+
+Notes = dict[tuple[str, str], str]  # (question, solution so far) -> notes
 
 
 def examples(
-    data: Sequence[ProblemData], lm: TransformersLM, template: PromptTemplate, threshold: float
+    data: Sequence[ProblemData], notes: Notes, lm: TransformersLM, template: PromptTemplate, threshold: float
 ) -> Iterator[Example]:
-    """Yields the ORM's and the value function's sequences, then the PRM's."""
-    label_ids = [ids[0] for ids in lm.vocabulary.encode(LABELS)]
+    """Yields the sequences of the ORM, of the value function (every prefix once a problem), and of the PRM."""
+    true, false = label_tokens(lm)
+
+    def encode(prompt: str) -> tuple[int, ...]:
+        return tuple(lm.vocabulary.encode([prompt])[0])
+
     for entry in data:
-        counts = prefix_counts(entry.samples)
+        question = entry.samples[0].question if entry.samples else ""
         for sample in dict.fromkeys(entry.samples):
-            prompt = template.judge_outcome(sample.question, "".join(sample.steps))
-            prefixes = [sample.steps[:length] for length in range(len(sample.steps) + 1)]
-            states = lm.vocabulary.encode([template.solve(sample.question, "".join(p)) for p in prefixes])
-            values = tuple(
-                (len(state), counts[prefix][1] / counts[prefix][0])
-                for state, prefix in zip(states, prefixes, strict=True)
-            )
-            tokens = lm.vocabulary.encode([prompt])[0]
-            label = label_ids[0] if sample.correct else label_ids[1]
-            whole = tuple(tokens[: len(states[-1])]) == tuple(states[-1])  # values share the ORM's forward pass
-            yield Example(tuple(tokens), label, values if whole else ())
-            if not whole:
-                yield Example(tuple(states[-1]), None, values)
+            text = "".join(sample.steps)
+            prompt = template.judge_outcome(question, text, notes[question, text])
+            yield Example(encode(prompt), label=true if sample.correct else false)
+        for prefix, (visits, correct) in prefix_counts(entry.samples).items():
+            text = "".join(prefix)
+            prompt = template.judge_state(question, text, notes[question, text])
+            yield Example(encode(prompt), value=correct / visits)
         for step in entry.steps:
-            prompt = template.judge_step(step.question, "".join(step.before), step.step)
-            label = label_ids[0] if step.share_correct >= threshold else label_ids[1]
-            yield Example(tuple(lm.vocabulary.encode([prompt])[0]), label)
+            before = "".join(step.before)
+            prompt = template.judge_step(question, before, step.step, notes[question, before + step.step])
+            yield Example(encode(prompt), label=true if step.share_correct >= threshold else false)
 
 
-def loss_of(model: PreTrainedModel, head: torch.nn.Linear, batch: Sequence[Example], pad_id: int) -> torch.Tensor:
-    """Returns cross-entropy on the labels plus squared error on the values, both means over the batch."""
+def take_notes(taker: NoteTaker, engine: Engine, data: Sequence[ProblemData]) -> Notes:
+    """Returns the notes on every prefix in the data."""
+    wanted: dict[tuple[str, str], None] = {}
+    for entry in data:
+        for sample in entry.samples:
+            for length in range(len(sample.steps) + 1):
+                wanted[sample.question, "".join(sample.steps[:length])] = None
+        for step in entry.steps:
+            wanted[step.question, "".join(step.before) + step.step] = None
+    keys = list(wanted)
+    taken = engine.run(taker.take([question for question, _ in keys], [text for _, text in keys]))
+    return dict(zip(keys, taken, strict=True))
+
+
+def label_tokens(lm: TransformersLM) -> tuple[int, int]:
+    """Returns the tokens of True and False."""
+    true, false = lm.vocabulary.encode(LABELS)
+    return true[0], false[0]
+
+
+def loss_of(
+    model: PreTrainedModel, head: torch.nn.Linear, batch: Sequence[Example], pad_id: int, labels: tuple[int, int]
+) -> torch.Tensor:
+    """Returns the sum of three means over the batch: choice of label, label among all tokens, squared value error."""
     longest = max(len(example.tokens) for example in batch)
     ids = torch.full((len(batch), longest), pad_id)
     for row, example in enumerate(batch):
@@ -109,40 +141,41 @@ def loss_of(model: PreTrainedModel, head: torch.nn.Linear, batch: Sequence[Examp
     ids = ids.to(model.device)
     with torch.autocast(model.device.type, dtype=torch.bfloat16):
         hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
-    judged = [(row, len(e.tokens) - 1, e.label) for row, e in enumerate(batch) if e.label is not None]
-    rows, ends, labels = (torch.tensor(column, device=ids.device) for column in zip(*judged, strict=True))
-    output = cast(torch.nn.Linear, model.get_output_embeddings())
-    loss = torch.nn.functional.cross_entropy(output(hidden[rows, ends].float()), labels)
-    valued = [(row, length - 1, value) for row, e in enumerate(batch) for length, value in e.values]
+    ends = torch.tensor([len(example.tokens) - 1 for example in batch], device=ids.device)
+    last = hidden[torch.arange(len(batch), device=ids.device), ends].float()
+    loss = last.new_zeros(())
+    judged = [row for row, example in enumerate(batch) if example.label is not None]
+    if judged:
+        logits = cast(torch.nn.Linear, model.get_output_embeddings())(last[judged])
+        wanted = torch.tensor([batch[row].label for row in judged], device=ids.device)
+        loss = loss + cross_entropy(logits[:, list(labels)], (wanted == labels[1]).long())
+        loss = loss + 0.05 * cross_entropy(logits, wanted)
+    valued = [(row, example.value) for row, example in enumerate(batch) if example.value is not None]
     if valued:
-        rows, ends, targets = (torch.tensor(column, device=ids.device) for column in zip(*valued, strict=True))
-        estimates = head(hidden[rows, ends].float()).sigmoid()[:, 0]
-        loss = loss + 4.0 * torch.nn.functional.mse_loss(estimates, targets.float())
+        estimates = head(last[[row for row, _ in valued]]).sigmoid()[:, 0]
+        targets = torch.tensor([value for _, value in valued], device=ids.device)
+        loss = loss + 4.0 * torch.nn.functional.mse_loss(estimates, targets)
     return loss
 
 
 def train(lm: TransformersLM, head: torch.nn.Linear, data: list[Example], config: CriticsConfig) -> None:
-    """Trains trunk and head on all examples, batches of like length, linear decay to zero."""
+    """Trains trunk and head on all examples, batches of like length, the learning rate falling to zero."""
     model = lm.model.train()
     model.set_attn_implementation("eager")  # its backward pass is the faster one on short sequences
-    optimizer = torch.optim.AdamW([*model.parameters(), *head.parameters()], lr=config.lr, betas=(0.9, 0.95))
+    named = [*model.named_parameters(), *((f"head.{name}", p) for name, p in head.named_parameters())]
+    optimizer = MuonAndAdam(named, config.muon_lr, config.adam_lr)
     rng = Random(config.seed)
+    labels = label_tokens(lm)
     steps = config.epochs * (len(data) // config.batch_sequences)
-    done, start, losses = 0, time.monotonic(), [0.0]
+    start, losses = time.monotonic(), list[float]()
     for _ in range(config.epochs):
         for batch in _batches(data, config.batch_sequences, rng):
-            for group in optimizer.param_groups:
-                group["lr"] = config.lr * min(1.0, (done + 1) / 50) * max(0.0, 1.0 - done / steps)
-            loss = loss_of(model, head, batch, lm.vocabulary.pad_id)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_([*model.parameters(), *head.parameters()], 1.0)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            done += 1
-            losses.append(loss.item())
-            if done % 50 == 0:
+            done = len(losses)
+            loss = loss_of(model, head, batch, lm.vocabulary.pad_id, labels)
+            losses.append(optimizer.step(loss, min(1.0, (done + 1) / 50, 1.0 - done / steps)))
+            if len(losses) % 50 == 0:
                 mean = sum(losses[-50:]) / 50
-                print(f"step {done}/{steps}  loss {mean:.4f}  {time.monotonic() - start:.0f} s", flush=True)
+                print(f"step {len(losses)}/{steps}  loss {mean:.4f}  {time.monotonic() - start:.0f} s", flush=True)
     model.eval()
     model.set_attn_implementation("sdpa")
 
@@ -170,7 +203,11 @@ class Scored:
 
 
 def score_all(
-    critic: CriticModel, template: PromptTemplate, data: Sequence[ProblemData], threshold: float
+    critic: CriticModel,
+    notes: Notes,
+    template: PromptTemplate,
+    data: Sequence[ProblemData],
+    threshold: float,
 ) -> dict[str, Scored]:
     """Returns the raw scores of value, PRM and ORM on held-out trajectories.
 
@@ -178,14 +215,19 @@ def score_all(
     """
     samples = [sample for entry in data for sample in entry.samples]
     labeller = Labeller(critic)
-    whole = [template.judge_outcome(s.question, "".join(s.steps)) for s in samples]
+    whole = [template.judge_outcome(s.question, t, notes[s.question, t]) for s in samples for t in ["".join(s.steps)]]
     prefixes = [
-        (template.solve(s.question, "".join(s.steps[:length])), s.correct)
+        (template.judge_state(s.question, text, notes[s.question, text]), s.correct)
         for s in samples
         for length in range(len(s.steps) + 1)
+        for text in ["".join(s.steps[:length])]
     ]
     steps = [step for entry in data for step in entry.steps]
-    judged = [template.judge_step(s.question, "".join(s.before), s.step) for s in steps]
+    judged = [
+        template.judge_step(s.question, before, s.step, notes[s.question, before + s.step])
+        for s in steps
+        for before in ["".join(s.before)]
+    ]
     return {
         "value": Scored([e.value for e in critic.values([p for p, _ in prefixes])], [c for _, c in prefixes]),
         "prm": Scored(
@@ -209,6 +251,7 @@ def print_qualities(qualities: dict[str, Quality]) -> None:
 def main(config: CriticsConfig) -> dict[str, Quality]:
     """Collects, trains, calibrates, measures and writes the critics to `out/critics`."""
     torch.manual_seed(config.seed)
+    quiet_libraries()
     policy = load_policy(config.policy, config.device)
     sampler = Sampler(policy, option_rule(config.option_rule), config.max_tokens, config.temperature, config.seed)
     sizes = {
@@ -224,23 +267,34 @@ def main(config: CriticsConfig) -> dict[str, Quality]:
             config.samples,
             config.min_visits,
             config.steps_per_problem,
-        )
+        )[:size]
         for split, size in sizes.items()
     }
-    lm = TransformersLM.load(resolve(config.policy, TINY_POLICY), config.device, "float32")
+    trunk = config.trunk or resolve(config.policy, TINY_POLICY)
+    reader, lm = (TransformersLM.load(trunk, config.device, "float32") for _ in range(2))
+    with Engine() as engine:
+        taker = NoteTaker(reader, policy.template, engine, config.max_tokens)
+        notes = {split: take_notes(taker, engine, part) for split, part in data.items()}
     head = torch.nn.Linear(lm.model.config.hidden_size, 1).to(lm.model.device)
-    train(lm, head, list(examples(data["train"], lm, policy.template, config.threshold)), config)
+    train(lm, head, list(examples(data["train"], notes["train"], lm, policy.template, config.threshold)), config)
     critic = CriticModel(lm.model, lm.tokenizer, "critics", head)
-    return finish(critic, policy.template, data, config)
+    qualities = finish(critic, policy.template, data, notes, config)
+    reader.model.bfloat16().save_pretrained(config.out / "critics" / READER_FOLDER)
+    reader.tokenizer.save_pretrained(config.out / "critics" / READER_FOLDER)
+    return qualities
 
 
 def finish(
-    critic: CriticModel, template: PromptTemplate, data: dict[str, list[ProblemData]], config: CriticsConfig
+    critic: CriticModel,
+    template: PromptTemplate,
+    data: dict[str, list[ProblemData]],
+    notes: dict[str, Notes],
+    config: CriticsConfig,
 ) -> dict[str, Quality]:
     """Calibrates on the development split, measures on the test split, and writes everything."""
-    development = score_all(critic, template, data["development"], config.threshold)
+    development = score_all(critic, notes["development"], template, data["development"], config.threshold)
     scalings = {name: fit_platt(s.scores, [float(o) for o in s.outcomes]) for name, s in development.items()}
-    test = score_all(critic, template, data["test"], config.threshold)
+    test = score_all(critic, notes["test"], template, data["test"], config.threshold)
     qualities = {
         name: quality(scored.calibrated(scalings[name]).scores, scored.outcomes) for name, scored in test.items()
     }

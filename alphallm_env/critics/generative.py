@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from alphallm_env.critics.notes import NoteTaker, notes_on
 from alphallm_env.engine import Engine
 from alphallm_env.errors import CriticError
 from alphallm_env.lm.base import LabelProbs, LanguageModel
@@ -43,20 +44,24 @@ class ProcessRewardModel:
 
     name = "prm"
 
-    def __init__(self, lm: LanguageModel, template: PromptTemplate, engine: Engine) -> None:
+    def __init__(
+        self, lm: LanguageModel, template: PromptTemplate, engine: Engine, notes: NoteTaker | None = None
+    ) -> None:
         self._labeller = Labeller(lm)
         self._template = template
         self._engine = engine
+        self._notes = notes
 
-    def prompt(self, state: State) -> str:
+    def prompt(self, state: State, notes: str = "") -> str:
         """Returns the prompt that judges the last option. Raises CriticError at an initial state."""
         if state.parent is None or state.option is None:
             raise CriticError("a PRM judges the last option; expected a state after one, got an initial state")
-        return self._template.judge_step(state.question, state.parent.text, state.option.text)
+        return self._template.judge_step(state.question, state.parent.text, state.option.text, notes)
 
     async def evaluate(self, states: Sequence[State]) -> list[float]:
         """Returns the probability in [0, 1] that the last option of each state is correct."""
-        return await self._labeller.share_true(self._engine, [self.prompt(state) for state in states])
+        notes = await notes_on(self._notes, [state.question for state in states], [state.text for state in states])
+        return await self._labeller.share_true(self._engine, list(map(self.prompt, states, notes)))
 
 
 class OutcomeRewardModel:
@@ -64,12 +69,19 @@ class OutcomeRewardModel:
 
     name = "orm"
 
-    def __init__(self, lm: LanguageModel, template: PromptTemplate, engine: Engine) -> None:
+    def __init__(
+        self, lm: LanguageModel, template: PromptTemplate, engine: Engine, notes: NoteTaker | None = None
+    ) -> None:
         self._labeller = Labeller(lm)
         self._template = template
         self._engine = engine
+        self._notes = notes
 
     async def evaluate(self, states: Sequence[State]) -> list[float]:
         """Returns the probability in [0, 1] that each state's solution is correct."""
-        prompts = [self._template.judge_outcome(state.question, state.text) for state in states]
+        notes = await notes_on(self._notes, [state.question for state in states], [state.text for state in states])
+        prompts = [
+            self._template.judge_outcome(state.question, state.text, noted)
+            for state, noted in zip(states, notes, strict=True)
+        ]
         return await self._labeller.share_true(self._engine, prompts)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from alphallm_env.critics.notes import NoteTaker, notes_on
 from alphallm_env.engine import Engine
 from alphallm_env.lm.templates import PromptTemplate
 from alphallm_env.metering import current_meter
@@ -42,14 +43,21 @@ class LearnedValue:
 
     name = "value"
 
-    def __init__(self, model: ValueModel, template: PromptTemplate, engine: Engine) -> None:
+    def __init__(
+        self, model: ValueModel, template: PromptTemplate, engine: Engine, notes: NoteTaker | None = None
+    ) -> None:
         self._model = model
         self._template = template
         self._engine = engine
+        self._notes = notes
 
     async def evaluate(self, states: Sequence[State]) -> list[float]:
         """Returns the expected final correctness in [0, 1] of each state."""
-        prompts = [self._template.solve(state.question, state.text) for state in states]
+        notes = await notes_on(self._notes, [state.question for state in states], [state.text for state in states])
+        prompts = [
+            self._template.judge_state(state.question, state.text, noted)
+            for state, noted in zip(states, notes, strict=True)
+        ]
         estimates = await self._engine.submit(self._model.values, prompts)
         current_meter().scored(sum(estimate.num_tokens for estimate in estimates))
         return [estimate.value for estimate in estimates]

@@ -45,11 +45,18 @@ class PromptTemplate(Protocol):
         """Returns the prompt after which a policy writes a new question that begins with `opening`."""
         ...
 
-    def judge_step(self, question: str, before: str, step: str) -> str:
+    def judge_state(self, question: str, solution: str, notes: str = "") -> str:
+        """Returns the prompt at whose last token a value head reads the state.
+
+        `notes` are what the critic noted on the solution before it judges, here and below; often none.
+        """
+        ...
+
+    def judge_step(self, question: str, before: str, step: str, notes: str = "") -> str:
         """Returns the prompt that asks a PRM whether `step`, taken after `before`, is correct."""
         ...
 
-    def judge_outcome(self, question: str, solution: str) -> str:
+    def judge_outcome(self, question: str, solution: str, notes: str = "") -> str:
         """Returns the prompt that asks an ORM whether the whole `solution` is correct."""
         ...
 
@@ -67,13 +74,17 @@ class TinyTemplate:
         """Returns the question marker and the opening; the examples are in the model's weights."""
         return QUESTION + plain(opening)
 
-    def judge_step(self, question: str, before: str, step: str) -> str:
-        """Returns the state and the marker of the PRM."""
-        return self.solve(question, before + step) + STEP
+    def judge_state(self, question: str, solution: str, notes: str = "") -> str:
+        """Returns the question and the notes, or the state itself where there are none."""
+        return self.solve(question, notes or solution)
 
-    def judge_outcome(self, question: str, solution: str) -> str:
+    def judge_step(self, question: str, before: str, step: str, notes: str = "") -> str:
+        """Returns the state and the marker of the PRM."""
+        return self.judge_state(question, before + step, notes) + STEP
+
+    def judge_outcome(self, question: str, solution: str, notes: str = "") -> str:
         """Returns the finished state and the marker of the ORM."""
-        return self.solve(question, solution) + OUTCOME
+        return self.judge_state(question, solution, notes) + OUTCOME
 
 
 SOLVE = (
@@ -82,17 +93,31 @@ SOLVE = (
 )
 JUDGE_STEP = (
     "Problem: {question}\n\nSolution so far:\n{before}\n\nNext step:\n{step}\n\n"
-    "Is this step correct, and does it help to solve the problem? Answer with one word, True or False."
+    "{notes}Is this step correct, and does it help to solve the problem? Answer with one word, True or False."
 )
 JUDGE_OUTCOME = (
     "Problem: {question}\n\nProposed solution:\n{solution}\n\n"
-    "Is the method right, is each calculation right, are all given facts used, and is the final answer right? "
+    "{notes}Is the method right, is each calculation right, are all given facts used, and is the final answer right? "
     "Answer with one word, True if the final answer is right, False if it is not."
 )
+NOTES = "Notes on it:\n{notes}\n\n"
 IMAGINE = (
     "Write one new mathematics word problem in the style of these, with other numbers and another story. "
     "Write only the problem.\n\n{examples}"
 )
+
+
+def _step_question(question: str, before: str, step: str, notes: str) -> str:
+    before = plain(before).strip() or "(nothing yet)"
+    return JUDGE_STEP.format(question=plain(question), notes=_noted(notes), before=before, step=plain(step).strip())
+
+
+def _outcome_question(question: str, solution: str, notes: str) -> str:
+    return JUDGE_OUTCOME.format(question=plain(question), notes=_noted(notes), solution=plain(solution).strip())
+
+
+def _noted(notes: str) -> str:
+    return NOTES.format(notes=plain(notes).strip()) if notes else ""
 
 
 class ChatTemplate:
@@ -118,14 +143,17 @@ class ChatTemplate:
         listed = "\n\n".join(f"Problem: {plain(example)}" for example in examples)
         return self._ask(IMAGINE.format(examples=listed)) + plain(opening)
 
-    def judge_step(self, question: str, before: str, step: str) -> str:
-        """Returns a user turn that asks for True or False about the step."""
-        before = plain(before).strip() or "(nothing yet)"
-        return self._ask(JUDGE_STEP.format(question=plain(question), before=before, step=plain(step).strip()))
+    def judge_state(self, question: str, solution: str, notes: str = "") -> str:
+        """Returns a user turn with the problem, and the opened answer."""
+        return self._ask(_noted(notes) + SOLVE.format(question=plain(question))) + plain(solution)
 
-    def judge_outcome(self, question: str, solution: str) -> str:
+    def judge_step(self, question: str, before: str, step: str, notes: str = "") -> str:
+        """Returns a user turn that asks for True or False about the step."""
+        return self._ask(_step_question(question, before, step, notes))
+
+    def judge_outcome(self, question: str, solution: str, notes: str = "") -> str:
         """Returns a user turn that asks for True or False about the solution."""
-        return self._ask(JUDGE_OUTCOME.format(question=plain(question), solution=plain(solution).strip()))
+        return self._ask(_outcome_question(question, solution, notes))
 
 
 # Written for this project; the format is GSM8K's.
@@ -155,14 +183,17 @@ class FewShotTemplate:
         """Returns the examples as a list that the model continues."""
         return "".join(f"Question: {plain(example)}\n\n" for example in examples) + "Question:" + plain(opening)
 
-    def judge_step(self, question: str, before: str, step: str) -> str:
-        """Returns the question of the PRM as a completion prompt."""
-        text = JUDGE_STEP.format(question=plain(question), before=plain(before), step=plain(step))
-        return f"{text}\nAnswer: "
+    def judge_state(self, question: str, solution: str, notes: str = "") -> str:
+        """Returns the worked examples, the question and the opened answer."""
+        return _noted(notes) + self.solve(question, solution)
 
-    def judge_outcome(self, question: str, solution: str) -> str:
+    def judge_step(self, question: str, before: str, step: str, notes: str = "") -> str:
+        """Returns the question of the PRM as a completion prompt."""
+        return _step_question(question, before, step, notes) + "\nAnswer: "
+
+    def judge_outcome(self, question: str, solution: str, notes: str = "") -> str:
         """Returns the question of the ORM as a completion prompt."""
-        return JUDGE_OUTCOME.format(question=plain(question), solution=plain(solution)) + "\nAnswer: "
+        return _outcome_question(question, solution, notes) + "\nAnswer: "
 
 
 def template_for(tokenizer: PreTrainedTokenizerBase) -> PromptTemplate:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from alphallm_env.critics.notes import Passage, Reading
 from alphallm_env.errors import ModelError
 from alphallm_env.lm.base import Completion, GenerationRequest, LabelProbs
 from alphallm_env.lm.decoding import Vocabulary, decode_batch, left_padded, positions
@@ -62,6 +63,24 @@ class TransformersLM:
             for index, row in zip(part, probs, strict=True):
                 results[index] = LabelProbs(tuple(row), len(encoded[index]))
         return [results[index] for index in range(len(prompts))]
+
+    @torch.inference_mode()
+    def read(self, passages: Sequence[Passage]) -> list[Reading]:
+        """Returns, per passage, the lowest log-probability of a token in each of its lines."""
+        encode = self.vocabulary.encode
+        parts = [encode([passage.prompt, *passage.lines]) for passage in passages]
+        encoded = [[token for part in pieces for token in part] for pieces in parts]
+        results: dict[int, Reading] = {}
+        for batch in batches_by_length(encoded):
+            ids, mask = left_padded([encoded[i] for i in batch], self.vocabulary.pad_id)
+            ids, mask = ids.to(self.model.device), mask.to(self.model.device)
+            output = self.model(input_ids=ids, attention_mask=mask, position_ids=positions(mask), use_cache=False)
+            log_probs = output.logits[:, :-1].float().log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0].cpu()
+            for index, row in zip(batch, log_probs, strict=True):
+                lengths = [len(part) for part in parts[index][1:]]
+                lines = row[len(row) - sum(lengths) :].split(lengths)
+                results[index] = Reading(tuple(line.min().item() for line in lines), len(encoded[index]))
+        return [results[index] for index in range(len(passages))]
 
     def count_tokens(self, text: str) -> int:
         """Returns how many tokens the tokenizer makes of `text`."""

@@ -1,6 +1,7 @@
 import asyncio
 import copy
 import threading
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -22,6 +23,9 @@ class Doubler:
 
     def lose_one(self, items: Sequence[int]) -> list[int]:
         return list(items)[1:]
+
+    def run_dry(self, items: Sequence[int]) -> list[int]:
+        return [next(iter(()))]
 
 
 @pytest.fixture
@@ -131,12 +135,78 @@ def test_a_cancelled_search_leaves_the_others_their_results(engine):
     assert engine.run(impatient()) == [4]
 
 
+def test_what_nobody_waits_for_any_more_is_not_computed(engine):
+    async def impatient() -> list[int]:
+        task = asyncio.ensure_future(engine.submit(model.double, [1, 2]))
+        await asyncio.sleep(0)
+        task.cancel()
+        return await engine.submit(model.double, [3])
+
+    model = Doubler()
+    assert engine.run(impatient()) == [6]
+    assert model.batches == [[3]]
+
+
+def test_an_error_that_no_future_can_hold_still_reaches_its_caller(engine):
+    with pytest.raises(RuntimeError, match=r"run_dry.* raised StopIteration"):
+        engine.run(engine.submit(Doubler().run_dry, [1]))
+
+
 def test_waiting_on_the_engines_own_loop_is_refused(engine):
     async def outer() -> None:
         engine.run(engine.submit(Doubler().double, [1]))
 
+    async def closing() -> None:
+        engine.close()
+
     with pytest.raises(RuntimeError, match="await the coroutine instead"):
         engine.run(outer())
+    with pytest.raises(RuntimeError, match=r"Engine\.close was called on the engine's own loop"):
+        engine.run(closing())
+
+
+def test_closing_tells_every_search_in_flight():
+    def search(number: int) -> None:
+        with engine.participant():
+            started.wait()
+            try:
+                engine.run(asyncio.sleep(60))
+            except RuntimeError as error:
+                told[number] = str(error)
+
+    engine, told, started = Engine(), {}, threading.Barrier(4)
+    threads = [threading.Thread(target=search, args=(number,), daemon=True) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    started.wait()
+    while engine._waiting < 3:
+        time.sleep(0.001)
+    engine.close()
+    for thread in threads:
+        thread.join(timeout=10)
+    assert told == dict.fromkeys(range(3), "the engine was closed while this search was in flight")
+    model = Doubler()
+    assert engine.run(engine.submit(model.double, [1])) == [2]  # as good as new: nobody is waited for
+    engine.close()
+
+
+def test_closing_lets_coroutines_tidy_up():
+    async def search() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0)
+            tidied.append(True)
+
+    async def begin() -> None:
+        tasks.append(asyncio.create_task(search()))
+        await asyncio.sleep(0)
+
+    engine, tasks, tidied = Engine(), [], []
+    engine.run(begin())
+    engine.close()
+    assert tidied == [True]
+    assert tasks[0].cancelled()
 
 
 def test_an_engine_closes_twice_and_starts_again_when_used():

@@ -1,0 +1,127 @@
+"""The comparison of planners, from its command's settings to its table."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from alphallm_env.errors import RunError
+from experiments import evaluate
+from experiments.evaluate import EvaluateConfig
+from experiments.outcomes import Outcome
+from experiments.records import Journal
+
+BUDGET = 300
+TINY = EvaluateConfig(limit=4, budget=BUDGET, device="cpu")
+LUCKY = '''
+"""A planner that knows three calls of the environment, and nothing else of it."""
+
+import agents
+from alphallm_env import Trajectory
+
+
+class Lucky(agents.Planner):
+    """Plays ten random episodes from here and keeps the best."""
+
+    budgets = []
+
+    def plan(self, env, budget, rng):
+        self.budgets.append(budget)
+        world = env.unwrapped
+        start = world.clone_state()
+        episodes = [self.play(env, start, rng) for _ in range(10)]
+        world.restore_state(start)
+        best = max(episodes, key=lambda episode: episode.score)
+        return agents.PlanResult(start, best, tuple(episodes), agents.Usage(simulations=10))
+
+    def play(self, env, start, rng):
+        env.unwrapped.restore_state(start)
+        reward, over = 0.0, False
+        while not over:
+            line = f"#### {rng.integers(10)}\\n" if rng.random() < 0.5 else "so\\n"
+            _, reward, terminated, truncated, info = env.step(line)
+            assert info["verdict"] in ("", "no_gold")
+            over = terminated or truncated
+        return Trajectory(env.unwrapped.clone_state(), reward)
+'''
+
+
+@pytest.fixture
+def user_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "lucky_planner.py").write_text(LUCKY)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "lucky_planner", raising=False)
+    importlib.invalidate_caches()
+    return "lucky_planner"
+
+
+def journal(out: Path, planner: str) -> list[Outcome]:
+    return Journal(out / "searches" / f"{planner}.jsonl", Outcome.to_json, Outcome.from_json).read()
+
+
+def test_planners_stand_beside_the_baselines_at_one_budget(
+    user_module: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    out = tmp_path / "run"
+    rows = evaluate.main(replace(TINY, planner=("eta_mcts", f"{user_module}:Lucky"), out=out))
+    names = ["greedy", "majority", "orm_rerank", "eta_mcts", f"{user_module}:Lucky"]
+    assert [row.planner for row in rows] == names
+    assert {row.num_problems for row in rows} == {4}
+    assert {budget.tokens for budget in importlib.import_module(user_module).Lucky.budgets} == {BUDGET}
+    for planner in ("majority", "orm_rerank", "eta_mcts"):
+        for outcome in journal(out, planner):
+            assert outcome.usage.tokens < BUDGET + 1_000  # the last step may overrun it: four samples, judged
+            assert outcome.usage.tokens >= BUDGET or planner == "eta_mcts"  # which may know all there is
+    for outcome in journal(out, f"{user_module}_Lucky"):
+        assert outcome.usage.policy_tokens == 0
+        assert outcome.usage.critic_tokens > 0  # its rewards are critics' scores, measured here
+    written = json.loads((out / "results.json").read_text())["rows"]
+    assert written == [json.loads(json.dumps(row.to_json())) for row in rows]
+    assert "lucky_planner:Lucky" in capsys.readouterr().out
+
+
+def test_a_finished_run_is_read_back_wherever_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    config = replace(TINY, planner=("majority",), baselines=False)
+    rows = evaluate.main(replace(config, out=tmp_path / "run"))
+    (tmp_path / "run").rename(tmp_path / "moved")
+    monkeypatch.setattr(evaluate, "run_episodes", lambda *_, **__: pytest.fail("searched twice"))
+    assert evaluate.main(replace(config, out=tmp_path / "moved")) == rows
+    with pytest.raises(RunError, match="budget: 300 there, 301 now"):
+        evaluate.main(replace(config, out=tmp_path / "moved", budget=301))
+
+
+def test_a_run_that_was_stopped_ends_with_the_same_results(tmp_path: Path):
+    config = replace(TINY, planner=("eta_mcts_small",), baselines=False, concurrency=2, out=tmp_path)
+    rows = evaluate.main(config)
+    file = tmp_path / "searches" / "eta_mcts_small.jsonl"
+    whole = file.read_bytes()
+    file.write_bytes(b"".join(whole.splitlines(keepends=True)[:3])[:-9])  # killed while it wrote its third line
+    assert evaluate.main(config) == rows
+    assert file.read_bytes() == whole
+
+
+def test_problems_that_changed_are_refused(tmp_path: Path):
+    problems = tmp_path / "problems.jsonl"
+    problems.write_text('{"id": "a", "question": "How much is 1 + 1?", "answer": "2"}\n')
+    config = replace(TINY, planner=("greedy",), baselines=False, problems=str(problems), out=tmp_path / "run")
+    evaluate.main(config)
+    problems.write_text('{"id": "a", "question": "How much is 1 + 2?", "answer": "3"}\n')
+    with pytest.raises(RunError, match=r"expected a search of 'a': 'How much is 1 \+ 2\?' as number 0, got 'a'"):
+        evaluate.main(config)
+
+
+def test_a_planner_is_evaluated_once_and_a_baseline_can_be_asked_for_alone():
+    rows = evaluate.main(replace(TINY, limit=1, planner=("greedy", "greedy"), baselines=False))
+    assert [row.planner for row in rows] == ["greedy"]
+
+
+def test_an_unknown_planner_is_named_before_anything_runs(tmp_path: Path):
+    with pytest.raises(ValueError, match="got 'astar'"):
+        evaluate.main(replace(TINY, planner=("astar",), out=tmp_path / "run"))
+    assert not (tmp_path / "run").exists()

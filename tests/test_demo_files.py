@@ -1,0 +1,20 @@
+"""What is shipped is what its model cards say."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+import pytest
+
+from alphallm_env.loading import TINY_CRITICS, TINY_POLICY
+
+
+@pytest.mark.parametrize("folder", [TINY_POLICY, TINY_CRITICS], ids=["policy", "critics"])
+def test_a_model_card_names_the_hash_of_its_weights(folder: object) -> None:
+    card = (folder / "README.md").read_text()  # type: ignore[operator]
+    weights = (folder / "model.safetensors").read_bytes()  # type: ignore[operator]
+    said = re.search(r"sha256 `([0-9a-f]{64})`", card)
+    assert said is not None
+    assert said[1] == hashlib.sha256(weights).hexdigest()
+    assert len(weights) <= 16_000_000
