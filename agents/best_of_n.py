@@ -50,7 +50,7 @@ class BestOfN(AsyncPlanner):
         outcomes = Outcomes(simulator)
         samples: list[State] = []
         scores: list[float] = []
-        while (size := self._next_chunk(budget, meter.usage, len(samples))) > 0:
+        while (size := self._next_chunk(budget, meter.usage, len(samples), simulator.rules.max_tokens)) > 0:
             options = await simulator.propose(
                 state, size, seed, first_index=len(samples), to_the_end=True, temperature=self.temperature
             )
@@ -64,11 +64,15 @@ class BestOfN(AsyncPlanner):
         meter.add(Usage(seconds=time.perf_counter() - started))
         return PlanResult(state, best, finished, meter.usage)
 
-    def _next_chunk(self, budget: Budget, usage: Usage, num_drawn: int) -> int:
-        """Returns how many samples to draw next, so that the last one just reaches the budget; 0 to stop."""
+    def _next_chunk(self, budget: Budget, usage: Usage, num_drawn: int, most_tokens: int) -> int:
+        """Returns how many samples to draw next, so that the last one just reaches the budget; 0 to stop.
+
+        The first samples are taken to be as long as they may be, `most_tokens`.
+        """
         limit = min(self.num_samples or MOST_SAMPLES, budget.simulations or MOST_SAMPLES) - num_drawn
         if num_drawn == 0:
-            return min(FIRST_CHUNK, limit)
+            affordable = FIRST_CHUNK if budget.tokens is None else max(1, budget.tokens // most_tokens)
+            return min(FIRST_CHUNK, limit, affordable)
         if limit <= 0 or not budget.allows(usage):
             return 0
         affordable = budget.tokens_left(usage) / max(1.0, usage.tokens / num_drawn)

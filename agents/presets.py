@@ -129,10 +129,11 @@ _PAPER = MCTSConfig(
 )
 # For the tiny policy on problems of three or four options of some twenty tokens, at a few thousand tokens.
 _TINY = MCTSConfig(
-    num_rollouts=1,
+    num_rollouts=2,
     merge_rule=SameMathematics(),
     merge_tries=3,
     known_mass=0.98,
+    widens=True,
 )
 
 PRESETS: dict[str, MCTSConfig] = {
@@ -140,6 +141,6 @@ PRESETS: dict[str, MCTSConfig] = {
     "gsm8k_large": replace(_PAPER, c=1.5, c_min_root=40, c_min=2),
     "math_small": replace(_PAPER, c=1.0, c_min_root=10, c_min=3),
     "math_large": replace(_PAPER, c=1.0, c_min_root=20, c_min=3),
-    "tiny_small": replace(_TINY, c=1.0, c_min_root=4, c_min=2, c_max_root=8, c_max=4),
-    "tiny_large": replace(_TINY, c=1.0, c_min_root=8, c_min=3, c_max_root=16, c_max=6),
+    "tiny_small": replace(_TINY, c=1.0, c_min_root=4, c_min=2, c_max_root=16, c_max=4),
+    "tiny_large": replace(_TINY, c=1.0, c_min_root=16, c_min=3, c_max_root=32, c_max=6),
 }

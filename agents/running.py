@@ -81,8 +81,7 @@ def _on_engine(
         problem, task = window.popleft()
         return problem, await task
 
-    async def cancel() -> None:
-        tasks = [task for _, task in window]
+    async def cancel(tasks: list[asyncio.Task[PlanResult]]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -91,8 +90,9 @@ def _on_engine(
         while (new := list(islice(waiting, concurrency - len(window)))) or window:
             yield simulator.engine.run(start_and_take(new))
     finally:
-        if window:
-            simulator.engine.run(cancel())
+        # All are done where the engine was closed meanwhile: its loop is gone, and they cannot be awaited.
+        if unfinished := [task for _, task in window if not task.done()]:
+            simulator.engine.run(cancel(unfinished))
 
 
 def _in_threads(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from alphallm_env.critics.calibration import CalibratedCritic
 from alphallm_env.critics.generative import OutcomeRewardModel, ProcessRewardModel
 from alphallm_env.critics.model import CriticModel, load_calibration
-from alphallm_env.critics.notes import NoteTaker
+from alphallm_env.critics.notes import NoteTaker, load_notes_limit
 from alphallm_env.critics.value import LearnedValue, MonteCarloValue
 from alphallm_env.dynamics import Rules
 from alphallm_env.engine import Engine
@@ -21,6 +21,7 @@ TINY_POLICY = Path(__file__).parent / "lm" / "tiny"
 TINY_CRITICS = Path(__file__).parent / "critics" / "tiny"
 READER_FOLDER = "reader"  # inside a folder of critics: the model that takes their notes
 PROMPTED = "prompted"  # the policy itself, asked
+_MODELS_KEPT = 4  # of each kind: a loop trains a new policy every round
 
 
 def resolve(name: str, tiny: Path) -> str:
@@ -45,7 +46,10 @@ def load_critics(folder: str | Path, engine: Engine, device: str = "auto") -> Cr
     if missing := {"value", "prm", "orm"} - scalings.keys():
         raise ModelError(f"expected calibrations of value, prm and orm in {folder}, found none of {sorted(missing)}")
     reader = Path(folder) / READER_FOLDER
-    notes = NoteTaker(_load_lm(str(reader), device, "auto"), template, engine) if reader.is_dir() else None
+    notes = None
+    if reader.is_dir():
+        limit = load_notes_limit(Path(folder))
+        notes = NoteTaker(_load_lm(str(reader), device, "auto"), template, engine, limit)
     return Critics(
         value=CalibratedCritic(LearnedValue(model, template, engine, notes), scalings["value"]),
         prm=CalibratedCritic(ProcessRewardModel(model, template, engine, notes), scalings["prm"]),
@@ -100,11 +104,11 @@ def shared_engine() -> Engine:
     return Engine()
 
 
-@cache
+@lru_cache(maxsize=_MODELS_KEPT)
 def _load_lm(source: str, device: str, dtype: str) -> TransformersLM:
     return TransformersLM.load(source, device, dtype)
 
 
-@cache
+@lru_cache(maxsize=_MODELS_KEPT)
 def _load_critic_model(folder: str, device: str) -> CriticModel:
     return CriticModel.load_with_head(folder, device)

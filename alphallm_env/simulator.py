@@ -90,13 +90,17 @@ class Simulator:
             raise StateError(f"expected a running state, got one that has ended: {state.ending.value}")
         policy = (self.rollout_policy or self.policy) if role is Role.ROLLOUT else self.policy
         left = self.rules.max_tokens - state.num_tokens
-        prompt = policy.template.solve(state.question, state.text)
+        text = state.text
+        prompt = policy.template.solve(state.question, text)
+        # Not the state's digest, which holds log-probabilities: their last bits depend on how a batch was cut.
+        path = derive_seed(seed, state.problem_id, state.question, text, state.depth)
         requests = [
             GenerationRequest(
                 prompt=prompt,
-                seed=derive_seed(seed, state.digest, role.value, int(to_the_end), first_index + index),
+                seed=derive_seed(path, role.value, int(to_the_end), first_index + index),
                 max_tokens=max(1, left if to_the_end else min(left, self.rules.max_option_tokens)),
                 rule=TO_THE_END if to_the_end else self.rules.option_rule,
+                stop_text=policy.template.stop_text,
                 temperature=policy.temperature if temperature is None else temperature,
             )
             for index in range(num_options)

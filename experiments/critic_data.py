@@ -7,18 +7,20 @@ correctly (Math-Shepherd: Wang et al. 2024); prefixes visited less often get rol
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, cast
 
+from alphallm_env.errors import RunError
 from alphallm_env.grading import Verdict, extract_answer, grade
 from alphallm_env.lm.base import GenerationRequest
 from alphallm_env.options import TO_THE_END, OptionRule
 from alphallm_env.randomness import derive_seed
 from alphallm_env.simulator import Policy
 from alphallm_env.types import Problem
+from experiments.records import Journal, Json
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,22 @@ class ProblemData:
     samples: tuple[Sample, ...]
     steps: tuple[LabelledStep, ...]
 
+    def to_json(self) -> Json:
+        """Returns the data as JSON, which `from_json` reads back."""
+        return cast(Json, asdict(self))
+
+    @staticmethod
+    def from_json(record: Json) -> ProblemData:
+        """Returns the data that `to_json` wrote."""
+        fields = cast("dict[str, list[dict[str, Any]]]", record)
+        samples = tuple(
+            Sample(s["problem_id"], s["question"], tuple(s["steps"]), s["correct"]) for s in fields["samples"]
+        )
+        steps = tuple(
+            LabelledStep(s["question"], tuple(s["before"]), s["step"], s["share_correct"]) for s in fields["steps"]
+        )
+        return ProblemData(samples, steps)
+
 
 def split_steps(text: str, rule: OptionRule) -> tuple[str, ...]:
     """Returns the options that `rule` cuts a finished text into; the last one may be open."""
@@ -71,16 +89,18 @@ class Sampler:
         self._seed = seed
 
     def continuations(self, starts: Sequence[tuple[Problem, tuple[str, ...]]], num: int, salt: str) -> list[list[str]]:
-        """Returns `num` texts to the end for each problem and prefix of steps."""
+        """Returns `num` texts to the end for each problem and prefix of steps, as long as a whole text may be."""
         requests = [
             GenerationRequest(
                 prompt=self._policy.template.solve(problem.question, "".join(prefix)),
                 seed=derive_seed(self._seed, salt, problem.id, "".join(prefix), index),
-                max_tokens=self._max_tokens,
+                max_tokens=left,
                 rule=TO_THE_END,
                 temperature=self._temperature,
+                stop_text=self._policy.template.stop_text,
             )
             for problem, prefix in starts
+            for left in [max(1, self._max_tokens - self._policy.lm.count_tokens("".join(prefix)))]
             for index in range(num)
         ]
         completions = []
@@ -164,16 +184,20 @@ def collect(
     steps_per_problem: int,
     chunk: int = 64,
 ) -> list[ProblemData]:
-    """Returns the data of all problems; finished problems are read back from `path`, a JSONL file."""
+    """Returns the data of all problems; finished problems are read back from `path`, a JSONL file.
+
+    Raises RunError if the file holds other problems.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    data = _read(path)
+    journal = Journal(path, ProblemData.to_json, ProblemData.from_json)
+    data = journal.read()
+    _check_same_problems(data, problems, path)
     for start in range(len(data), len(problems), chunk):
         part = problems[start : start + chunk]
         samples = sampler.trajectories(part, num_samples)
         steps = label_steps(sampler, list(zip(part, samples, strict=True)), min_visits, steps_per_problem)
         fresh = [ProblemData(tuple(s), tuple(t)) for s, t in zip(samples, steps, strict=True)]
-        with path.open("a") as file:
-            file.writelines(json.dumps(asdict(entry)) + "\n" for entry in fresh)
+        journal.append(fresh)
         data += fresh
         right = sum(sample.correct for entry in fresh for sample in entry.samples)
         print(
@@ -183,17 +207,11 @@ def collect(
     return data
 
 
-def _read(path: Path) -> list[ProblemData]:
-    if not path.is_file():
-        return []
-    entries: list[ProblemData] = []
-    for line in path.read_text().splitlines():
-        record = json.loads(line)
-        samples = tuple(
-            Sample(s["problem_id"], s["question"], tuple(s["steps"]), s["correct"]) for s in record["samples"]
-        )
-        steps = tuple(
-            LabelledStep(s["question"], tuple(s["before"]), s["step"], s["share_correct"]) for s in record["steps"]
-        )
-        entries.append(ProblemData(samples, steps))
-    return entries
+def _check_same_problems(data: Sequence[ProblemData], problems: Sequence[Problem], path: Path) -> None:
+    for number, (entry, problem) in enumerate(zip(data, problems, strict=False)):
+        for sample in entry.samples[:1]:  # none where nothing could be graded
+            if (sample.problem_id, sample.question) != (problem.id, problem.question):
+                raise RunError(
+                    f"the problems have changed: expected {problem.id!r} in line {number + 1} of {path}, "
+                    f"got {sample.problem_id!r}: {sample.question[:40]!r}"
+                )

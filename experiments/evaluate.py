@@ -25,6 +25,7 @@ from agents.registry import make_planner
 from agents.running import run_episodes
 from alphallm_env.dynamics import Rules
 from alphallm_env.errors import RunError
+from alphallm_env.grading import Verdict
 from alphallm_env.loading import load_simulator
 from alphallm_env.options import option_rule
 from alphallm_env.problems import load_problems
@@ -140,7 +141,9 @@ def main(config: EvaluateConfig) -> list[Row]:
             planner, simulator, problems, Budget(tokens=config.budget), config.seed, config.concurrency, journal,
         )  # fmt: skip
         rows.append(summarise("evaluate", name, config.split, outcomes))
-        console.print(f"{name}: {rows[-1].accuracy:.3f} in {time.monotonic() - start:.0f} s")
+        ungradable = sum(outcome.verdict == Verdict.UNGRADABLE.value for outcome in outcomes)
+        note = f", {ungradable} answers ungradable" if ungradable else ""
+        console.print(f"{name}: {rows[-1].accuracy:.3f} in {time.monotonic() - start:.0f} s{note}")
     console.print(results_table(rows, f"{config.policy} on {config.problems}"))
     if folder:
         results = {"rows": [row.to_json() for row in rows]}

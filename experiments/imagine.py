@@ -106,8 +106,11 @@ def _write(
         chosen = rng.choice(len(known), size=min(3, len(known)), replace=False) if known else []
         prompt = policy.template.imagine(opening, [known[int(i)].question for i in chosen])
         requests.append(
-            GenerationRequest(prompt, derive_seed(seed, "imagine", first + index), max_tokens, TO_THE_END, 1.0)
-        )
+            GenerationRequest(
+                prompt, derive_seed(seed, "imagine", first + index), max_tokens, TO_THE_END, 1.0,
+                policy.template.stop_text,
+            )
+        )  # fmt: skip
     completions = policy.lm.generate(requests)
     for completion in completions:
         current_meter().generated(Role.POLICY, completion.num_tokens, completion.prompt_tokens)

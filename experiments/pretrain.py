@@ -1,13 +1,13 @@
 """Trains the tiny policy from scratch on gsm_symbolic questions and solutions.
 
-    python -m experiments.pretrain --out runs/pretrain            # goes on where it was stopped
+    python -m experiments.pretrain --out runs/policy              # goes on where it was stopped
     python -m experiments.pretrain --out runs/full --level full   # every template, any numbers
 
-The learning rate is never annealed and training stops early: the policy is left middling on purpose, as
-the paper's was. The finished policy is in `out/policy`, which `--policy` takes. The trunk of the shipped
-critics is the same training, carried on and annealed:
+The policy is left middling on purpose, as the paper's was: training stops early, and in its last stretch
+some solutions are bare answers without the reasoning. The finished policy is in `out/policy`, which
+`--policy` takes. The trunk of the shipped critics is the same training, longer and without bare answers:
 
-    python -m experiments.pretrain --out runs/pretrain --tokens 8500000 --anneal-from 6000000
+    python -m experiments.pretrain --out runs/trunk --tokens 8500000 --bare-share 0
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class PretrainConfig:
 
     out: Path
     level: str = "easy"
-    tokens: int = 5_000_000
+    tokens: int = 6_500_000
     batch_documents: int = 48
     hidden_size: int = 192
     num_layers: int = 6
@@ -54,7 +54,9 @@ class PretrainConfig:
     muon_lr: float = 0.02
     adam_lr: float = 2e-3
     warmup_tokens: int = 300_000
-    anneal_from: int | None = None  # tokens after which the learning rate falls to 0, linearly
+    bare_share: float = 0.3  # solutions of which only the answer is shown, from `bare_from` tokens on
+    bare_from: int = 6_000_000
+    anneal_from: int | None = 6_000_000  # tokens after which the learning rate falls to 0, linearly
     question_weight: float = 0.3
     drill_share: float = 0.5  # arithmetic drills among the documents at the start
     drill_share_after: float = 0.1
@@ -102,7 +104,10 @@ def documents(config: PretrainConfig, rng: Random, tokens_seen: int) -> Iterator
             yield drill(rng)
         else:
             problem = next(problems)
-            yield Document(QUESTION + problem.question + SOLUTION, problem.solution or "")
+            solution = problem.solution or ""
+            if tokens_seen >= config.bare_from and rng.random() < config.bare_share:
+                solution = solution[solution.rindex("####") :]
+            yield Document(QUESTION + problem.question + SOLUTION, solution)
 
 
 def encode(
@@ -188,12 +193,20 @@ def save(
     shutil.rmtree(old, ignore_errors=True)
 
 
+def recover(folder: Path) -> None:
+    """Puts a whole checkpoint back in its place where `save` was killed between its two renames."""
+    fresh, old = folder.with_suffix(".new"), folder.with_suffix(".old")
+    if not folder.exists() and old.exists():
+        (fresh if fresh.exists() else old).rename(folder)
+
+
 def main(config: PretrainConfig) -> None:
     """Trains until `tokens` are seen or the development accuracy is reached."""
     torch.set_num_threads(config.threads)
     folder = config.out / "checkpoint"
     development = gsm_symbolic.problems("development", config.development_problems, level=config.level)
     tokens_seen = 0
+    recover(folder)
     if (folder / "progress.json").exists():
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
         model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")

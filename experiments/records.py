@@ -32,20 +32,9 @@ class RunFolder:
         self.path = path
         for name in ("searches", "stages", "checkpoints", "tensorboard"):
             (path / name).mkdir(parents=True, exist_ok=True)
-        self._settle_config(config)
-
-    def _settle_config(self, config: dict[str, Json]) -> None:
-        file = self.path / "config.json"
-        config = json.loads(json.dumps(config))
-        if not file.exists():
-            write_whole(self.path / "revision.txt", git_revision() + "\n")
-            write_whole(file, json.dumps(config, indent=2) + "\n")
-            return
-        before = json.loads(file.read_text())
-        changed = sorted(k for k in before.keys() | config.keys() if before.get(k) != config.get(k))
-        if changed:
-            said = ", ".join(f"{key}: {before.get(key)!r} there, {config.get(key)!r} now" for key in changed)
-            raise RunError(f"{self.path} holds a run with other settings ({said}); choose another folder with --out")
+        if not (path / "config.json").exists():
+            write_whole(path / "revision.txt", git_revision() + "\n")
+        settle_config(path / "config.json", config)
 
     def stage(self, name: str, work: Callable[[], Json]) -> Json:
         """Returns the result of a stage: read back if it was finished before, else worked out and written."""
@@ -103,6 +92,19 @@ class Journal(Generic[Record]):
             file.writelines(json.dumps(self._encode(record)) + "\n" for record in records)
             file.flush()
             os.fsync(file.fileno())
+
+
+def settle_config(file: Path, config: dict[str, Json]) -> None:
+    """Writes the config to `file`, or raises RunError, naming the differences, if another one is there."""
+    config = json.loads(json.dumps(config))
+    if not file.exists():
+        write_whole(file, json.dumps(config, indent=2) + "\n")
+        return
+    before = json.loads(file.read_text())
+    changed = sorted(k for k in before.keys() | config.keys() if before.get(k) != config.get(k))
+    if changed:
+        said = ", ".join(f"{key}: {before.get(key)!r} there, {config.get(key)!r} now" for key in changed)
+        raise RunError(f"{file.parent} holds a run with other settings ({said}); choose another folder with --out")
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -24,6 +24,7 @@ from agents.base import Budget
 from agents.registry import make_planner
 from alphallm_env.dynamics import Rules
 from alphallm_env.engine import Engine
+from alphallm_env.errors import RunError
 from alphallm_env.lm.transformers_lm import TransformersLM
 from alphallm_env.loading import TINY_POLICY, build_simulator, load_policy, resolve
 from alphallm_env.metering import Meter, metering
@@ -31,7 +32,7 @@ from alphallm_env.options import option_rule
 from alphallm_env.problems import check_overlap, load_problems, normalise_question
 from alphallm_env.randomness import derive_seed
 from alphallm_env.simulator import Simulator
-from alphallm_env.types import Problem
+from alphallm_env.types import Ending, Problem
 from experiments.distill import DistillConfig, Lesson, distill
 from experiments.evaluate import evaluate, results_table
 from experiments.imagine import imagine
@@ -51,7 +52,7 @@ class SelfImproveConfig:
     test_problems: str = "gsm_symbolic"
     unseen_split: str = "unseen_templates"  # reported apart; empty for none
     rounds: int = 2
-    imagined: int = 500  # problems a round
+    imagined: int = 400  # problems a round
     seed_problems: int = 500
     training_planner: str = "eta_mcts_small"
     training_budget: int = 2_000  # tokens per imagined problem
@@ -66,11 +67,12 @@ class SelfImproveConfig:
     temperature: float = 1.0
     epochs: int = 3
     batch_size: int = 32
-    lr: float = 1e-3
+    lr: float = 5e-4
     device: str = "auto"
     dtype: str = "auto"
     threads: int = 2
-    concurrency: int = 50
+    concurrency: int = 50  # problems searched at once
+    training_concurrency: int = 100
     seed: int = 0
 
 
@@ -84,8 +86,8 @@ PRESETS = {
 }  # fmt: skip
 SMOKE = {
     "rounds": 2, "imagined": 8, "seed_problems": 20, "training_budget": 400, "evaluation_problems": 8,
-    "search_problems": 4, "unseen_problems": 4, "small_budget": 300, "large_budget": 600, "concurrency": 4, "epochs": 1,
-    "gamma": 0.2,
+    "search_problems": 4, "unseen_problems": 4, "small_budget": 300, "large_budget": 600,
+    "concurrency": 4, "training_concurrency": 4, "epochs": 1, "gamma": 0.2,
 }  # fmt: skip
 
 
@@ -93,6 +95,13 @@ class SelfImprovement:
     """One run of the loop in one folder. Every method reads back what it has finished before."""
 
     def __init__(self, config: SelfImproveConfig, out: Path) -> None:
+        if config.rounds < 1:
+            raise ValueError(f"rounds must be >= 1, got {config.rounds}")
+        if not config.training_planner.startswith("eta_mcts") and config.training_planner != "orm_rerank":
+            raise ValueError(
+                "training_planner must score trajectories by the ORM (eta_mcts… or orm_rerank), "
+                f"got {config.training_planner!r}"
+            )
         self.config = config
         self.folder = RunFolder(out, cast("dict[str, Json]", asdict(config)))
         self.engine = Engine()
@@ -107,6 +116,13 @@ class SelfImprovement:
             else []
         )
         self.outcomes: dict[tuple[str, str, str], list[Outcome]] = {}
+
+    def __enter__(self) -> SelfImprovement:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.monitor.close()
+        self.engine.close()
 
     def simulator(self, policy: str) -> Simulator:
         """Returns the decision process around the policy in a folder."""
@@ -184,6 +200,8 @@ class SelfImprovement:
             return {"problems": questions, "num_written": found.num_written, "tokens": meter.usage.tokens}
 
         record = cast("dict[str, Json]", self.folder.stage(f"round{number}-imagined", work))
+        if not record["problems"]:
+            raise RunError(f"round {number}: none of {record['num_written']} imagined questions passed the filter")
         problems = [Problem(**fields) for fields in cast("list[dict[str, str]]", record["problems"])]
         self.monitor.scalar("imagine/kept_share", len(problems) / cast(int, record["num_written"]), number)
         return problems
@@ -196,14 +214,24 @@ class SelfImprovement:
             outcomes = evaluate(
                 make_planner(config.training_planner), self.simulator(policy), problems,
                 Budget(tokens=config.training_budget), derive_seed(config.seed, "search", number),
-                config.concurrency, journal, progress, self.monitor.tree_sampler(f"round{number}/search"),
+                config.training_concurrency, journal, progress, self.monitor.tree_sampler(f"round{number}/search"),
             )  # fmt: skip
         self.monitor.searches(outcomes, number)
         return outcomes
 
     def keep(self, number: int, outcomes: Sequence[Outcome]) -> list[Lesson]:
-        """Returns the best trajectory of each search whose ORM score passes γ."""
-        kept = [outcome for outcome in outcomes if outcome.best.score >= self.config.gamma]
+        """Returns the best answered trajectory of each search, if its ORM score passes γ."""
+        kept = [
+            outcome
+            for outcome in outcomes
+            if outcome.best.score >= self.config.gamma and outcome.best.state.ending is Ending.ANSWERED
+        ]
+        if not kept:
+            highest = max((outcome.best.score for outcome in outcomes), default=0.0)
+            raise RunError(
+                f"round {number}: expected trajectories with an ORM score of at least {self.config.gamma}, "
+                f"the highest of {len(outcomes)} is {highest:.3f}; lower --gamma or raise --training-budget"
+            )
         self.monitor.scalar("loop/kept_share", len(kept) / max(1, len(outcomes)), number)
         return [Lesson(outcome.problem.question, outcome.best.state.text) for outcome in kept]
 
@@ -246,7 +274,6 @@ class SelfImprovement:
         }
         write_whole(self.folder.path / "results.json", json.dumps(results, indent=2) + "\n")
         write_report(self.folder.path, rows, results, cast("dict[str, Json]", asdict(self.config)))
-        self.monitor.close()
 
 
 def parse(arguments: Sequence[str]) -> tuple[SelfImproveConfig, Path]:
@@ -281,8 +308,8 @@ def main(arguments: Sequence[str]) -> list[Row]:
     torch.set_num_threads(config.threads)
     quiet_libraries()
     start = time.monotonic()
-    run = SelfImprovement(config, out)
-    rows = run.run()
+    with SelfImprovement(config, out) as run:
+        rows = run.run()
     console = results_console()
     console.print(results_table(rows, f"self-improvement of {config.policy}"))
     gains = json.loads((out / "results.json").read_text())

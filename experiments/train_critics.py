@@ -1,13 +1,13 @@
 """Trains value function, PRM and ORM for a policy, from its own trajectories and final answers alone.
 
-    python -m experiments.train_critics --out runs/critics --trunk runs/pretrain/policy   # the shipped ones
+    python -m experiments.train_critics --out runs/critics --trunk runs/trunk/policy   # the shipped ones
     python -m experiments.train_critics --policy FOLDER --problems FILE.jsonl --out runs/critics
 
 One trunk, started from the policy's weights or from `--trunk`, serves all three: PRM and ORM by generating
 True or False, the value function by a scalar head, regressed on the share of correct endings (PAPER §3).
 They judge by the notes that a reader takes (`alphallm_env/critics/notes.py`): the trunk as it was before.
-Scores are Platt-scaled on a development split, then measured on a held-out one. Data collection can be
-stopped and goes on; training starts again from the data.
+Scores are Platt-scaled on a development split, then measured on a held-out one; a JSONL file is cut into
+the three. Data collection can be stopped and goes on; training starts again from the data.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import cast
@@ -30,17 +31,21 @@ from transformers import PreTrainedModel
 from alphallm_env.critics.calibration import PlattScaling, Quality, fit_platt, quality
 from alphallm_env.critics.generative import Labeller, share_of_true
 from alphallm_env.critics.model import CriticModel, save_calibration
-from alphallm_env.critics.notes import NoteTaker
+from alphallm_env.critics.notes import NoteTaker, save_notes_limit
 from alphallm_env.critics.value import save_head
 from alphallm_env.engine import Engine
-from alphallm_env.lm.templates import LABELS, PromptTemplate
+from alphallm_env.errors import ProblemError
+from alphallm_env.lm.templates import PromptTemplate
 from alphallm_env.lm.transformers_lm import TransformersLM
 from alphallm_env.loading import READER_FOLDER, TINY_POLICY, load_policy, resolve
 from alphallm_env.options import option_rule
-from alphallm_env.problems import load_problems
+from alphallm_env.problems import check_overlap, load_problems
+from alphallm_env.simulator import Policy
+from alphallm_env.types import Problem
 from experiments.critic_data import ProblemData, Sampler, collect, prefix_counts
 from experiments.monitor import quiet_libraries
 from experiments.optimizers import MuonAndAdam
+from experiments.records import Json, settle_config
 
 
 @dataclass(frozen=True)
@@ -53,8 +58,8 @@ class CriticsConfig:
     problems: str = "gsm_symbolic"
     option_rule: str = "sentence"
     train_problems: int = 1_200
-    development_problems: int = 200
-    test_problems: int = 200
+    development_problems: int = 600
+    test_problems: int = 600
     samples: int = 8  # trajectories per problem
     min_visits: int = 4  # continuations behind every PRM label
     steps_per_problem: int = 4
@@ -89,7 +94,7 @@ def examples(
     data: Sequence[ProblemData], notes: Notes, lm: TransformersLM, template: PromptTemplate, threshold: float
 ) -> Iterator[Example]:
     """Yields the sequences of the ORM, of the value function (every prefix once a problem), and of the PRM."""
-    true, false = label_tokens(lm)
+    true, false = label_tokens(lm, template)
 
     def encode(prompt: str) -> tuple[int, ...]:
         return tuple(lm.vocabulary.encode([prompt])[0])
@@ -124,10 +129,10 @@ def take_notes(taker: NoteTaker, engine: Engine, data: Sequence[ProblemData]) ->
     return dict(zip(keys, taken, strict=True))
 
 
-def label_tokens(lm: TransformersLM) -> tuple[int, int]:
+def label_tokens(lm: TransformersLM, template: PromptTemplate) -> tuple[int, int]:
     """Returns the tokens of True and False."""
-    true, false = lm.vocabulary.encode(LABELS)
-    return true[0], false[0]
+    true, false = lm.label_ids(template.labels)
+    return true, false
 
 
 def loss_of(
@@ -158,18 +163,25 @@ def loss_of(
     return loss
 
 
-def train(lm: TransformersLM, head: torch.nn.Linear, data: list[Example], config: CriticsConfig) -> None:
-    """Trains trunk and head on all examples, batches of like length, the learning rate falling to zero."""
+def train(
+    lm: TransformersLM, head: torch.nn.Linear, data: list[Example], labels: tuple[int, int], config: CriticsConfig
+) -> None:
+    """Trains trunk and head on all examples, batches of like length, the learning rate falling to zero.
+
+    Fewer examples than `batch_sequences` make one batch. Raises ValueError where there are none.
+    """
+    if not data:
+        raise ValueError("training needs at least one example, got none: no trajectory could be graded")
+    batch_sequences = min(config.batch_sequences, len(data))
     model = lm.model.train()
     model.set_attn_implementation("eager")  # its backward pass is the faster one on short sequences
     named = [*model.named_parameters(), *((f"head.{name}", p) for name, p in head.named_parameters())]
     optimizer = MuonAndAdam(named, config.muon_lr, config.adam_lr)
     rng = Random(config.seed)
-    labels = label_tokens(lm)
-    steps = config.epochs * (len(data) // config.batch_sequences)
+    steps = config.epochs * (len(data) // batch_sequences)
     start, losses = time.monotonic(), list[float]()
     for _ in range(config.epochs):
-        for batch in _batches(data, config.batch_sequences, rng):
+        for batch in _batches(data, batch_sequences, rng):
             done = len(losses)
             loss = loss_of(model, head, batch, lm.vocabulary.pad_id, labels)
             losses.append(optimizer.step(loss, min(1.0, (done + 1) / 50, 1.0 - done / steps)))
@@ -214,7 +226,7 @@ def score_all(
     The value function is scored at every prefix against the end of that trajectory.
     """
     samples = [sample for entry in data for sample in entry.samples]
-    labeller = Labeller(critic)
+    labeller = Labeller(critic, template.labels)
     whole = [template.judge_outcome(s.question, t, notes[s.question, t]) for s in samples for t in ["".join(s.steps)]]
     prefixes = [
         (template.judge_state(s.question, text, notes[s.question, text]), s.correct)
@@ -248,35 +260,56 @@ def print_qualities(qualities: dict[str, Quality]) -> None:
     Console().print(table)
 
 
+def splits(config: CriticsConfig) -> dict[str, list[Problem]]:
+    """Returns the problems of each split. A JSONL file is shuffled and cut into them.
+
+    Raises OverlapError if two splits share a question, ProblemError if a file has too few problems.
+    """
+    sizes = {"development": config.development_problems, "test": config.test_problems, "train": config.train_problems}
+    if config.problems.endswith(".jsonl"):
+        rows = load_problems(config.problems)
+        if len(rows) < sum(sizes.values()):
+            raise ProblemError(f"expected {sum(sizes.values())} problems in {config.problems}, got {len(rows)}")
+        shuffled = iter(Random(config.seed).sample(rows, len(rows)))
+        problems = {split: list(islice(shuffled, size)) for split, size in sizes.items()}
+    else:
+        problems = {split: load_problems(config.problems, split, size, config.seed) for split, size in sizes.items()}
+    check_overlap(problems["train"], [*problems["development"], *problems["test"]])
+    check_overlap(problems["development"], problems["test"])
+    return problems
+
+
+def collect_splits(policy: Policy, config: CriticsConfig) -> dict[str, list[ProblemData]]:
+    """Returns the data of each split. Raises RunError if `out` holds data collected with other settings."""
+    names = ("policy", "problems", "option_rule", "samples", "min_visits", "steps_per_problem", "temperature",
+             "max_tokens", "seed")  # fmt: skip
+    config.out.mkdir(parents=True, exist_ok=True)
+    settings = {name: value for name, value in asdict(config).items() if name in names}
+    settle_config(config.out / "data_config.json", cast("dict[str, Json]", settings))
+    sampler = Sampler(policy, option_rule(config.option_rule), config.max_tokens, config.temperature, config.seed)
+    return {
+        split: collect(
+            sampler, problems, config.out / f"{split}.jsonl",
+            config.samples, config.min_visits, config.steps_per_problem,
+        )[: len(problems)]
+        for split, problems in splits(config).items()
+    }  # fmt: skip
+
+
 def main(config: CriticsConfig) -> dict[str, Quality]:
     """Collects, trains, calibrates, measures and writes the critics to `out/critics`."""
     torch.manual_seed(config.seed)
     quiet_libraries()
     policy = load_policy(config.policy, config.device)
-    sampler = Sampler(policy, option_rule(config.option_rule), config.max_tokens, config.temperature, config.seed)
-    sizes = {
-        "train": config.train_problems,
-        "development": config.development_problems,
-        "test": config.test_problems,
-    }
-    data = {
-        split: collect(
-            sampler,
-            load_problems(config.problems, split, size, seed=config.seed),
-            config.out / f"{split}.jsonl",
-            config.samples,
-            config.min_visits,
-            config.steps_per_problem,
-        )[:size]
-        for split, size in sizes.items()
-    }
+    data = collect_splits(policy, config)
     trunk = config.trunk or resolve(config.policy, TINY_POLICY)
     reader, lm = (TransformersLM.load(trunk, config.device, "float32") for _ in range(2))
     with Engine() as engine:
         taker = NoteTaker(reader, policy.template, engine, config.max_tokens)
         notes = {split: take_notes(taker, engine, part) for split, part in data.items()}
     head = torch.nn.Linear(lm.model.config.hidden_size, 1).to(lm.model.device)
-    train(lm, head, list(examples(data["train"], notes["train"], lm, policy.template, config.threshold)), config)
+    lessons = list(examples(data["train"], notes["train"], lm, policy.template, config.threshold))
+    train(lm, head, lessons, label_tokens(lm, policy.template), config)
     critic = CriticModel(lm.model, lm.tokenizer, "critics", head)
     qualities = finish(critic, policy.template, data, notes, config)
     reader.model.bfloat16().save_pretrained(config.out / "critics" / READER_FOLDER)
@@ -291,7 +324,12 @@ def finish(
     notes: dict[str, Notes],
     config: CriticsConfig,
 ) -> dict[str, Quality]:
-    """Calibrates on the development split, measures on the test split, and writes everything."""
+    """Calibrates on the development split, measures on the test split, and writes everything.
+
+    Scores are those of the weights as shipped, in bfloat16. The notes stay those that the reader took when
+    the critics learnt from them.
+    """
+    critic.model.bfloat16().float()
     development = score_all(critic, notes["development"], template, data["development"], config.threshold)
     scalings = {name: fit_platt(s.scores, [float(o) for o in s.outcomes]) for name, s in development.items()}
     test = score_all(critic, notes["test"], template, data["test"], config.threshold)
@@ -304,6 +342,7 @@ def finish(
     critic.tokenizer.save_pretrained(folder)
     save_head(folder, critic.head.weight.detach().cpu(), critic.head.bias.detach().cpu())
     save_calibration(folder, scalings)
+    save_notes_limit(folder, config.max_tokens)
     report = {name: asdict(q) for name, q in qualities.items()}
     settings = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(config).items()}
     (config.out / "quality.json").write_text(json.dumps({"quality": report, "config": settings}, indent=2) + "\n")

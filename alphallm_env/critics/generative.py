@@ -19,10 +19,11 @@ class Labeller:
     """Asks a model for the probabilities of True and False. Equal labellers share their batches."""
 
     lm: LanguageModel
+    labels: tuple[str, str] = LABELS  # how the prompts' template writes True and False
 
     def judge(self, prompts: Sequence[str]) -> list[LabelProbs]:
         """Returns the probabilities of True and False after each prompt."""
-        return self.lm.label_probs(prompts, LABELS)
+        return self.lm.label_probs(prompts, self.labels)
 
     async def share_true(self, engine: Engine, prompts: Sequence[str]) -> list[float]:
         """Returns p(True) / (p(True) + p(False)) per prompt. Counts the tokens read."""
@@ -47,7 +48,7 @@ class ProcessRewardModel:
     def __init__(
         self, lm: LanguageModel, template: PromptTemplate, engine: Engine, notes: NoteTaker | None = None
     ) -> None:
-        self._labeller = Labeller(lm)
+        self._labeller = Labeller(lm, template.labels)
         self._template = template
         self._engine = engine
         self._notes = notes
@@ -72,7 +73,7 @@ class OutcomeRewardModel:
     def __init__(
         self, lm: LanguageModel, template: PromptTemplate, engine: Engine, notes: NoteTaker | None = None
     ) -> None:
-        self._labeller = Labeller(lm)
+        self._labeller = Labeller(lm, template.labels)
         self._template = template
         self._engine = engine
         self._notes = notes

@@ -9,37 +9,24 @@ judges beats one that only looks (Zhang et al. 2024, Generative Verifiers); mark
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
 from alphallm_env.engine import Engine
-from alphallm_env.lm.base import Completion, GenerationRequest
-from alphallm_env.lm.templates import PromptTemplate
+from alphallm_env.lm.base import Completion, GenerationRequest, Passage, Reading
+from alphallm_env.lm.templates import PromptTemplate, plain
 from alphallm_env.metering import Meter, current_meter
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _ANSWER = re.compile(r"^\s*####")
 _SCALE = 1.5  # digits per nat
 _MOST_KEPT = 200_000  # notes and solutions held in memory
-
-
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """A prompt, and the lines whose likelihood after it is asked for."""
-
-    prompt: str
-    lines: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """The lowest log-probability of a token in each line, in nats, and the tokens read."""
-
-    lowest: tuple[float, ...]
-    num_tokens: int
+_LIMIT_FILE = "notes.json"  # beside the critics
+DEFAULT_MAX_TOKENS = 120  # of the reader's own solution
 
 
 class Reader(Protocol):
@@ -89,7 +76,9 @@ class NoteTaker:
     search costs the same whatever runs beside it.
     """
 
-    def __init__(self, reader: Reader, template: PromptTemplate, engine: Engine, max_tokens: int = 120) -> None:
+    def __init__(
+        self, reader: Reader, template: PromptTemplate, engine: Engine, max_tokens: int = DEFAULT_MAX_TOKENS
+    ) -> None:
         self._reader = reader
         self._template = template
         self._engine = engine
@@ -102,7 +91,7 @@ class NoteTaker:
         """Returns the notes on each solution, one mark a line; none on an empty one."""
         own = await self._own_solutions(questions)
         passages = [
-            Passage(self._template.solve(q, ""), lines_of(s)) for q, s in zip(questions, solutions, strict=True)
+            Passage(self._template.solve(q, ""), lines_of(plain(s))) for q, s in zip(questions, solutions, strict=True)
         ]
         readings = await self._read([passage for passage in passages if passage.lines])
         return [
@@ -114,29 +103,34 @@ class NoteTaker:
 
     async def _own_solutions(self, questions: Sequence[str]) -> dict[str, str]:
         different = list(dict.fromkeys(questions))
-        missing = [question for question in different if question not in self._solutions]
+        found = {question: self._solutions[question] for question in different if question in self._solutions}
+        missing = [question for question in different if question not in found]
         requests = [
-            GenerationRequest(self._template.solve(question, ""), 0, self._max_tokens, temperature=0.0)
+            GenerationRequest(
+                self._template.solve(question, ""), 0, self._max_tokens,
+                temperature=0.0, stop_text=self._template.stop_text,
+            )
             for question in missing
-        ]
+        ]  # fmt: skip
         written = await self._engine.submit(self._reader.generate, requests)
         for question, request, completion in zip(missing, requests, written, strict=True):
             cost = self._reader.count_tokens(request.prompt) + completion.num_tokens
-            self._solutions[question] = (completion.text, cost)
-        found = {question: self._solutions[question] for question in different}
-        for question, (_, cost) in found.items():
-            self._pay(question, cost)
+            found[question] = self._solutions[question] = (completion.text, cost)
+        for question in different:
+            self._pay(question, found[question][1])
         _forget_oldest(self._solutions)
         return {question: text for question, (text, _) in found.items()}
 
     async def _read(self, passages: Sequence[Passage]) -> dict[Passage, Reading]:
         different = list(dict.fromkeys(passages))
-        missing = [passage for passage in different if passage not in self._readings]
+        found = {passage: self._readings[passage] for passage in different if passage in self._readings}
+        missing = [passage for passage in different if passage not in found]
         readings = await self._engine.submit(self._reader.read, missing)
-        self._readings.update(zip(missing, readings, strict=True))
-        found = {passage: self._readings[passage] for passage in different}
-        for passage, reading in found.items():
-            self._pay(passage, reading.num_tokens)
+        fresh = dict(zip(missing, readings, strict=True))
+        found |= fresh
+        self._readings |= fresh
+        for passage in different:
+            self._pay(passage, found[passage].num_tokens)
         _forget_oldest(self._readings)
         return found
 
@@ -151,6 +145,17 @@ class NoteTaker:
 def _forget_oldest(kept: dict[str, tuple[str, int]] | dict[Passage, Reading]) -> None:
     while len(kept) > _MOST_KEPT:
         del kept[next(iter(kept))]  # type: ignore[arg-type]
+
+
+def save_notes_limit(folder: Path, max_tokens: int) -> None:
+    """Writes beside the critics how long the reader's own solutions may be."""
+    (folder / _LIMIT_FILE).write_text(json.dumps({"max_tokens": max_tokens}) + "\n")
+
+
+def load_notes_limit(folder: Path) -> int:
+    """Returns what `save_notes_limit` wrote, the default where nothing is there."""
+    path = folder / _LIMIT_FILE
+    return int(json.loads(path.read_text())["max_tokens"]) if path.is_file() else DEFAULT_MAX_TOKENS
 
 
 async def notes_on(taker: NoteTaker | None, questions: Sequence[str], solutions: Sequence[str]) -> list[str]:

@@ -12,19 +12,35 @@ from alphallm_env.types import Option, StopReason
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """One text to write after `prompt`. Temperature 0 is greedy, and then the seed is not used."""
+    """One text to write after `prompt`. Temperature 0 is greedy, and then the seed is not used.
+
+    A text ends before `stop_text`, unless that is empty, as if the model had closed it there.
+    """
 
     prompt: str
     seed: int
     max_tokens: int
     rule: OptionRule = TO_THE_END
     temperature: float = 1.0
+    stop_text: str = ""
 
     def __post_init__(self) -> None:
         if self.max_tokens < 1:
             raise ValueError(f"max_tokens must be >= 1, got {self.max_tokens}")
         if self.temperature < 0:
             raise ValueError(f"temperature must be >= 0, got {self.temperature}")
+
+    def before_stop(self, text: str) -> str | None:
+        """Returns what `text` holds before `stop_text`, None where that is not in it. It may begin in the prompt.
+
+        >>> GenerationRequest("1 + 1 = 2\\n", 0, 9, stop_text="\\nQuestion:").before_stop("Question: How many?")
+        ''
+        """
+        if not self.stop_text:
+            return None
+        tail = self.prompt[max(0, len(self.prompt) - len(self.stop_text) + 1) :]
+        found = (tail + text).find(self.stop_text)
+        return None if found < 0 else text[: max(0, found - len(tail))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +69,22 @@ class LabelProbs:
 
     probs: tuple[float, ...]
     num_tokens: int  # read to get them
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A prompt, and the lines whose likelihood after it is asked for."""
+
+    prompt: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The lowest log-probability of a token in each line, in nats, and the tokens read."""
+
+    lowest: tuple[float, ...]
+    num_tokens: int
 
 
 @runtime_checkable

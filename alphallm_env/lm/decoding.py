@@ -1,7 +1,8 @@
 """Samples a batch of texts from a causal LM: shared prefill, a seed per request, β asked while decoding.
 
-The batch is a `_Batch` of rows; a row is finished when β fires, the model ends its text or its tokens
-run out. Finished rows are taken out of the batch once they are many enough to pay for the copy.
+The batch is a `_Batch` of rows; a row is finished when β fires, the model ends its text or writes
+the stop text, or its tokens run out. Finished rows are taken out of the batch once they are many enough to
+pay for the copy.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class _Row:
     request: GenerationRequest
     uniforms: np.ndarray  # [max_tokens], one draw per token, from the request's own seed
     triggers: np.ndarray
+    stops: np.ndarray | None  # tokens that may complete the stop text, None without one
     tokens: list[int] = field(default_factory=list[int])
     log_prob: float = 0.0
 
@@ -52,9 +54,19 @@ class _Row:
         self.log_prob += log_prob
         if token in vocabulary.end_ids:
             return StopReason.END_OF_TEXT
+        if self.stops is not None and self.stops[token]:
+            written = vocabulary.decode(self.tokens)
+            if self.request.before_stop(written) is not None:
+                return StopReason.END_OF_TEXT
         if self.triggers[token] and self.request.rule.terminates(vocabulary.decode(self.tokens)):
             return StopReason.RULE
         return StopReason.LENGTH if len(self.tokens) >= self.request.max_tokens else None
+
+    def completion(self, reason: StopReason, vocabulary: Vocabulary) -> Completion:
+        """Returns what was written. The tokens of a stop text count, though the text ends before it."""
+        text = vocabulary.decode([token for token in self.tokens if token not in vocabulary.end_ids])
+        before = self.request.before_stop(text)
+        return Completion(text if before is None else before, len(self.tokens), self.log_prob, reason)
 
 
 def left_padded(sequences: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -101,6 +113,7 @@ def decode_batch(
             r,
             np.random.Generator(np.random.Philox(r.seed)).random(r.max_tokens),
             vocabulary.triggers(r.rule.trigger),
+            vocabulary.triggers(r.stop_text[-1]) if r.stop_text else None,
         )
         for i, r in enumerate(requests)
     ]
@@ -138,8 +151,7 @@ def _decode(
                 continue
             reason = row.accept(tokens[slot], log_probs[slot], vocabulary)
             if reason is not None:
-                text = vocabulary.decode([t for t in row.tokens if t not in vocabulary.end_ids])
-                results[row.index] = Completion(text, len(row.tokens), row.log_prob, reason)
+                results[row.index] = row.completion(reason, vocabulary)
                 live[slot] = None
         kept = [slot for slot, row in enumerate(live) if row is not None]
         if not kept:

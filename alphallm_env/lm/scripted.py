@@ -64,6 +64,8 @@ class ScriptedLM:
             for token in _TOKEN.findall(piece):
                 text += token
                 num_tokens += 1
+                if (before := request.before_stop(text)) is not None:
+                    return Completion(before, num_tokens, log_prob, StopReason.END_OF_TEXT, prompt_tokens)
                 if request.rule.trigger in token and request.rule.terminates(text):
                     return Completion(text, num_tokens, log_prob, StopReason.RULE, prompt_tokens)
                 if num_tokens >= request.max_tokens:

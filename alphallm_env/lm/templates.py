@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
 from alphallm_env.lm.word_tokenizer import OUTCOME, QUESTION, SOLUTION, STEP
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 LABELS = ("True", "False")
-_SPECIAL = re.compile(r"<(?=\|)|<(?=/?s>)|\[(?=/?INST\])")
+# <|end|>, the same with U+FF5C for |, <s>, </s>, <bos>, <start_of_turn>, </think>; a<b>c is mathematics.
+_SPECIAL = re.compile(r"<(?=[|\uff5c]|/?(?:s|[A-Za-z]\w+)>)|\[(?=/?INST\])")
 
 
 def plain(text: str) -> str:
@@ -35,6 +36,16 @@ class PromptTemplate(Protocol):
     @property
     def name(self) -> str:
         """The name that a run's record keeps."""
+        ...
+
+    @property
+    def labels(self) -> tuple[str, str]:
+        """How yes and no are written right after the prompt of a judgement."""
+        ...
+
+    @property
+    def stop_text(self) -> str:
+        """What a policy writes only after its text has ended; empty where it closes its texts itself."""
         ...
 
     def solve(self, question: str, solution: str) -> str:
@@ -65,6 +76,8 @@ class TinyTemplate:
     """The markers that the tiny models were trained with. A critic's answer follows its marker."""
 
     name = "tiny"
+    labels = LABELS
+    stop_text = ""
 
     def solve(self, question: str, solution: str) -> str:
         """Returns question and solution behind their markers."""
@@ -124,6 +137,8 @@ class ChatTemplate:
     """Prompts for an instruction-tuned model, through its tokenizer's own chat template."""
 
     name = "chat"
+    labels = LABELS
+    stop_text = ""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         if not tokenizer.chat_template:
@@ -170,30 +185,36 @@ _SHOTS = (
 
 
 class FewShotTemplate:
-    """Prompts for a base model: worked examples as plain text."""
+    """Prompts for a base model: worked examples as plain text, behind the token that begins its texts."""
 
     name = "few_shot"
+    labels = (" True", " False")
+    stop_text = "\nQuestion:"
+
+    def __init__(self, bos_token: str = "") -> None:
+        self._bos_token = bos_token
 
     def solve(self, question: str, solution: str) -> str:
         """Returns the worked examples, the question and the opened answer."""
-        shots = "".join(f"Question: {q}\nAnswer:\n{a}\n" for q, a in _SHOTS)
-        return f"{shots}Question: {plain(question)}\nAnswer:\n{plain(solution)}"
+        return self.judge_state(question, solution)
 
     def imagine(self, opening: str, examples: Sequence[str]) -> str:
         """Returns the examples as a list that the model continues."""
-        return "".join(f"Question: {plain(example)}\n\n" for example in examples) + "Question:" + plain(opening)
+        listed = "".join(f"Question: {plain(example)}\n\n" for example in examples)
+        return f"{self._bos_token}{listed}Question:{plain(opening)}"
 
     def judge_state(self, question: str, solution: str, notes: str = "") -> str:
         """Returns the worked examples, the question and the opened answer."""
-        return _noted(notes) + self.solve(question, solution)
+        shots = "".join(f"Question: {q}\nAnswer:\n{a}\n" for q, a in _SHOTS)
+        return f"{self._bos_token}{_noted(notes)}{shots}Question: {plain(question)}\nAnswer:\n{plain(solution)}"
 
     def judge_step(self, question: str, before: str, step: str, notes: str = "") -> str:
         """Returns the question of the PRM as a completion prompt."""
-        return _step_question(question, before, step, notes) + "\nAnswer: "
+        return f"{self._bos_token}{_step_question(question, before, step, notes)}\nAnswer:"
 
     def judge_outcome(self, question: str, solution: str, notes: str = "") -> str:
         """Returns the question of the ORM as a completion prompt."""
-        return _outcome_question(question, solution, notes) + "\nAnswer: "
+        return f"{self._bos_token}{_outcome_question(question, solution, notes)}\nAnswer:"
 
 
 def template_for(tokenizer: PreTrainedTokenizerBase) -> PromptTemplate:
@@ -201,4 +222,11 @@ def template_for(tokenizer: PreTrainedTokenizerBase) -> PromptTemplate:
     vocabulary = tokenizer.get_vocab()
     if QUESTION in vocabulary and SOLUTION in vocabulary:
         return TinyTemplate()
-    return ChatTemplate(tokenizer) if tokenizer.chat_template else FewShotTemplate()
+    return ChatTemplate(tokenizer) if tokenizer.chat_template else FewShotTemplate(_bos_token(tokenizer))
+
+
+def _bos_token(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Returns the token that the tokenizer puts before every text, empty where it puts none."""
+    ids = cast("list[int]", tokenizer("a")["input_ids"])
+    begins = tokenizer.bos_token_id is not None and ids[:1] == [tokenizer.bos_token_id]
+    return str(tokenizer.bos_token) if begins else ""

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from alphallm_env.critics.notes import Passage, Reading
 from alphallm_env.errors import ModelError
-from alphallm_env.lm.base import Completion, GenerationRequest, LabelProbs
+from alphallm_env.lm.base import Completion, GenerationRequest, LabelProbs, Passage, Reading
 from alphallm_env.lm.decoding import Vocabulary, decode_batch, left_padded, positions
 
 _TOKENS_PER_BATCH = 16_384  # read at once when scoring
+_LOGITS_PER_BATCH = 2**27  # held at once where every token's are needed: 512 MiB of float32
 
 
 class TransformersLM:
@@ -27,6 +27,7 @@ class TransformersLM:
         self.tokenizer = tokenizer
         self.name = name
         self.vocabulary = _vocabulary(model, tokenizer)
+        self._label_ids: dict[tuple[str, ...], tuple[int, ...]] = {}
 
     @classmethod
     def load(cls, source: str | Path, device: str = "auto", dtype: str = "auto") -> TransformersLM:
@@ -55,7 +56,7 @@ class TransformersLM:
 
     def label_probs(self, prompts: Sequence[str], labels: Sequence[str]) -> list[LabelProbs]:
         """Returns, per prompt, the probability of each label's first token as the next token."""
-        ids = self._label_ids(tuple(labels))
+        ids = self.label_ids(tuple(labels))
         encoded = self.vocabulary.encode(prompts)
         results: dict[int, LabelProbs] = {}
         for part in batches_by_length(encoded):
@@ -71,7 +72,8 @@ class TransformersLM:
         parts = [encode([passage.prompt, *passage.lines]) for passage in passages]
         encoded = [[token for part in pieces for token in part] for pieces in parts]
         results: dict[int, Reading] = {}
-        for batch in batches_by_length(encoded):
+        most_tokens = max(1, min(_TOKENS_PER_BATCH, _LOGITS_PER_BATCH // len(self.vocabulary.banned)))
+        for batch in batches_by_length(encoded, most_tokens):
             ids, mask = left_padded([encoded[i] for i in batch], self.vocabulary.pad_id)
             ids, mask = ids.to(self.model.device), mask.to(self.model.device)
             output = self.model(input_ids=ids, attention_mask=mask, position_ids=positions(mask), use_cache=False)
@@ -100,9 +102,18 @@ class TransformersLM:
         )
         return cast(torch.Tensor, output.logits[:, -1].float())
 
-    @lru_cache(maxsize=16)  # noqa: B019 - a handful of models live as long as the process
-    def _label_ids(self, labels: tuple[str, ...]) -> tuple[int, ...]:
-        ids = tuple(self.vocabulary.encode([label])[0][0] for label in labels)
+    def label_ids(self, labels: tuple[str, ...]) -> tuple[int, ...]:
+        """Returns the first token of each label. Raises ModelError if two labels share it, or one has none."""
+        if labels not in self._label_ids:
+            self._label_ids[labels] = self._checked_label_ids(labels)
+        return self._label_ids[labels]
+
+    def _checked_label_ids(self, labels: tuple[str, ...]) -> tuple[int, ...]:
+        # A space in front is read after a mark: at the start of a text some tokenizers make it a token of its own.
+        marks = [":" if label.startswith(" ") else "" for label in labels]
+        before = self.vocabulary.encode(marks)
+        encoded = self.vocabulary.encode([mark + label for mark, label in zip(marks, labels, strict=True)])
+        ids = tuple(whole[len(start)] for start, whole in zip(before, encoded, strict=True))
         if len(set(ids)) < len(ids):
             raise ModelError(f"expected labels with different first tokens, got {labels} -> {ids}")
         if self.tokenizer.unk_token_id in ids:
@@ -110,8 +121,10 @@ class TransformersLM:
         return ids
 
 
-def batches_by_length(encoded: Sequence[Sequence[int]]) -> list[list[int]]:
-    """Returns indices of `encoded` in batches of like length and at most 16,384 padded tokens.
+def batches_by_length(encoded: Sequence[Sequence[int]], most_tokens: int = _TOKENS_PER_BATCH) -> list[list[int]]:
+    """Returns indices of `encoded` in batches of like length and at most `most_tokens` padded tokens.
+
+    A sequence longer than that is a batch of its own.
 
     >>> batches_by_length([[1] * 9_000, [1], [1] * 8_000])
     [[1, 2], [0]]
@@ -119,7 +132,7 @@ def batches_by_length(encoded: Sequence[Sequence[int]]) -> list[list[int]]:
     order = sorted(range(len(encoded)), key=lambda index: (len(encoded[index]), index))
     batches: list[list[int]] = []
     for index in order:
-        if not batches or (len(batches[-1]) + 1) * len(encoded[index]) > _TOKENS_PER_BATCH:
+        if not batches or (len(batches[-1]) + 1) * len(encoded[index]) > most_tokens:
             batches.append([])
         batches[-1].append(index)
     return batches

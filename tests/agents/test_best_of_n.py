@@ -3,6 +3,7 @@ from scripted_world import START, asked, make_simulator, search, step
 
 from agents.base import Budget
 from agents.best_of_n import BestOfN, answer_shares
+from alphallm_env.metering import Usage
 
 SOLUTION_TOKENS = 13  # 5 + 5 + 2 words and the end of the text: every solution of the script
 
@@ -41,7 +42,12 @@ def test_orm_answers_what_the_critic_scores_highest():
 
 def test_there_is_always_a_sample():
     result = search(BestOfN("orm"), make_simulator(), Budget(tokens=1))
-    assert len(result.finished) == 4  # the first chunk
+    assert len(result.finished) == 1
+
+
+def test_the_first_samples_fit_the_budget_however_long_they_are():
+    for tokens, num in ((99, 1), (250, 2), (1_000, 4)):
+        assert BestOfN()._next_chunk(Budget(tokens=tokens), Usage(), num_drawn=0, most_tokens=100) == num
 
 
 @pytest.mark.parametrize("budget", [Budget(), Budget(simulations=3), Budget(tokens=10_000, simulations=3)])

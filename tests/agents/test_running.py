@@ -141,3 +141,11 @@ def test_a_failing_search_raises_at_its_turn():
     simulator = make_simulator(orm=broken)
     with simulator.engine, pytest.raises(Exception, match="must score in"):
         list(run_episodes(BestOfN("orm"), simulator, PROBLEMS, BUDGET, concurrency=4))
+
+
+def test_episodes_can_be_closed_after_their_engine():
+    simulator = make_simulator()
+    with simulator.engine:
+        episodes = run_episodes(eta_mcts(), simulator, PROBLEMS, BUDGET, concurrency=4)
+        next(episodes)
+    episodes.close()

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from alphallm_env import dynamics
+from alphallm_env.critics import notes
 from alphallm_env.critics.base import checked_scores
 from alphallm_env.critics.calibration import (
     CalibratedCritic,
@@ -19,8 +20,13 @@ from alphallm_env.critics.calibration import (
     quality,
 )
 from alphallm_env.critics.generative import ProcessRewardModel, share_of_true
+from alphallm_env.critics.notes import NoteTaker
 from alphallm_env.dynamics import Rules
+from alphallm_env.engine import Engine
 from alphallm_env.errors import CriticError
+from alphallm_env.lm.base import Passage, Reading
+from alphallm_env.lm.scripted import ScriptedLM
+from alphallm_env.lm.templates import TinyTemplate
 from alphallm_env.loading import load_simulator
 from alphallm_env.metering import Meter, metering
 from alphallm_env.problems import gsm_symbolic
@@ -107,3 +113,34 @@ def test_the_shipped_critics_prefer_the_worked_solution(name: str) -> None:
     assert simulator.engine.run(simulator.score(name, right[:1])) == [pytest.approx(scores[0], abs=1e-4)]
     assert meter.usage.critic_tokens > 0
     assert meter.usage.tokens == meter.usage.critic_tokens
+
+
+class ScriptedReader(ScriptedLM):
+    """Finds every line certain, and remembers what it read."""
+
+    def __init__(self) -> None:
+        super().__init__({"": [("1 + 1 = 2\n#### 2\n", 1.0)]})
+        self.lines: list[str] = []
+
+    def read(self, passages: Sequence[Passage]) -> list[Reading]:
+        self.lines += [line for passage in passages for line in passage.lines]
+        return [Reading(tuple(0.0 for _ in passage.lines), 1) for passage in passages]
+
+
+def test_notes_are_taken_though_none_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notes, "_MOST_KEPT", 0)
+
+    async def both() -> list[list[str]]:
+        return await asyncio.gather(*(taker.take(["Q?", "R?"], ["#### 2\n", "#### 3\n"]) for _ in range(2)))
+
+    with Engine() as engine, metering(Meter()):
+        taker = NoteTaker(ScriptedReader(), TinyTemplate(), engine)
+        assert engine.run(both()) == [["9T", "9F"]] * 2
+
+
+def test_a_reader_sees_no_special_token_in_a_solution() -> None:
+    reader = ScriptedReader()
+    with Engine() as engine, metering(Meter()):
+        taker = NoteTaker(reader, TinyTemplate(), engine)
+        assert engine.run(taker.take(["Q?"], ["1 < 2 <|end|>\n#### 2"])) == ["9T9T"]
+    assert reader.lines == ["1 < 2 < |end|>\n", "#### 2"]

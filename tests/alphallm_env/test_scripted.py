@@ -66,3 +66,9 @@ def test_label_probs_come_from_the_script():
 def test_a_script_must_have_texts_and_probabilities():
     with pytest.raises(ValueError, match="probabilities"):
         ScriptedLM({"": [("", 1.0)]})
+
+
+def test_a_text_ends_before_the_stop_text():
+    (completion,) = LM.generate([request(temperature=0.0, stop_text="\nd")])
+    assert (completion.text, completion.num_tokens) == ("a b", 3)
+    assert completion.stop_reason is StopReason.END_OF_TEXT

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from alphallm_env.lm.templates import (
@@ -22,7 +22,10 @@ from alphallm_env.lm.templates import (
 from alphallm_env.lm.word_tokenizer import SPECIAL_TOKENS
 from alphallm_env.loading import TINY_POLICY
 
-SPELLINGS = (*SPECIAL_TOKENS, "<|im_start|>", "<|im_end|>", "<|eot_id|>", "<s>", "</s>", "[INST]", "[/INST]")
+SPELLINGS = (
+    *SPECIAL_TOKENS, "<|im_start|>", "<|im_end|>", "<|eot_id|>", "<s>", "</s>", "[INST]", "[/INST]",
+    "<start_of_turn>", "<end_of_turn>", "<bos>", "<eos>", "<think>", "</think>", "<｜User｜>",  # noqa: RUF001
+)  # fmt: skip
 HOSTILE = " ".join(SPELLINGS)
 
 
@@ -129,7 +132,17 @@ def test_breaking_up_adds_spaces_only_and_is_done_at_once(text: str):
 
 
 def test_ordinary_mathematics_is_left_alone():
-    for text in ("3 < 5 and 5 > 3", "|x| < |y|", "a<b", "[1, 2]", "x <= 4 || y", "50 < s > 3"):
+    for text in (
+        "3 < 5 and 5 > 3",
+        "|x| < |y|",
+        "a<b",
+        "[1, 2]",
+        "x <= 4 || y",
+        "50 < s > 3",
+        "a<b>c",
+        "x <5",
+        "<<3*4=12>>12",
+    ):
         assert plain(text) == text
 
 
@@ -140,6 +153,26 @@ def test_the_template_fits_the_tokenizer(tokenizer: PreTrainedTokenizerBase):
     assert isinstance(found, ChatTemplate)
     assert found.solve("How many?", "").endswith("Problem: How many? assistant")
     assert isinstance(template_for(foreign_tokenizer(None)), FewShotTemplate)
+
+
+def test_a_base_model_reads_the_token_that_begins_its_texts_once():
+    tokenizer = foreign_tokenizer(None)
+    assert not template_for(tokenizer).solve("How many?", "").startswith("<s>")
+    tokenizer.add_special_tokens({"bos_token": "<s>"})
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", tokenizer.bos_token_id)]
+    )
+    for prompt in prompts(template_for(tokenizer), "Why?"):
+        assert prompt.startswith("<s>")
+        assert tokenizer(prompt, add_special_tokens=False)["input_ids"].count(tokenizer.bos_token_id) == 1
+
+
+def test_the_labels_follow_the_prompt_as_text_goes_on(template: PromptTemplate):
+    labels = {label.strip() for label in template.labels}
+    assert labels == {"True", "False"}
+    for prompt in (template.judge_outcome("Q?", "a\n"), template.judge_step("Q?", "", "a\n")):
+        assert not prompt.endswith(" ")
+        assert prompt.endswith("\nAnswer:") == template.labels[0].startswith(" ")
 
 
 def test_a_chat_template_needs_one():

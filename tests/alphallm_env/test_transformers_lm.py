@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from alphallm_env.errors import ModelError
-from alphallm_env.lm.base import GenerationRequest
+from alphallm_env.lm import transformers_lm
+from alphallm_env.lm.base import GenerationRequest, Passage
 from alphallm_env.lm.cache import BlockCache
 from alphallm_env.lm.templates import TinyTemplate
 from alphallm_env.lm.transformers_lm import TransformersLM
@@ -53,7 +54,7 @@ def test_greedy_ignores_the_seed(lm: TransformersLM, prompts: list[str]) -> None
 
 
 def test_an_option_ends_where_the_rule_says(lm: TransformersLM, prompts: list[str]) -> None:
-    line = lm.generate([request(prompts[0], rule=SentenceRule())])[0]
+    line = lm.generate([request(prompts[0], rule=SentenceRule(), temperature=0.0)])[0]
     assert line.stop_reason is StopReason.RULE
     assert line.text.endswith("\n")
     assert line.text.count("\n") == 1
@@ -69,6 +70,37 @@ def test_an_option_ends_where_the_rule_says(lm: TransformersLM, prompts: list[st
 def test_the_token_limit_cuts(lm: TransformersLM, prompts: list[str]) -> None:
     completion = lm.generate([request(prompts[0], max_tokens=3)])[0]
     assert (completion.num_tokens, completion.stop_reason) == (3, StopReason.LENGTH)
+
+
+def test_a_text_ends_before_the_stop_text(lm: TransformersLM, prompts: list[str]) -> None:
+    whole, cut, line = lm.generate(
+        [
+            request(prompts[0], temperature=0.0),
+            request(prompts[0], temperature=0.0, stop_text=" ="),
+            request(prompts[0], temperature=0.0, stop_text="####", rule=SentenceRule()),
+        ]
+    )
+    assert cut.text == whole.text.partition(" =")[0] != whole.text
+    assert cut.stop_reason is StopReason.END_OF_TEXT
+    assert cut.num_tokens == lm.count_tokens(cut.text) + 1  # " = " is one token
+    assert line.stop_reason is StopReason.RULE
+    assert line.text == whole.text.partition("\n")[0] + "\n"
+
+
+def test_a_stop_text_may_begin_in_the_prompt() -> None:
+    asked = request("Answer:\n", stop_text="\nQuestion:")
+    assert asked.before_stop("Question: Why?") == ""
+    assert asked.before_stop("#### 3\n\nQuestion: Why?") == "#### 3\n"
+    assert asked.before_stop("A Question:") is None
+
+
+def test_reading_is_cut_by_the_size_of_the_vocabulary(lm: TransformersLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    passages = [Passage(TEMPLATE.solve("How many?", ""), ("1 + 1 = 2\n", f"#### {n}")) for n in range(5)]
+    together = lm.read(passages)
+    monkeypatch.setattr(transformers_lm, "_LOGITS_PER_BATCH", 1)
+    for one, other in zip(together, lm.read(passages), strict=True):
+        assert one.lowest == pytest.approx(other.lowest, abs=1e-4)
+        assert one.num_tokens == other.num_tokens
 
 
 def test_log_prob_is_that_of_a_plain_forward_pass(lm: TransformersLM, prompts: list[str]) -> None:

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
+from alphallm_env.errors import RunError
+from alphallm_env.lm.base import Completion, GenerationRequest
+from alphallm_env.lm.scripted import ScriptedLM
+from alphallm_env.lm.templates import TinyTemplate
 from alphallm_env.options import SentenceRule
+from alphallm_env.simulator import Policy
 from alphallm_env.types import Problem
-from experiments.critic_data import Sample, is_correct, prefix_counts, split_steps
+from experiments.critic_data import Sample, Sampler, collect, is_correct, prefix_counts, split_steps
 
 PROBLEM = Problem("p", "How many?", answer="3")
 
@@ -39,3 +48,41 @@ def test_an_answer_that_cannot_be_graded_is_neither_right_nor_wrong() -> None:
     assert is_correct("#### 4", PROBLEM) is False
     assert is_correct("no answer", PROBLEM) is False
     assert is_correct("#### 9^{9^{9^{9^{9}}}}", PROBLEM) is None
+
+
+class CountingLM(ScriptedLM):
+    """Remembers how long each text might be."""
+
+    def __init__(self) -> None:
+        super().__init__({"": [("1 + 2 = 3\n#### 3\n", 1.0)]})
+        self.limits: list[int] = []
+
+    def generate(self, requests: list[GenerationRequest]) -> list[Completion]:  # type: ignore[override]
+        self.limits += [request.max_tokens for request in requests]
+        return super().generate(requests)
+
+
+def sampler(lm: ScriptedLM) -> Sampler:
+    return Sampler(Policy(lm, TinyTemplate()), SentenceRule(), max_tokens=20, temperature=1.0, seed=0)
+
+
+def test_a_continuation_may_be_as_long_as_what_is_left() -> None:
+    lm = CountingLM()
+    sampler(lm).continuations([(PROBLEM, ()), (PROBLEM, ("1 + 2 = 3\n",)), (PROBLEM, ("so " * 30,))], 1, "salt")
+    assert lm.limits == [20, 15, 1]
+
+
+def test_collected_data_survive_a_kill_and_other_problems_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "train.jsonl"
+    problems = [Problem(f"p{n}", f"How many are {n}?", answer="3") for n in range(3)]
+    arguments = {"num_samples": 2, "min_visits": 1, "steps_per_problem": 2}
+    data = collect(sampler(CountingLM()), problems, path, **arguments)
+    whole = path.read_text()
+    assert len(whole.splitlines()) == 3
+    path.write_text(whole[:-20])
+    lm = CountingLM()
+    assert collect(sampler(lm), problems, path, **arguments) == data
+    assert len(lm.limits) == 2  # of the last problem only
+    assert path.read_text() == whole
+    with pytest.raises(RunError, match="problems have changed"):
+        collect(sampler(lm), problems[1:], path, **arguments)

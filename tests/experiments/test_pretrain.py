@@ -64,6 +64,16 @@ def test_training_that_was_stopped_goes_on_and_ends_like_one_that_was_not(config
         assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.parametrize(("left", "restored"), [(("new", "old"), "new"), (("old",), "old"), (("new",), None)])
+def test_a_kill_between_two_renames_loses_no_checkpoint(tmp_path: Path, left: tuple[str, ...], restored: str | None):
+    folder = tmp_path / "checkpoint"
+    for suffix in left:
+        folder.with_suffix(f".{suffix}").mkdir()
+        (folder.with_suffix(f".{suffix}") / "progress.json").write_text(suffix)
+    pretrain.recover(folder)  # a first checkpoint may not be whole: it has no old one beside it
+    assert ((folder / "progress.json").read_text() if folder.exists() else None) == restored
+
+
 def test_what_is_exported_is_a_policy(config: PretrainConfig):
     pretrain.main(config)
     lm = TransformersLM.load(config.out / "policy", device="cpu")
