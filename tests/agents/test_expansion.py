@@ -82,7 +82,7 @@ def test_without_a_merge_rule_every_sample_is_a_child():
 
 
 def test_merge_groups_what_means_the_same():
-    root, meter = grown(3, Sampling(merge_rule=SameMathematics(), tries=10))
+    root, meter = grown(3, Sampling(merge_rule=SameMathematics(), tries=40))
     texts = [sorted({member.text for member in child.members}) for child in root.children]
     assert sorted(texts) == [["3 * 4 = 12 eggs\n", "That is 4 x 3 = 12\n"], ["3 + 4 = 7\n"]]
     assert root.is_saturated  # there is no third meaning to find
@@ -92,7 +92,7 @@ def test_merge_groups_what_means_the_same():
 
 
 def test_reject_throws_away_what_means_the_same():
-    root, meter = grown(3, Sampling(merge_rule=SameMathematics(), merge_mode=MergeMode.REJECT, tries=10))
+    root, meter = grown(3, Sampling(merge_rule=SameMathematics(), merge_mode=MergeMode.REJECT, tries=40))
     assert [len(child.members) for child in root.children] == [1, 1]
     assert root.num_sampled > 2
     assert meter.usage.rejected_tokens > 0
