@@ -58,7 +58,7 @@ def load_critics(folder: str | Path, engine: Engine, device: str = "auto") -> Cr
 
 
 def prompted_critics(policy: Policy, engine: Engine) -> Critics:
-    """Returns PRM and ORM that ask the policy's own model. A value function is added by `with_monte_carlo`."""
+    """Returns PRM and ORM that ask the policy's own model. `build_simulator` adds a value function."""
     return Critics(
         prm=ProcessRewardModel(policy.lm, policy.template, engine),
         orm=OutcomeRewardModel(policy.lm, policy.template, engine),

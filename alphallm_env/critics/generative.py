@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -40,10 +41,10 @@ def share_of_true(probs: tuple[float, ...]) -> float:
     return true / (true + false)
 
 
-class ProcessRewardModel:
-    """PRM: how likely the last option of a state is a correct step, given what came before."""
+class GenerativeCritic(ABC):
+    """What PRM and ORM have in common: take notes where there is a taker, render, ask for True or False."""
 
-    name = "prm"
+    name: str
 
     def __init__(
         self, lm: LanguageModel, template: PromptTemplate, engine: Engine, notes: NoteTaker | None = None
@@ -52,6 +53,21 @@ class ProcessRewardModel:
         self._template = template
         self._engine = engine
         self._notes = notes
+
+    @abstractmethod
+    def prompt(self, state: State, notes: str = "") -> str:
+        """Returns the prompt after which the model writes True or False."""
+
+    async def evaluate(self, states: Sequence[State]) -> list[float]:
+        """Returns p(True) / (p(True) + p(False)) in [0, 1] of each state, in order."""
+        notes = await notes_on(self._notes, states)
+        return await self._labeller.share_true(self._engine, list(map(self.prompt, states, notes)))
+
+
+class ProcessRewardModel(GenerativeCritic):
+    """PRM: how likely the last option of a state is a correct step, given what came before."""
+
+    name = "prm"
 
     def prompt(self, state: State, notes: str = "") -> str:
         """Returns the prompt that judges the last option. Raises CriticError at an initial state."""
@@ -59,30 +75,12 @@ class ProcessRewardModel:
             raise CriticError("a PRM judges the last option; expected a state after one, got an initial state")
         return self._template.judge_step(state.question, state.parent.text, state.option.text, notes)
 
-    async def evaluate(self, states: Sequence[State]) -> list[float]:
-        """Returns the probability in [0, 1] that the last option of each state is correct."""
-        notes = await notes_on(self._notes, [state.question for state in states], [state.text for state in states])
-        return await self._labeller.share_true(self._engine, list(map(self.prompt, states, notes)))
 
-
-class OutcomeRewardModel:
+class OutcomeRewardModel(GenerativeCritic):
     """ORM: how likely the whole solution of a state is correct."""
 
     name = "orm"
 
-    def __init__(
-        self, lm: LanguageModel, template: PromptTemplate, engine: Engine, notes: NoteTaker | None = None
-    ) -> None:
-        self._labeller = Labeller(lm, template.labels)
-        self._template = template
-        self._engine = engine
-        self._notes = notes
-
-    async def evaluate(self, states: Sequence[State]) -> list[float]:
-        """Returns the probability in [0, 1] that each state's solution is correct."""
-        notes = await notes_on(self._notes, [state.question for state in states], [state.text for state in states])
-        prompts = [
-            self._template.judge_outcome(state.question, state.text, noted)
-            for state, noted in zip(states, notes, strict=True)
-        ]
-        return await self._labeller.share_true(self._engine, prompts)
+    def prompt(self, state: State, notes: str = "") -> str:
+        """Returns the prompt that judges the whole solution."""
+        return self._template.judge_outcome(state.question, state.text, notes)

@@ -20,6 +20,7 @@ from alphallm_env.engine import Engine
 from alphallm_env.lm.base import Completion, GenerationRequest, Passage, Reading
 from alphallm_env.lm.templates import PromptTemplate, plain
 from alphallm_env.metering import Meter, current_meter
+from alphallm_env.types import State
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _ANSWER = re.compile(r"^\s*####")
@@ -158,6 +159,8 @@ def load_notes_limit(folder: Path) -> int:
     return int(json.loads(path.read_text())["max_tokens"]) if path.is_file() else DEFAULT_MAX_TOKENS
 
 
-async def notes_on(taker: NoteTaker | None, questions: Sequence[str], solutions: Sequence[str]) -> list[str]:
-    """Returns the notes on each solution, empty ones where nobody takes any."""
-    return [""] * len(questions) if taker is None else await taker.take(questions, solutions)
+async def notes_on(taker: NoteTaker | None, states: Sequence[State]) -> list[str]:
+    """Returns the notes on each state's solution, empty ones where nobody takes any."""
+    if taker is None:
+        return [""] * len(states)
+    return await taker.take([state.question for state in states], [state.text for state in states])

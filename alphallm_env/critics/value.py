@@ -53,7 +53,7 @@ class LearnedValue:
 
     async def evaluate(self, states: Sequence[State]) -> list[float]:
         """Returns the expected final correctness in [0, 1] of each state."""
-        notes = await notes_on(self._notes, [state.question for state in states], [state.text for state in states])
+        notes = await notes_on(self._notes, states)
         prompts = [
             self._template.judge_state(state.question, state.text, noted)
             for state, noted in zip(states, notes, strict=True)
