@@ -21,6 +21,10 @@ class ModelError(AlphaLLMError, RuntimeError):
     """A language model could not be loaded or gave an answer that breaks its contract."""
 
 
+class ServerError(ModelError):
+    """A server of a language model failed for good, or does not give what was asked. Names server and request."""
+
+
 class CriticError(AlphaLLMError, RuntimeError):
     """A critic could not score a state. Never turned into a number."""
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from functools import cache, lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from alphallm_env.critics.calibration import CalibratedCritic
 from alphallm_env.critics.generative import OutcomeRewardModel, ProcessRewardModel
@@ -13,9 +16,12 @@ from alphallm_env.critics.value import LearnedValue, MonteCarloValue
 from alphallm_env.dynamics import Rules
 from alphallm_env.engine import Engine
 from alphallm_env.errors import ModelError
-from alphallm_env.lm.templates import template_for
+from alphallm_env.lm.templates import FewShotTemplate, template_for
 from alphallm_env.lm.transformers_lm import TransformersLM
 from alphallm_env.simulator import Critics, Policy, Simulator
+
+if TYPE_CHECKING:
+    from alphallm_env.lm.server import ServerLM
 
 TINY_POLICY = Path(__file__).parent / "lm" / "tiny"
 TINY_CRITICS = Path(__file__).parent / "critics" / "tiny"
@@ -29,8 +35,24 @@ def resolve(name: str, tiny: Path) -> str:
     return str(tiny) if name == "tiny" else name
 
 
-def load_policy(name: str = "tiny", device: str = "auto", dtype: str = "auto", temperature: float = 1.0) -> Policy:
-    """Returns the policy called `tiny`, or that of a folder or hub name, with the template that fits it."""
+def load_policy(
+    name: str = "tiny",
+    device: str = "auto",
+    dtype: str = "auto",
+    temperature: float = 1.0,
+    *,
+    tokenizer: str = "",
+    model: str = "",
+) -> Policy:
+    """Returns the policy called `tiny`, that of a folder or hub name, or that behind a server's url.
+
+    Its template fits its tokenizer. A server, or several of one model with commas between their urls, has
+    the one called `tokenizer` (tiny, a folder or hub name), and few-shot prompts without one; `model` is
+    what the server calls the model, the first that it lists where empty.
+    """
+    if name.startswith(("http://", "https://")):
+        server = _load_server_lm(name, model, tokenizer)
+        return Policy(server, template_for(server.tokenizer) if server.tokenizer else FewShotTemplate(), temperature)
     lm = _load_lm(resolve(name, TINY_POLICY), device, dtype)
     return Policy(lm, template_for(lm.tokenizer), temperature)
 
@@ -107,6 +129,23 @@ def shared_engine() -> Engine:
 @lru_cache(maxsize=_MODELS_KEPT)
 def _load_lm(source: str, device: str, dtype: str) -> TransformersLM:
     return TransformersLM.load(source, device, dtype)
+
+
+@lru_cache(maxsize=_MODELS_KEPT)
+def _load_server_lm(urls: str, model: str, tokenizer: str) -> ServerLM:
+    try:
+        from alphallm_env.lm.server import ServerLM
+    except ModuleNotFoundError as error:
+        raise ModelError(f"a policy on a server needs the extra alphallm-env[server]: {error}") from error
+    found = _load_tokenizer(resolve(tokenizer, TINY_POLICY)) if tokenizer else None
+    return ServerLM([url.strip() for url in urls.split(",")], model=model, tokenizer=found)
+
+
+def _load_tokenizer(source: str) -> PreTrainedTokenizerBase:
+    try:
+        return cast("PreTrainedTokenizerBase", AutoTokenizer.from_pretrained(source))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"expected a tokenizer at {source!r}: {error}") from error
 
 
 @lru_cache(maxsize=_MODELS_KEPT)

@@ -1,0 +1,29 @@
+"""What differs between servers that speak the same protocol: their ways to cut the distribution short.
+
+OpenAI's protocol has no top-k, min-p or repetition penalty, and many servers switch some on by themselves.
+A policy is sampled from whole, so they are switched off where the server's kind is known by what it
+says of its model in `/models`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class ServerKind:
+    """The fields that make a server sample from the whole distribution."""
+
+    name: str
+    whole_distribution: Mapping[str, float] = field(default_factory=dict[str, float])
+
+
+UNKNOWN = ServerKind("unknown")
+# By the `owned_by` of their models.
+KINDS = {
+    "vllm": ServerKind("vLLM", {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}),
+    "sglang": ServerKind("SGLang", {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}),
+    "llamacpp": ServerKind("llama.cpp", {"top_k": 0, "min_p": 0.0, "repeat_penalty": 1.0}),
+    "me": ServerKind("llama-cpp-python", {"top_k": 0, "min_p": 0.0, "repeat_penalty": 1.0}),
+}

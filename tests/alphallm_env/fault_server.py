@@ -1,0 +1,199 @@
+"""A small HTTP server on loopback that speaks `/v1/completions` in the dialects of real ones, and fails on demand.
+
+Its model goes on after "Answer:" with a text that names the question; a token is a word with its white space.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+
+Record = dict[str, object]
+_TOKEN = re.compile(r"\s*\S+\s*|\s+")
+TOKEN_LOG_PROB = -0.5
+LABELS = {"True": -0.25, "False": -2.0, "Maybe": -3.5}
+END = "</s>"
+STATUS = {"200": "OK", "400": "Bad Request", "404": "Not Found", "429": "Too Many Requests", "500": "Server Error"}
+
+
+@dataclass
+class FaultServer:
+    """`faults` are used up one per completion request; `fault` is what every one gets after them.
+
+    Faults: a status, "garbage", "shape" (JSON of another kind), "half" (of a body), "hang", "close".
+    """
+
+    dialect: str = "vllm"  # or llama-cpp-python, llama.cpp, transformers, and OpenAI's own: plain
+    echo: str = "right"  # or "shifted" by a token, "none"
+    temperature_scales: bool = False
+    faults: deque[str] = field(default_factory=deque)
+    fault: str = ""
+    retry_after: str = ""
+    cached_tokens: int | None = None  # of each prompt, as the server tells
+    seconds: float = 0.0  # that an answer takes
+    bodies: list[Record] = field(default_factory=list)
+    in_flight: int = 0
+    most_in_flight: int = 0
+    port: int = 0
+
+    def __enter__(self) -> FaultServer:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.die()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def start(self) -> None:
+        """Listens, on the port that it had before if it died."""
+        started = threading.Event()
+        self._stop = asyncio.Event()
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(started)), daemon=True)
+        self._thread.start()
+        assert started.wait(30)
+
+    def die(self) -> None:
+        """Closes the port and every connection. May be called twice."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join(30)
+
+    async def _serve(self, started: threading.Event) -> None:
+        self._loop = asyncio.get_running_loop()
+        server = await asyncio.start_server(self._connection, "127.0.0.1", self.port)
+        self.port = server.sockets[0].getsockname()[1]
+        started.set()
+        await self._stop.wait()
+        server.close()
+        for writer in list(self._writers):
+            writer.transport.abort()
+
+    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode()
+                length = re.search(r"(?i)content-length: *(\d+)", head)
+                body = await reader.readexactly(int(length.group(1)) if length else 0)
+                await self._answer(writer, head.split()[1], json.loads(body or b"{}"))
+        self._writers.discard(writer)
+        writer.close()
+
+    async def _answer(self, writer: asyncio.StreamWriter, path: str, body: Record) -> None:
+        if path == "/v1/models":
+            owner = {"vllm": "vllm", "llama-cpp-python": "me", "llama.cpp": "llamacpp"}.get(self.dialect, "someone")
+            return await self._send(writer, "200", {"object": "list", "data": [{"id": "words", "owned_by": owner}]})
+        if path == "/tokenize" and self.dialect == "vllm":
+            return await self._send(writer, "200", {"tokens": [1] * len(tokens(str(body["prompt"])))})
+        if path == "/extras/tokenize" and self.dialect == "llama-cpp-python":
+            return await self._send(writer, "200", {"tokens": [1] * len(tokens(str(body["input"])))})
+        if path != "/v1/completions":
+            return await self._send(writer, "404", {"error": f"no {path}"})
+        self.bodies.append(body)
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            await asyncio.sleep(self.seconds)
+            await self._complete_or_fail(writer, body, self.faults.popleft() if self.faults else self.fault)
+        finally:
+            self.in_flight -= 1
+
+    async def _complete_or_fail(self, writer: asyncio.StreamWriter, body: Record, fault: str) -> None:
+        answer = self.completion(body)
+        if fault == "hang":
+            await asyncio.sleep(3600)
+        elif fault == "close":
+            writer.transport.abort()
+        elif fault == "garbage":
+            await self._send(writer, "200", "<html>It works!</html>")
+        elif fault == "shape":
+            await self._send(writer, "200", {"choices": [{"text": "7"}]})
+        elif fault == "half":
+            whole = json.dumps(answer)
+            await self._send(writer, "200", whole[: len(whole) // 2], length=len(whole))
+            writer.transport.close()
+        elif fault:
+            await self._send(writer, fault, {"error": {"message": f"fault {fault}"}})
+        else:
+            await self._send(writer, "200", answer)
+
+    async def _send(self, writer: asyncio.StreamWriter, status: str, body: object, length: int = 0) -> None:
+        data = (body if isinstance(body, str) else json.dumps(body)).encode()
+        retry_after = f"retry-after: {self.retry_after}\r\n" if self.retry_after and status != "200" else ""
+        head = (
+            f"HTTP/1.1 {status} {STATUS[status]}\r\ncontent-type: application/json\r\n{retry_after}"
+            f"content-length: {length or len(data)}\r\n\r\n"
+        )
+        writer.write(head.encode() + data)
+        await writer.drain()
+
+    def completion(self, body: Record) -> Record:
+        """Returns the answer that a server of this dialect gives to a request."""
+        prompt, most = str(body["prompt"]), int(str(body["max_tokens"]))
+        stops = [str(stop) for stop in body.get("stop", [])]  # type: ignore[union-attr]
+        written: list[str] = []
+        stop, ended = "", False
+        for token in [*tokens(continuation(prompt)), END]:
+            if len(written) == most:
+                break
+            ended = token == END
+            if not ended or self.dialect == "vllm":  # llama-cpp-python leaves the end out
+                written.append(token)
+            stop = next((stop for stop in stops if stop in "".join(written)), "")
+            if stop:
+                break
+        return self._record(body, prompt, written, stop, ended)
+
+    def _record(self, body: Record, prompt: str, written: list[str], stop: str, ended: bool) -> Record:
+        text = "".join(written).removesuffix(END)
+        if stop and self.dialect != "transformers":
+            text = text.partition(stop)[0]
+        choice: Record = {"index": 0, "text": text, "finish_reason": "stop" if stop or ended else "length"}
+        if self.dialect == "vllm":
+            choice["stop_reason"] = stop or None
+        echoed = tokens(prompt) if body.get("echo") and self.echo != "none" else []
+        if echoed:
+            choice["text"] = prompt + text
+        if self.dialect == "llama.cpp":  # as in a chat, and without the tokens of the stop string
+            told = written[:-1] if stop else written
+            choice["logprobs"] = {"content": [{"token": token, "logprob": TOKEN_LOG_PROB} for token in told]}
+        elif self.dialect != "transformers":
+            choice["logprobs"] = self._log_probs(body, echoed, written)
+        usage: Record = {"prompt_tokens": len(tokens(prompt)), "completion_tokens": len(written)}
+        if self.cached_tokens is not None:
+            usage["prompt_tokens_details"] = {"cached_tokens": self.cached_tokens}
+        return {"object": "text_completion", "model": "words", "choices": [choice], "usage": usage}
+
+    def _log_probs(self, body: Record, echoed: list[str], written: list[str]) -> Record:
+        heat = float(str(body["temperature"])) if self.temperature_scales and body["temperature"] else 1.0
+        both = [*echoed, *written]
+        values: list[float | None] = [LABELS.get(token.strip(), TOKEN_LOG_PROB) / heat for token in both]
+        if echoed:
+            values = [None, *values[:-1]] if self.echo == "shifted" else [None, *values[1:]]
+        top = sorted(LABELS.items(), key=lambda item: -item[1])[: int(str(body["logprobs"]))]
+        tops = [{text: value / heat for text, value in top} for _ in both]
+        return {"tokens": both, "token_logprobs": values, "top_logprobs": tops}
+
+
+def tokens(text: str) -> list[str]:
+    """Returns the words of a text, each with the white space around it; a label is a token of its own."""
+    return [part for word in _TOKEN.findall(text) for part in re.split(r"(?<=Answer:)", word) if part]
+
+
+def continuation(prompt: str) -> str:
+    """Returns what the model writes after a prompt: a text on the question, or a label."""
+    question, _, written = prompt.partition("Answer:")
+    if "Judge" in question:
+        return "" if written else "True"
+    number = question.split()[-2] if len(question.split()) > 1 else "0"
+    whole = f"Take {number} .\n\nTwice it .\n#### {number}\n"
+    return whole[len(written) :]
