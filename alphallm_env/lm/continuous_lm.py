@@ -42,8 +42,8 @@ class ContinuousLM(TransformersLM):
     Tokens are drawn as `TransformersLM` draws them, from the request's own seed, and log-probabilities are of the
     same distribution. β is asked after the tokens that contain its trigger: they end a request to the
     manager, and where β does not fire another one goes on, on top of the cached blocks.
-    `prompt_tokens` are those that were computed, whatever was shared; a rule without a trigger computes one
-    token beyond each of its own, and they count there.
+    `prompt_tokens` are those that were computed, whatever was shared; with a rule without a trigger one token may
+    be computed beyond the end of a text, and counts there.
     """
 
     def __init__(
