@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agents.tree import Node
+from alphallm_env.critics.value import MonteCarloValue
 from alphallm_env.grading import extract_answer
 from alphallm_env.simulator import Simulator
 from alphallm_env.types import State, Trajectory
@@ -78,11 +79,17 @@ class Evaluator:
         self._simulator = simulator
         self._scoring = scoring
         self._values_states = needs_values or scoring.beta_value > 0
+        # A Monte-Carlo value is the ORM's mean over rollouts: where a leaf gets rollouts anyway, it is theirs.
+        self._values_are_shared = scoring.uses_rollouts and isinstance(simulator.critics.value, MonteCarloValue)
         self._outcomes = Outcomes(simulator)
 
     async def evaluate_root(self, root: Node) -> None:
         """Sets v of the state where the search begins, against which its children's importance counts."""
-        await self._ask_value([root])
+        if self._values_states and self._values_are_shared:
+            await self._ask_orm(await self._roll_out([root]))
+            root.value = root.orm
+        else:
+            await self._ask_value([root])
 
     async def evaluate(self, leaves: Sequence[Node]) -> None:
         """Sets the critics' scores, s(s) and the finished trajectories of new leaves, all asked together."""
@@ -93,6 +100,8 @@ class Evaluator:
             ended.setdefault(leaf, [leaf.state] if leaf.is_terminal else [])
         await self._ask_orm(ended)
         for leaf in leaves:
+            if self._values_states and self._values_are_shared and not leaf.is_terminal:
+                leaf.value = leaf.orm
             leaf.score = self._score(leaf)
             if leaf.is_terminal:
                 leaf.finished = [Trajectory(state, leaf.score) for state in leaf.members]
@@ -116,7 +125,7 @@ class Evaluator:
         return dict(zip(leaves, await asyncio.gather(*work), strict=True))
 
     async def _ask_value(self, leaves: Sequence[Node]) -> None:
-        if self._values_states:
+        if self._values_states and not self._values_are_shared:
             values = await self._simulator.score("value", [leaf.state for leaf in leaves])
             for leaf, value in zip(leaves, values, strict=True):
                 leaf.value = value

@@ -14,6 +14,7 @@ from alphallm_env.errors import (
     OverlapError,
     ProblemError,
     RunError,
+    ServerError,
     StateError,
 )
 from alphallm_env.problems import load_problems
@@ -36,6 +37,7 @@ __all__ = [
     "ProblemError",
     "Rules",
     "RunError",
+    "ServerError",
     "Simulator",
     "State",
     "StateError",

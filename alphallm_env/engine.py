@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -148,10 +148,13 @@ class Engine:
         """Returns `function`'s results for `items`, in order, computed beside what others submitted.
 
         Functions that compare equal share their batches: submit bound methods, not lambdas. An error of
-        the function is raised in every caller whose items were in the batch.
+        the function is raised in every caller whose items were in the batch. A method with an asynchronous
+        twin is not batched here: its backend serves what comes when it comes.
         """
         if not items:
             return []
+        if (twin := asynchronous(function)) is not None:
+            return list(_checked(await twin(items), items, function))
         loop = asyncio.get_running_loop()
         queue = self._queues.setdefault(function, _Queue(function))  # type: ignore[arg-type]
         futures: list[asyncio.Future[Result]] = [loop.create_future() for _ in items]
@@ -197,9 +200,7 @@ class Engine:
         self.statistics.batches += 1
         self.statistics.items += len(items)
         try:
-            results = function(items)
-            if len(results) != len(items):
-                raise RuntimeError(f"{function} must give {len(items)} results, got {len(results)}")
+            results = _checked(function(items), items, function)
         except Exception as error:  # handed on to every caller, whatever it is
             # A future cannot hold a StopIteration: it would end the coroutine that awaits it.
             stopped = RuntimeError(f"{function} raised StopIteration") if isinstance(error, StopIteration) else error
@@ -208,6 +209,20 @@ class Engine:
             return
         for future, result in zip(futures, results, strict=True):
             future.set_result(result)
+
+
+def asynchronous(method: Callable[..., Result]) -> Callable[..., Awaitable[Result]] | None:
+    """Returns the coroutine method `<name>_async` of the same object, None where it has none.
+
+    Backends that batch by themselves (a server, continuous batching) offer one beside their blocking method.
+    """
+    return getattr(getattr(method, "__self__", None), f"{getattr(method, '__name__', '')}_async", None)
+
+
+def _checked(results: Sequence[Result], items: Sequence[object], function: object) -> Sequence[Result]:
+    if len(results) != len(items):
+        raise RuntimeError(f"{function} must give {len(items)} results, got {len(results)}")
+    return results
 
 
 def _run_until_stopped(loop: asyncio.AbstractEventLoop) -> None:

@@ -114,9 +114,14 @@ def load_simulator(
     device: str = "auto",
     dtype: str = "auto",
     temperature: float = 1.0,
+    *,
+    tokenizer: str = "",
 ) -> Simulator:
-    """Returns a simulator by names. Models of one name are loaded once and shared, as is the engine."""
-    acting = load_policy(policy, device, dtype, temperature)
+    """Returns a simulator by names. Models of one name are loaded once and shared, as is the engine.
+
+    `tokenizer` is for a policy on a server, as in `load_policy`.
+    """
+    acting = load_policy(policy, device, dtype, temperature, tokenizer=tokenizer)
     return build_simulator(acting, critics, rules or Rules(), shared_engine(), device)
 
 

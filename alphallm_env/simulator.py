@@ -14,7 +14,7 @@ from alphallm_env.critics.base import Critic, checked_scores
 from alphallm_env.dynamics import Rules
 from alphallm_env.engine import Engine
 from alphallm_env.errors import CriticError, StateError
-from alphallm_env.lm.base import Completion, GenerationRequest, LanguageModel
+from alphallm_env.lm.base import Completion, GenerationRequest, LanguageModel, forget
 from alphallm_env.lm.templates import PromptTemplate
 from alphallm_env.metering import Role, current_meter
 from alphallm_env.options import TO_THE_END
@@ -67,6 +67,12 @@ class Simulator:
     def transition(self, state: State, option: Option) -> Transition:
         """Returns what executing `option` does. Certain and free."""
         return dynamics.transition(state, option, self.rules)
+
+    def forget(self) -> None:
+        """Drops what the models remember of earlier texts. Call it while nothing is in flight."""
+        forget(self.policy.lm, self.critics.value, self.critics.prm, self.critics.orm)
+        if self.rollout_policy is not None:
+            forget(self.rollout_policy.lm)
 
     async def propose(
         self,

@@ -16,6 +16,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from alphallm_env.lm.templates import PromptTemplate, plain
 from alphallm_env.lm.transformers_lm import TransformersLM
+from experiments.precision import multiplies_bfloat16
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def distill(
         max_length=config.max_length,
         seed=config.seed,
         data_seed=config.seed,
-        bf16=True,
+        bf16=multiplies_bfloat16(lm.model.device),
         use_cpu=lm.model.device.type == "cpu",
         gradient_checkpointing=False,
         save_strategy="no",

@@ -2,7 +2,8 @@
 
     python -m experiments.evaluate --planner eta_mcts --limit 100
     python -m experiments.evaluate --problems ../shared/data/gsm8k_train.jsonl --policy FOLDER --limit 20
-    python -m experiments.evaluate --planner my_module:MyPlanner eta_mcts best_of_n --budget 4000
+    python -m experiments.evaluate --planner my_module:MyPlanner eta_mcts --budget 4000
+    python -m experiments.evaluate --policy http://127.0.0.1:8000/v1 --tokenizer FOLDER --problems FILE.jsonl
 
 Greedy, majority and ORM re-ranking stand beside the planners asked for, unless --no-baselines.
 With --out, finished problems are kept there and the same command goes on where it was stopped.
@@ -48,6 +49,7 @@ class EvaluateConfig:
     split: str = "test"
     limit: int = 100
     policy: str = "tiny"
+    tokenizer: str = ""  # of a policy on a server: tiny, a folder or hub name
     critics: str = "auto"
     budget: int = 4_000  # tokens per problem, generated or scored
     option_rule: str = "sentence"
@@ -77,14 +79,15 @@ def evaluate(
 ) -> list[Outcome]:
     """Returns one outcome per problem, in order. Whole groups of `concurrency` found in the journal are kept.
 
-    Groups are searched one after the other and always begin at the same problems, so that a search that
-    was stopped and goes on cuts its batches as one that was not.
+    Groups are searched one after the other and always begin at the same problems, with models that remember
+    nothing, so that a search that was stopped and goes on computes to the bit what one that was not would.
     """
     outcomes = journal.read(group=concurrency, total=len(problems)) if journal else []
     _check_same_problems(outcomes, problems)
     for start in range(len(outcomes), len(problems), concurrency):
         group = problems[start : start + concurrency]
         fresh: list[Outcome] = []
+        simulator.forget()
         for problem, result in run_episodes(planner, simulator, group, budget, seed, concurrency=concurrency):
             watch(problem, result)
             fresh.append(outcome_of(problem, result))
@@ -126,7 +129,9 @@ def main(config: EvaluateConfig) -> list[Row]:
     tiny = config.policy == "tiny"
     critics = config.critics if config.critics != "auto" else ("tiny" if tiny else "prompted")
     rules = Rules(option_rule=option_rule(config.option_rule), max_tokens=config.max_tokens or (120 if tiny else 300))
-    simulator = load_simulator(config.policy, critics, rules, config.device, config.dtype, config.temperature)
+    simulator = load_simulator(
+        config.policy, critics, rules, config.device, config.dtype, config.temperature, tokenizer=config.tokenizer
+    )
     problems = load_problems(config.problems, config.split, config.limit, seed=config.seed)
     planners = {name: make_planner(name) for name in (*(BASELINES if config.baselines else ()), *config.planner)}
     settings = {key: value for key, value in asdict(config).items() if key != "out"}  # a run may be moved

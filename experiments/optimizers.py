@@ -2,9 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
 
 import torch
+
+
+class Muon(torch.optim.Muon):
+    """Muon with its Newton–Schulz iteration in float32. Jordan et al. 2024.
+
+    Differs: torch iterates in bfloat16, which on a CPU without bfloat16 units takes three quarters of a
+    training step; in float32 it is a tenth.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Takes one step. A closure is not supported."""
+        if closure is not None:
+            raise ValueError("expected no closure, got one")
+        for group in self.param_groups:
+            for matrix in group["params"]:
+                if matrix.grad is not None:
+                    self._step(matrix, group)
+
+    def _step(self, matrix: torch.nn.Parameter, group: dict[str, float]) -> None:
+        state = self.state[matrix]
+        if "momentum_buffer" not in state:
+            state["momentum_buffer"] = torch.zeros_like(matrix)
+        assert matrix.grad is not None
+        average = state["momentum_buffer"].lerp_(matrix.grad, 1 - group["momentum"])
+        direction = orthogonalised(matrix.grad.lerp(average, group["momentum"]))
+        rows, columns = matrix.shape
+        matrix.mul_(1 - group["lr"] * group["weight_decay"])
+        matrix.add_(direction, alpha=-group["lr"] * math.sqrt(max(1.0, rows / columns)))
+
+
+def orthogonalised(matrix: torch.Tensor, num_steps: int = 5) -> torch.Tensor:
+    """Returns roughly U Vᵀ of `matrix` = U S Vᵀ, [rows, columns], by the quintic Newton–Schulz iteration."""
+    wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
+    wide = wide / wide.norm().clamp(min=1e-7)
+    for _ in range(num_steps):
+        gram = wide @ wide.T
+        wide = 3.4445 * wide + (-4.7750 * gram + 2.0315 * gram @ gram) @ wide
+    return wide.T if matrix.shape[0] > matrix.shape[1] else wide
 
 
 class MuonAndAdam:
@@ -23,7 +63,7 @@ class MuonAndAdam:
         others = [p for name, p in parameters if p.ndim != 2 or "layers." not in name]
         self.lrs = (muon_lr, adam_lr)
         self.optimizers: list[torch.optim.Optimizer] = [
-            torch.optim.Muon(matrices, lr=muon_lr, momentum=0.95, weight_decay=weight_decay),
+            Muon(matrices, lr=muon_lr, momentum=0.95, weight_decay=weight_decay),
             torch.optim.AdamW(others, lr=adam_lr, betas=(0.9, 0.95), weight_decay=0.0),
         ]
 

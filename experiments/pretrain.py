@@ -1,13 +1,16 @@
 """Trains the tiny policy from scratch on gsm_symbolic questions and solutions.
 
-    python -m experiments.pretrain --out runs/policy              # goes on where it was stopped
+    python -m experiments.pretrain --out runs/trunk               # goes on where it was stopped
     python -m experiments.pretrain --out runs/full --level full   # every template, any numbers
 
-The policy is left middling on purpose, as the paper's was: training stops early, and in its last stretch
-some solutions are bare answers without the reasoning. The finished policy is in `out/policy`, which
-`--policy` takes. The trunk of the shipped critics is the same training, longer and without bare answers:
+The policy is left middling on purpose, as the paper's was. It is a trunk that has learnt to reason, and then
+a short stretch of training in which some solutions are bare answers without the reasoning:
 
-    python -m experiments.pretrain --out runs/trunk --tokens 8500000 --bare-share 0
+    python -m experiments.pretrain --out runs/trunk
+    python -m experiments.pretrain --out runs/policy --start runs/trunk/policy --bare-share 0.55 \\
+        --tokens 240000 --save-every 60000 --anneal-from 0 --muon-lr 0.003 --adam-lr 3e-4 --drill-tokens 0
+
+The shipped critics start from the trunk too. What was trained is in `out/policy`, which `--policy` takes.
 """
 
 from __future__ import annotations
@@ -36,6 +39,7 @@ from alphallm_env.lm.word_tokenizer import END, QUESTION, SOLUTION, build_tokeni
 from alphallm_env.problems import gsm_symbolic
 from alphallm_env.types import Problem
 from experiments.optimizers import MuonAndAdam
+from experiments.precision import mixed_precision
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,9 @@ class PretrainConfig:
     """Settings of one pre-training run. Token counts include padding-free text only."""
 
     out: Path
+    start: Path | None = None  # the folder of a model to begin with; a fresh one where None
     level: str = "easy"
-    tokens: int = 6_500_000
+    tokens: int = 8_500_000
     batch_documents: int = 48
     hidden_size: int = 192
     num_layers: int = 6
@@ -54,8 +59,7 @@ class PretrainConfig:
     muon_lr: float = 0.02
     adam_lr: float = 2e-3
     warmup_tokens: int = 300_000
-    bare_share: float = 0.3  # solutions of which only the answer is shown, from `bare_from` tokens on
-    bare_from: int = 6_000_000
+    bare_share: float = 0.0  # solutions of which only the answer is shown
     anneal_from: int | None = 6_000_000  # tokens after which the learning rate falls to 0, linearly
     question_weight: float = 0.3
     drill_share: float = 0.5  # arithmetic drills among the documents at the start
@@ -105,7 +109,7 @@ def documents(config: PretrainConfig, rng: Random, tokens_seen: int) -> Iterator
         else:
             problem = next(problems)
             solution = problem.solution or ""
-            if tokens_seen >= config.bare_from and rng.random() < config.bare_share:
+            if rng.random() < config.bare_share:
                 solution = solution[solution.rindex("####") :]
             yield Document(QUESTION + problem.question + SOLUTION, solution)
 
@@ -152,7 +156,7 @@ def build_model(config: PretrainConfig, tokenizer: PreTrainedTokenizerFast) -> L
 
 def loss_of(model: LlamaForCausalLM, ids: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """Returns the weighted mean negative log-likelihood, in nats per token."""
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with mixed_precision(model.device):
         logits = model(input_ids=ids).logits
     losses = torch.nn.functional.cross_entropy(
         logits[:, :-1].float().flatten(0, 1), ids[:, 1:].flatten(), reduction="none"
@@ -206,6 +210,7 @@ def main(config: PretrainConfig) -> None:
     folder = config.out / "checkpoint"
     development = gsm_symbolic.problems("development", config.development_problems, level=config.level)
     tokens_seen = 0
+    config.out.mkdir(parents=True, exist_ok=True)
     recover(folder)
     if (folder / "progress.json").exists():
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
@@ -213,8 +218,11 @@ def main(config: PretrainConfig) -> None:
         optimizer = MuonAndAdam(model.named_parameters(), config.muon_lr, config.adam_lr)
         optimizer.load_tensors(load_file(folder / "optimizers.safetensors"))
         tokens_seen = int(json.loads((folder / "progress.json").read_text())["tokens"])
+    elif config.start is not None:
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(config.start)
+        model = LlamaForCausalLM.from_pretrained(config.start, dtype=torch.float32, attn_implementation="eager")
+        optimizer = MuonAndAdam(model.named_parameters(), config.muon_lr, config.adam_lr)
     else:
-        config.out.mkdir(parents=True, exist_ok=True)
         sample = itertools.islice(gsm_symbolic.stream("train", config.seed, config.level), 20_000)
         unseen = itertools.islice(gsm_symbolic.stream("unseen_templates", config.seed, config.level), 1_000)
         tokenizer = build_tokenizer(

@@ -2,12 +2,14 @@
 
     python -m experiments.train_critics --out runs/critics --trunk runs/trunk/policy   # the shipped ones
     python -m experiments.train_critics --policy FOLDER --problems FILE.jsonl --out runs/critics
+    python -m experiments.train_critics --policy FOLDER --calibrate tiny --out runs/critics   # trained before
 
 One trunk, started from the policy's weights or from `--trunk`, serves all three: PRM and ORM by generating
 True or False, the value function by a scalar head, regressed on the share of correct endings (PAPER §3).
 They judge by the notes that a reader takes (`alphallm_env/critics/notes.py`): the trunk as it was before.
 Scores are Platt-scaled on a development split, then measured on a held-out one; a JSONL file is cut into
-the three. Data collection can be stopped and goes on; training starts again from the data.
+the three. Data collection can be stopped and goes on; training starts again from the data. `--calibrate`
+takes critics as they are, scales their scores to another policy's trajectories, and measures them on those.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ from alphallm_env.engine import Engine
 from alphallm_env.errors import ProblemError
 from alphallm_env.lm.templates import PromptTemplate
 from alphallm_env.lm.transformers_lm import TransformersLM
-from alphallm_env.loading import READER_FOLDER, TINY_POLICY, load_policy, resolve
+from alphallm_env.loading import READER_FOLDER, TINY_CRITICS, TINY_POLICY, load_policy, resolve
 from alphallm_env.options import option_rule
 from alphallm_env.problems import check_overlap, load_problems
 from alphallm_env.simulator import Policy
@@ -45,6 +47,7 @@ from alphallm_env.types import Problem
 from experiments.critic_data import ProblemData, Sampler, collect, prefix_counts
 from experiments.monitor import quiet_libraries
 from experiments.optimizers import MuonAndAdam
+from experiments.precision import mixed_precision
 from experiments.records import Json, settle_config
 
 
@@ -55,6 +58,7 @@ class CriticsConfig:
     out: Path
     policy: str = "tiny"
     trunk: str = ""  # the folder of the language model that the critics start from; empty: the policy
+    calibrate: str = ""  # a folder of critics, or tiny: scaled anew and measured, not trained
     problems: str = "gsm_symbolic"
     option_rule: str = "sentence"
     train_problems: int = 1_200
@@ -144,7 +148,7 @@ def loss_of(
     for row, example in enumerate(batch):
         ids[row, : len(example.tokens)] = torch.tensor(example.tokens)
     ids = ids.to(model.device)
-    with torch.autocast(model.device.type, dtype=torch.bfloat16):
+    with mixed_precision(model.device):
         hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
     ends = torch.tensor([len(example.tokens) - 1 for example in batch], device=ids.device)
     last = hidden[torch.arange(len(batch), device=ids.device), ends].float()
@@ -276,7 +280,7 @@ def splits(config: CriticsConfig) -> dict[str, list[Problem]]:
         problems = {split: load_problems(config.problems, split, size, config.seed) for split, size in sizes.items()}
     check_overlap(problems["train"], [*problems["development"], *problems["test"]])
     check_overlap(problems["development"], problems["test"])
-    return problems
+    return {split: found for split, found in problems.items() if split != "train" or not config.calibrate}
 
 
 def collect_splits(policy: Policy, config: CriticsConfig) -> dict[str, list[ProblemData]]:
@@ -302,19 +306,28 @@ def main(config: CriticsConfig) -> dict[str, Quality]:
     quiet_libraries()
     policy = load_policy(config.policy, config.device)
     data = collect_splits(policy, config)
-    trunk = config.trunk or resolve(config.policy, TINY_POLICY)
-    reader, lm = (TransformersLM.load(trunk, config.device, "float32") for _ in range(2))
+    reader, judge = load_models(config)
     with Engine() as engine:
         taker = NoteTaker(reader, policy.template, engine, config.max_tokens)
         notes = {split: take_notes(taker, engine, part) for split, part in data.items()}
-    head = torch.nn.Linear(lm.model.config.hidden_size, 1).to(lm.model.device)
-    lessons = list(examples(data["train"], notes["train"], lm, policy.template, config.threshold))
-    train(lm, head, lessons, label_tokens(lm, policy.template), config)
-    critic = CriticModel(lm.model, lm.tokenizer, "critics", head)
-    qualities = finish(critic, policy.template, data, notes, config)
+    if not config.calibrate:
+        lessons = list(examples(data["train"], notes["train"], judge, policy.template, config.threshold))
+        train(judge, judge.head, lessons, label_tokens(judge, policy.template), config)
+    qualities = finish(judge, policy.template, data, notes, config)
     reader.model.bfloat16().save_pretrained(config.out / "critics" / READER_FOLDER)
     reader.tokenizer.save_pretrained(config.out / "critics" / READER_FOLDER)
     return qualities
+
+
+def load_models(config: CriticsConfig) -> tuple[TransformersLM, CriticModel]:
+    """Returns the reader that takes the notes and the judge, trained before or about to be."""
+    if config.calibrate:
+        folder = Path(resolve(config.calibrate, TINY_CRITICS))
+        reader = TransformersLM.load(folder / READER_FOLDER, config.device, "float32")
+        return reader, CriticModel.load_with_head(folder, config.device, "float32")
+    trunk = config.trunk or resolve(config.policy, TINY_POLICY)
+    reader, lm = (TransformersLM.load(trunk, config.device, "float32") for _ in range(2))
+    return reader, CriticModel(lm.model, lm.tokenizer, "critics", torch.nn.Linear(lm.model.config.hidden_size, 1))
 
 
 def finish(
@@ -330,6 +343,7 @@ def finish(
     the critics learnt from them.
     """
     critic.model.bfloat16().float()
+    critic.forget()
     development = score_all(critic, notes["development"], template, data["development"], config.threshold)
     scalings = {name: fit_platt(s.scores, [float(o) for o in s.outcomes]) for name, s in development.items()}
     test = score_all(critic, notes["test"], template, data["test"], config.threshold)

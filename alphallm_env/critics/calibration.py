@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alphallm_env.critics.base import Critic
+from alphallm_env.lm.base import forget
 from alphallm_env.types import State
 
 _EDGE = 1e-6  # scores are kept this far from 0 and 1 before their logit is taken
@@ -64,6 +65,10 @@ class CalibratedCritic:
         self.name = critic.name
         self._critic = critic
         self._scaling = scaling
+
+    def forget(self) -> None:
+        """Lets the critic forget."""
+        forget(self._critic)
 
     async def evaluate(self, states: Sequence[State]) -> list[float]:
         """Returns the calibrated scores in [0, 1], in order."""

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from alphallm_env.critics.notes import NoteTaker, notes_on
-from alphallm_env.engine import Engine
+from alphallm_env.engine import Engine, asynchronous
 from alphallm_env.errors import CriticError
-from alphallm_env.lm.base import LabelProbs, LanguageModel
+from alphallm_env.lm.base import LabelProbs, LanguageModel, forget
 from alphallm_env.lm.templates import LABELS, PromptTemplate
 from alphallm_env.metering import current_meter
 from alphallm_env.types import State
@@ -28,7 +28,8 @@ class Labeller:
 
     async def share_true(self, engine: Engine, prompts: Sequence[str]) -> list[float]:
         """Returns p(True) / (p(True) + p(False)) per prompt. Counts the tokens read."""
-        answers = await engine.submit(self.judge, prompts)
+        twin = asynchronous(self.lm.label_probs)
+        answers = await (twin(prompts, self.labels) if twin else engine.submit(self.judge, prompts))
         current_meter().scored(sum(answer.num_tokens for answer in answers))
         return [share_of_true(answer.probs) for answer in answers]
 
@@ -57,6 +58,10 @@ class GenerativeCritic(ABC):
     @abstractmethod
     def prompt(self, state: State, notes: str = "") -> str:
         """Returns the prompt after which the model writes True or False."""
+
+    def forget(self) -> None:
+        """Drops prefixes and notes."""
+        forget(self._labeller.lm, self._notes)
 
     async def evaluate(self, states: Sequence[State]) -> list[float]:
         """Returns p(True) / (p(True) + p(False)) in [0, 1] of each state, in order."""

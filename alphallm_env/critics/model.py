@@ -14,8 +14,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from alphallm_env.critics.calibration import PlattScaling
 from alphallm_env.critics.value import HEAD_FILE, Estimate
 from alphallm_env.errors import ModelError
-from alphallm_env.lm.decoding import left_padded, positions
-from alphallm_env.lm.transformers_lm import TransformersLM, batches_by_length
+from alphallm_env.lm.cache import BlockCache
+from alphallm_env.lm.transformers_lm import TransformersLM
 
 CALIBRATION_FILE = "calibration.json"
 
@@ -45,17 +45,17 @@ class CriticModel(TransformersLM):
     def values(self, prompts: Sequence[str]) -> list[Estimate]:
         """Returns the head's value in [0, 1] at the last token of each prompt."""
         encoded = self.vocabulary.encode(prompts)
-        results: dict[int, Estimate] = {}
-        for part in batches_by_length(encoded):
-            ids, mask = left_padded([encoded[i] for i in part], self.vocabulary.pad_id)
-            ids, mask = ids.to(self.model.device), mask.to(self.model.device)
-            output = self.model.base_model(
-                input_ids=ids, attention_mask=mask, position_ids=positions(mask), use_cache=False
-            )
-            values = self.head(output.last_hidden_state[:, -1].float()).sigmoid()[:, 0].tolist()
-            for index, value in zip(part, values, strict=True):
-                results[index] = Estimate(value, len(encoded[index]))
-        return [results[index] for index in range(len(prompts))]
+        if not encoded:
+            return []
+        hidden = self.outputs(self._last_hidden, encoded).to(self.model.device)
+        values = self.head(hidden).sigmoid()[:, 0].tolist()
+        return [Estimate(value, len(tokens)) for value, tokens in zip(values, encoded, strict=True)]
+
+    def _last_hidden(
+        self, ids: torch.Tensor, mask: torch.Tensor, places: torch.Tensor, cache: BlockCache
+    ) -> torch.Tensor:
+        output = self.model.base_model(input_ids=ids, attention_mask=mask, position_ids=places, past_key_values=cache)
+        return output.last_hidden_state
 
 
 def save_calibration(folder: Path, scalings: dict[str, PlattScaling]) -> None:

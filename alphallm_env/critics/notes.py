@@ -17,7 +17,7 @@ from typing import Protocol
 from weakref import WeakKeyDictionary
 
 from alphallm_env.engine import Engine
-from alphallm_env.lm.base import Completion, GenerationRequest, Passage, Reading
+from alphallm_env.lm.base import Completion, GenerationRequest, Passage, Reading, forget
 from alphallm_env.lm.templates import PromptTemplate, plain
 from alphallm_env.metering import Meter, current_meter
 from alphallm_env.types import State
@@ -87,6 +87,12 @@ class NoteTaker:
         self._solutions: dict[str, tuple[str, int]] = {}
         self._readings: dict[Passage, Reading] = {}
         self._paid: WeakKeyDictionary[Meter, set[Hashable]] = WeakKeyDictionary()
+
+    def forget(self) -> None:
+        """Drops solutions and readings."""
+        self._solutions.clear()
+        self._readings.clear()
+        forget(self._reader)
 
     async def take(self, questions: Sequence[str], solutions: Sequence[str]) -> list[str]:
         """Returns the notes on each solution, one mark a line; none on an empty one."""

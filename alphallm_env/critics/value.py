@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from alphallm_env.critics.notes import NoteTaker, notes_on
 from alphallm_env.engine import Engine
+from alphallm_env.lm.base import forget
 from alphallm_env.lm.templates import PromptTemplate
 from alphallm_env.metering import current_meter
 from alphallm_env.types import State
@@ -50,6 +51,10 @@ class LearnedValue:
         self._template = template
         self._engine = engine
         self._notes = notes
+
+    def forget(self) -> None:
+        """Drops prefixes and notes."""
+        forget(self._model, self._notes)
 
     async def evaluate(self, states: Sequence[State]) -> list[float]:
         """Returns the expected final correctness in [0, 1] of each state."""

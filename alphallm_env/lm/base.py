@@ -88,6 +88,22 @@ class Reading:
 
 
 @runtime_checkable
+class Remembers(Protocol):
+    """Keeps what it worked out for earlier calls, such as keys and values of prefixes, or notes."""
+
+    def forget(self) -> None:
+        """Drops it, so that what comes next is computed as in a fresh process, to the last bit."""
+        ...
+
+
+def forget(*parts: object) -> None:
+    """Lets those of `parts` forget that remember anything."""
+    for part in parts:
+        if isinstance(part, Remembers):
+            part.forget()
+
+
+@runtime_checkable
 class LanguageModel(Protocol):
     """Writes text and tells how likely a label is to follow a prompt."""
 

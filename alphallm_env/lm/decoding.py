@@ -16,6 +16,7 @@ import torch
 
 from alphallm_env.lm.base import Completion, GenerationRequest
 from alphallm_env.lm.cache import BlockCache
+from alphallm_env.lm.prefixes import Prefixes
 from alphallm_env.types import StopReason
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class _Row:
     uniforms: np.ndarray  # [max_tokens], one draw per token, from the request's own seed
     triggers: np.ndarray
     stops: np.ndarray | None  # tokens that may complete the stop text, None without one
+    prompt: Sequence[int]
     tokens: list[int] = field(default_factory=list[int])
     log_prob: float = 0.0
 
@@ -85,27 +87,73 @@ def positions(mask: torch.Tensor) -> torch.Tensor:
     return (mask.cumsum(-1) - 1).clamp(min=0)
 
 
+Forward = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, BlockCache], torch.Tensor]
+
+
+def all_logits(model: PreTrainedModel, num_kept: int = 0) -> Forward:
+    """Returns the function that gives the logits [texts, tokens, vocabulary], of the last `num_kept` tokens if set."""
+
+    def forward(ids: torch.Tensor, mask: torch.Tensor, places: torch.Tensor, cache: BlockCache) -> torch.Tensor:
+        return model(
+            input_ids=ids, attention_mask=mask, position_ids=places, past_key_values=cache, logits_to_keep=num_kept
+        ).logits
+
+    return forward
+
+
+def last_logits(model: PreTrainedModel) -> Forward:
+    """Returns the function that gives the logits [texts, 1, vocabulary] of the token after each text."""
+    return all_logits(model, num_kept=1)
+
+
+@dataclass(frozen=True)
+class Prefill:
+    """What reading a batch of texts gave: an output at each token that was computed, and the cache behind it."""
+
+    ids: torch.Tensor  # [texts, computed tokens of the longest], padded on the left
+    output: torch.Tensor  # [texts, the same or only the last of them, …]
+    cache: BlockCache
+    mask: torch.Tensor  # [texts, positions of the cache]
+
+
+def prefill(
+    forward: Forward,
+    texts: Sequence[Sequence[int]],
+    known: Sequence[Sequence[int]],
+    prefixes: Prefixes,
+    pad_id: int,
+    device: torch.device,
+) -> Prefill:
+    """Reads texts of which the prefixes in the slots `known` need not be computed, and keeps what was read.
+
+    `forward` takes token ids, attention mask, position ids and cache.
+    """
+    new = [text[len(slots) :] for text, slots in zip(texts, known, strict=True)]
+    prefixes.statistics.prompt_tokens += sum(map(len, texts))
+    prefixes.statistics.computed_tokens += sum(map(len, new))
+    cache, known_mask = prefixes.load(known)
+    ids, mask = left_padded(new, pad_id)
+    ids, mask = ids.to(device), mask.to(device)
+    if known_mask is not None:
+        mask = torch.cat([known_mask, mask], dim=1)
+    output = forward(ids, mask, positions(mask)[:, -ids.shape[1] :], cache)
+    prefixes.save(cache, dict(enumerate(texts)))
+    return Prefill(ids, output, cache, mask)
+
+
 @torch.inference_mode()
 def decode_batch(
-    model: PreTrainedModel, vocabulary: Vocabulary, requests: Sequence[GenerationRequest]
+    model: PreTrainedModel, vocabulary: Vocabulary, requests: Sequence[GenerationRequest], prefixes: Prefixes
 ) -> list[Completion]:
     """Returns one completion per request, in order. Requests of one prompt share its prefill."""
     prompts = list(dict.fromkeys(request.prompt for request in requests))
     encoded = vocabulary.encode(prompts)
     row_of = {prompt: row for row, prompt in enumerate(prompts)}
-    ids, mask = left_padded(encoded, vocabulary.pad_id)
-    device = model.device
-    ids, mask = ids.to(device), mask.to(device)
-    cache = BlockCache()
-    output = model(
-        input_ids=ids,
-        attention_mask=mask,
-        position_ids=positions(mask),
-        past_key_values=cache,
-        logits_to_keep=1,
-    )
-    expand = torch.tensor([row_of[request.prompt] for request in requests], device=device)
-    logits, mask = output.logits[:, -1][expand], mask[expand]
+
+    known = [prefixes.known(text) for text in encoded]
+    read = prefill(last_logits(model), encoded, known, prefixes, vocabulary.pad_id, model.device)
+    expand = torch.tensor([row_of[request.prompt] for request in requests], device=model.device)
+    logits, mask, cache = read.output[:, -1][expand], read.mask[expand], read.cache
     cache.select(expand)
     rows = [
         _Row(
@@ -114,10 +162,11 @@ def decode_batch(
             np.random.Generator(np.random.Philox(r.seed)).random(r.max_tokens),
             vocabulary.triggers(r.rule.trigger),
             vocabulary.triggers(r.stop_text[-1]) if r.stop_text else None,
+            encoded[row_of[r.prompt]],
         )
         for i, r in enumerate(requests)
     ]
-    results = _decode(model, vocabulary, rows, logits, mask, cache)
+    results = _decode(model, vocabulary, rows, logits, mask, cache, prefixes)
     return _with_prompt_tokens(results, requests, dict(zip(prompts, map(len, encoded), strict=True)))
 
 
@@ -140,19 +189,22 @@ def _decode(
     logits: torch.Tensor,  # [rows, vocabulary]
     mask: torch.Tensor,  # [rows, positions]
     cache: BlockCache,
+    prefixes: Prefixes,
 ) -> dict[int, Completion]:
     results: dict[int, Completion] = {}
     live: list[_Row | None] = list(rows)
     next_position = mask.sum(-1)
     while True:
         tokens, log_probs = _sample(logits, live, vocabulary)
+        finished: dict[int, _Row] = {}
         for slot, row in enumerate(live):
             if row is None:
                 continue
             reason = row.accept(tokens[slot], log_probs[slot], vocabulary)
             if reason is not None:
                 results[row.index] = row.completion(reason, vocabulary)
-                live[slot] = None
+                live[slot], finished[slot] = None, row
+        prefixes.save(cache, {slot: [*row.prompt, *row.tokens[:-1]] for slot, row in finished.items()})
         kept = [slot for slot, row in enumerate(live) if row is not None]
         if not kept:
             return results

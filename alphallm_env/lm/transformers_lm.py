@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import chain, islice
 from pathlib import Path
 from typing import cast
 
@@ -13,9 +14,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from alphallm_env.errors import ModelError
 from alphallm_env.lm.base import Completion, GenerationRequest, LabelProbs, Passage, Reading
-from alphallm_env.lm.decoding import Vocabulary, decode_batch, left_padded, positions
+from alphallm_env.lm.decoding import Forward, Vocabulary, all_logits, decode_batch, last_logits
+from alphallm_env.lm.prefixes import Prefixes
+from alphallm_env.lm.reading import last_outputs, token_log_probs
 
-_TOKENS_PER_BATCH = 16_384  # read at once when scoring
 _LOGITS_PER_BATCH = 2**27  # held at once where every token's are needed: 512 MiB of float32
 
 
@@ -27,6 +29,7 @@ class TransformersLM:
         self.tokenizer = tokenizer
         self.name = name
         self.vocabulary = _vocabulary(model, tokenizer)
+        self.prefixes = Prefixes()
         self._label_ids: dict[tuple[str, ...], tuple[int, ...]] = {}
 
     @classmethod
@@ -52,55 +55,45 @@ class TransformersLM:
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
         """Returns one completion per request, in order."""
-        return decode_batch(self.model, self.vocabulary, requests) if requests else []
+        return decode_batch(self.model, self.vocabulary, requests, self.prefixes) if requests else []
 
     def label_probs(self, prompts: Sequence[str], labels: Sequence[str]) -> list[LabelProbs]:
         """Returns, per prompt, the probability of each label's first token as the next token."""
         ids = self.label_ids(tuple(labels))
         encoded = self.vocabulary.encode(prompts)
-        results: dict[int, LabelProbs] = {}
-        for part in batches_by_length(encoded):
-            probs = self.last_logits([encoded[i] for i in part]).softmax(-1)[:, list(ids)].tolist()
-            for index, row in zip(part, probs, strict=True):
-                results[index] = LabelProbs(tuple(row), len(encoded[index]))
-        return [results[index] for index in range(len(prompts))]
+        if not encoded:
+            return []
+        probs = self.outputs(last_logits(self.model), encoded).softmax(-1)[:, list(ids)].tolist()
+        return [LabelProbs(tuple(row), len(tokens)) for row, tokens in zip(probs, encoded, strict=True)]
 
-    @torch.inference_mode()
+    def outputs(self, forward: Forward, encoded: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Returns what `forward` gives at the last token of each of the encoded texts, [texts, …]."""
+        return last_outputs(forward, encoded, self.prefixes, self.vocabulary.pad_id, self.model.device)
+
     def read(self, passages: Sequence[Passage]) -> list[Reading]:
         """Returns, per passage, the lowest log-probability of a token in each of its lines."""
-        encode = self.vocabulary.encode
-        parts = [encode([passage.prompt, *passage.lines]) for passage in passages]
-        encoded = [[token for part in pieces for token in part] for pieces in parts]
-        results: dict[int, Reading] = {}
-        most_tokens = max(1, min(_TOKENS_PER_BATCH, _LOGITS_PER_BATCH // len(self.vocabulary.banned)))
-        for batch in batches_by_length(encoded, most_tokens):
-            ids, mask = left_padded([encoded[i] for i in batch], self.vocabulary.pad_id)
-            ids, mask = ids.to(self.model.device), mask.to(self.model.device)
-            output = self.model(input_ids=ids, attention_mask=mask, position_ids=positions(mask), use_cache=False)
-            log_probs = output.logits[:, :-1].float().log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0].cpu()
-            for index, row in zip(batch, log_probs, strict=True):
-                lengths = [len(part) for part in parts[index][1:]]
-                lines = row[len(row) - sum(lengths) :].split(lengths)
-                results[index] = Reading(tuple(line.min().item() for line in lines), len(encoded[index]))
-        return [results[index] for index in range(len(passages))]
+        parts = [self.vocabulary.encode([passage.prompt, *passage.lines]) for passage in passages]
+        log_probs = token_log_probs(
+            all_logits(self.model),
+            [list(chain(*pieces)) for pieces in parts],
+            [len(pieces[0]) for pieces in parts],
+            self.prefixes,
+            self.vocabulary.pad_id,
+            self.model.device,
+            max(1, _LOGITS_PER_BATCH // len(self.vocabulary.banned)),
+        )
+        return [
+            Reading(tuple(min(islice(found, len(line))) for line in pieces[1:]), sum(map(len, pieces)))
+            for pieces, found in zip(parts, map(iter, log_probs), strict=True)
+        ]
+
+    def forget(self) -> None:
+        """Drops the prefixes that are kept."""
+        self.prefixes.forget()
 
     def count_tokens(self, text: str) -> int:
         """Returns how many tokens the tokenizer makes of `text`."""
         return len(self.vocabulary.encode([text])[0])
-
-    @torch.inference_mode()
-    def last_logits(self, encoded: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Returns the float32 logits [sequences, vocabulary] of the token after each sequence."""
-        ids, mask = left_padded(encoded, self.vocabulary.pad_id)
-        ids, mask = ids.to(self.model.device), mask.to(self.model.device)
-        output = self.model(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=positions(mask),
-            use_cache=False,
-            logits_to_keep=1,
-        )
-        return cast(torch.Tensor, output.logits[:, -1].float())
 
     def label_ids(self, labels: tuple[str, ...]) -> tuple[int, ...]:
         """Returns the first token of each label. Raises ModelError if two labels share it, or one has none."""
@@ -119,23 +112,6 @@ class TransformersLM:
         if self.tokenizer.unk_token_id in ids:
             raise ModelError(f"expected labels in the vocabulary of {self.name}, got {labels} -> {ids}")
         return ids
-
-
-def batches_by_length(encoded: Sequence[Sequence[int]], most_tokens: int = _TOKENS_PER_BATCH) -> list[list[int]]:
-    """Returns indices of `encoded` in batches of like length and at most `most_tokens` padded tokens.
-
-    A sequence longer than that is a batch of its own.
-
-    >>> batches_by_length([[1] * 9_000, [1], [1] * 8_000])
-    [[1, 2], [0]]
-    """
-    order = sorted(range(len(encoded)), key=lambda index: (len(encoded[index]), index))
-    batches: list[list[int]] = []
-    for index in order:
-        if not batches or (len(batches[-1]) + 1) * len(encoded[index]) > most_tokens:
-            batches.append([])
-        batches[-1].append(index)
-    return batches
 
 
 def _vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Vocabulary:

@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import pytest
 from scripted_world import START, add_child, asked, make_simulator
 
 from agents.evaluation import Evaluator, LeafScoring, Outcomes, weighted_score
 from agents.tree import Node
+from alphallm_env.critics.value import MonteCarloValue
 from alphallm_env.metering import Meter, Usage, metering
 from alphallm_env.simulator import Simulator
 
@@ -54,6 +57,25 @@ def test_a_weight_of_zero_never_asks_the_critic(critic: str):
     assert asked(simulator, critic) == []
     assert getattr(leaf, critic) is None
     assert (usage.rollout_tokens == 0) == (critic == "orm")
+
+
+def test_a_monte_carlo_value_is_taken_from_the_rollouts_that_a_leaf_gets_anyway():
+    simulator = make_simulator()
+    critics = replace(simulator.critics, value=MonteCarloValue(simulator))
+    root = Node(START)
+    leaf = add_child(root, "2 + 3 = 5\n")
+    shared = Evaluator(replace(simulator, critics=critics), LeafScoring(num_rollouts=3), needs_values=True)
+    with simulator.engine, metering(Meter()) as meter:
+        simulator.engine.run(shared.evaluate_root(root))
+        simulator.engine.run(shared.evaluate([leaf]))
+    # After 5 + 1 all ends are wrong, and scored 0.1; the PRM says 0.3: (0.1 + 0.3 + 0.1) / 3.
+    assert (leaf.value, leaf.orm, leaf.score) == pytest.approx((0.1, 0.1, 0.5 / 3))
+    assert root.value == root.orm
+    assert len(root.finished) == len(leaf.finished) == 3
+    # Three rollouts each, no others: of three lines of five words and an end, and of two lines.
+    assert meter.usage.rollout_tokens == sum(
+        trajectory.state.num_tokens - node.state.num_tokens for node in (root, leaf) for trajectory in node.finished
+    )
 
 
 def test_without_rollouts_the_orm_judges_ended_texts_only():

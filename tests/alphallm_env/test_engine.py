@@ -28,6 +28,14 @@ class Doubler:
         return [next(iter(()))]
 
 
+class SelfBatching(Doubler):
+    """Serves each caller as it comes, as a server does."""
+
+    async def double_async(self, items: Sequence[int]) -> list[int]:
+        await asyncio.sleep(0)
+        return self.double(items)
+
+
 @pytest.fixture
 def engine():
     with Engine() as started:
@@ -44,6 +52,16 @@ def test_coroutines_share_a_batch_and_each_gets_its_own_in_order(engine):
     assert engine.run(together(*work)) == [[2, 4], [6], [8, 10, 12]]
     assert model.batches == [[1, 2, 3, 4, 5, 6]]
     assert (engine.statistics.batches, engine.statistics.items) == (1, 6)
+
+
+def test_a_backend_that_batches_by_itself_is_awaited_by_each_search(engine):
+    model = SelfBatching()
+    work = [engine.submit(model.double, items) for items in ([1, 2], [-1], [3])]
+    first, failed, last = engine.run(together(*work))
+    assert (first, last) == ([2, 4], [6])
+    assert isinstance(failed, ArithmeticError)
+    assert sorted(model.batches) == [[-1], [1, 2], [3]]
+    assert engine.statistics.batches == 0
 
 
 def test_searches_of_different_length_stay_together_while_they_last(engine):

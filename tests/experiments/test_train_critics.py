@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from alphallm_env.critics.notes import load_notes_limit
 from alphallm_env.dynamics import Rules
@@ -59,6 +60,17 @@ def test_what_was_trained_is_loaded_by_its_folder(config: CriticsConfig, qualiti
                 [score] = engine.run(simulator.score(critic, [state]))
                 assert 0.0 < score < 1.0
     assert meter.usage.tokens == meter.usage.critic_tokens > 0
+
+
+def test_critics_that_are_only_calibrated_keep_their_weights(config: CriticsConfig, qualities, tmp_path: Path):
+    folder = config.out / "critics"
+    before = load_file(folder / "model.safetensors")
+    calibrated = train_critics.main(replace(config, out=tmp_path, calibrate=str(folder)))
+    assert not (tmp_path / "train.jsonl").exists()
+    after = load_file(tmp_path / "critics" / "model.safetensors")
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    # The same policy and problems: what was measured before is measured again.
+    assert calibrated["orm"].auc == pytest.approx(qualities["orm"].auc, abs=1e-6)
 
 
 def test_data_is_collected_once(config: CriticsConfig, qualities, monkeypatch: pytest.MonkeyPatch):
