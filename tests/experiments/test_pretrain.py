@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from random import Random
 
@@ -81,6 +82,22 @@ def test_what_is_exported_is_a_policy(config: PretrainConfig):
     assert lm.vocabulary.end_ids == {solution, end}
     weights = load_file(config.out / "policy" / "model.safetensors")
     assert {tensor.dtype for tensor in weights.values()} == {torch.bfloat16}
+
+
+def test_training_starts_from_a_model_where_one_is_named(config: PretrainConfig, tmp_path: Path):
+    pretrain.main(config)
+    start = config.out / "policy"
+    pretrain.main(replace(config, out=tmp_path / "second", start=start, muon_lr=0.0, adam_lr=0.0, tokens=1_000))
+    before, after = (load_file(folder / "model.safetensors") for folder in (start, tmp_path / "second" / "policy"))
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.0, False), (1.0, True)])
+def test_bare_answers_are_solutions_without_their_reasoning(config: PretrainConfig, share: float, expected: bool):
+    config = replace(config, bare_share=share, drill_share=0.0, drill_share_after=0.0)
+    for document in islice(pretrain.documents(config, Random(0), 0), 20):
+        assert document.completion.startswith("####") is expected
+        assert "####" in document.completion
 
 
 def test_it_stops_at_the_accuracy_that_was_asked_for(config: PretrainConfig):
