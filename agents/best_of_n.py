@@ -67,7 +67,8 @@ class BestOfN(AsyncPlanner):
     def _next_chunk(self, budget: Budget, usage: Usage, num_drawn: int, most_tokens: int) -> int:
         """Returns how many samples to draw next, so that the last one just reaches the budget; 0 to stop.
 
-        The first samples are taken to be as long as they may be, `most_tokens`.
+        The first samples are taken to be as long as they may be, `most_tokens`. Later on at most as many are
+        drawn as there are: the mean length of a few short ones says little about the rest.
         """
         limit = min(self.num_samples or MOST_SAMPLES, budget.simulations or MOST_SAMPLES) - num_drawn
         if num_drawn == 0:
@@ -76,7 +77,7 @@ class BestOfN(AsyncPlanner):
         if limit <= 0 or not budget.allows(usage):
             return 0
         affordable = budget.tokens_left(usage) / max(1.0, usage.tokens / num_drawn)
-        return min(limit, LARGEST_CHUNK, max(1, int(min(affordable, LARGEST_CHUNK))))
+        return min(limit, max(1, int(min(affordable, num_drawn, LARGEST_CHUNK))))
 
 
 def with_scores(states: Sequence[State], scores: Sequence[float]) -> tuple[Trajectory, ...]:

@@ -50,6 +50,12 @@ def test_the_first_samples_fit_the_budget_however_long_they_are():
         assert BestOfN()._next_chunk(Budget(tokens=tokens), Usage(), num_drawn=0, most_tokens=100) == num
 
 
+def test_a_few_short_samples_do_not_tempt_to_draw_many():
+    # Four samples of 2 tokens: 292 tokens are left, enough for 146 such samples, but the next ones may be long.
+    used = Usage(policy_tokens=8)
+    assert BestOfN()._next_chunk(Budget(tokens=300), used, num_drawn=4, most_tokens=100) == 4
+
+
 @pytest.mark.parametrize("budget", [Budget(), Budget(simulations=3), Budget(tokens=10_000, simulations=3)])
 def test_the_number_of_samples_can_be_limited(budget: Budget):
     result = search(BestOfN("majority", num_samples=7), make_simulator(), budget)

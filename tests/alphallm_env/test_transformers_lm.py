@@ -106,6 +106,8 @@ def test_reading_is_cut_by_the_size_of_the_vocabulary(lm: TransformersLM, monkey
 def test_log_prob_is_that_of_a_plain_forward_pass(lm: TransformersLM, prompts: list[str]) -> None:
     completion = lm.generate([request(prompts[2], rule=SentenceRule(), temperature=0.7)])[0]
     prompt_ids, whole = lm.vocabulary.encode([prompts[2], prompts[2] + completion.text])
+    if completion.stop_reason is StopReason.END_OF_TEXT:
+        whole.append(lm.tokenizer.eos_token_id)
     with torch.inference_mode():
         logits = lm.model(input_ids=torch.tensor([whole])).logits[0].float()
     log_probs = logits.masked_fill(lm.vocabulary.banned, float("-inf")).log_softmax(-1)
