@@ -1,7 +1,9 @@
 """One background event loop that owns the models and batches what all searches ask.
 
-Searches run as coroutines on the loop, or as plain code in threads; both only `submit`. A batch leaves
-when nothing else can run: every coroutine waits for a model and so does every participating thread.
+Searches run as coroutines on the loop, or as plain code in threads; both only `submit`. The models work
+when nothing else can run: every coroutine waits for a model and so does every participating thread. A model that
+works in steps, as one that writes token by token does, takes new work in between any two: a search that has its
+answer goes on and asks for more while others still wait for theirs.
 Which searches run side by side therefore changes how batches are cut, and nothing else.
 """
 
@@ -13,12 +15,42 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar, cast
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 BatchFunction = Callable[[Sequence[Item]], Sequence[Result]]
 
+
+class Steps(Protocol):
+    """Work that goes on in steps: a batch that items join and leave. Its length is the number of items in it."""
+
+    def __len__(self) -> int: ...
+
+    def join(self, items: Sequence[object], /) -> Sequence[Job]:
+        """Begins to work on the items. Returns a job for each."""
+        ...
+
+    def step(self) -> Sequence[Job]:
+        """Works a little on every job. Returns those that are done, which have left; a failure leaves none behind."""
+        ...
+
+    def leave(self, jobs: Sequence[Job], /) -> None:
+        """Gives jobs up."""
+        ...
+
+
+class Job(Protocol):
+    """One item under way."""
+
+    def completion(self) -> object:
+        """Returns its result, once it is done."""
+        ...
+
+
+# A share of the items under way in steps: as long as less is waiting, they go on, since small batches do not pay.
+_JOIN_SHARE = 0.25  # of new items that wait to join them
+_BATCH_SHARE = 0.25  # of items that wait for one batch function
 _SETTLED_AFTER = 2  # loop iterations without a new request before a batch leaves
 _STRAGGLER_SECONDS = 0.05  # how long a thread that computes may hold up the others
 
@@ -31,13 +63,34 @@ class _Queue(Generic[Item, Result]):
     items: list[Item] = field(default_factory=list)
     futures: list[asyncio.Future[Result]] = field(default_factory=list)
 
+    def drop_cancelled(self) -> None:
+        """Forgets the items that nobody waits for any more."""
+        kept = [pair for pair in zip(self.items, self.futures, strict=True) if not pair[1].cancelled()]
+        self.items, self.futures = [item for item, _ in kept], [future for _, future in kept]
+
+    def take(self, most: int) -> tuple[list[Item], list[asyncio.Future[Result]]]:
+        """Takes the first `most` items out, with their futures."""
+        taken = self.items[:most], self.futures[:most]
+        self.items, self.futures = self.items[most:], self.futures[most:]
+        return taken
+
+
+@dataclass
+class _Running:
+    """What is under way in one model that works in steps."""
+
+    steps: Steps
+    jobs: dict[int, tuple[Job, asyncio.Future[object]]] = field(default_factory=dict)  # by the job's id
+
 
 @dataclass
 class EngineStatistics:
-    """How well the batches were filled."""
+    """How well the batches were filled: items a batch, items a step."""
 
     batches: int = 0
     items: int = 0
+    steps: int = 0
+    items_stepped: int = 0
 
 
 class Engine:
@@ -53,6 +106,7 @@ class Engine:
 
     def _forget_loop(self) -> None:
         self._queues: dict[object, _Queue[object, object]] = {}
+        self._running: dict[int, _Running] = {}  # by the id of the steps
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._participants = 0  # threads that run searches
@@ -132,15 +186,15 @@ class Engine:
         """Counts the calling thread among those whose requests a batch waits for."""
         with self._lock:
             loop = self._started()
-            loop.call_soon_threadsafe(self._join, 1)
+            loop.call_soon_threadsafe(self._enter, 1)
         try:
             yield
         finally:
             with self._lock:
                 if self._loop is loop:  # else the engine was closed, and has forgotten its participants
-                    loop.call_soon_threadsafe(self._join, -1)
+                    loop.call_soon_threadsafe(self._enter, -1)
 
-    def _join(self, change: int) -> None:
+    def _enter(self, change: int) -> None:
         self._participants += change
         self._schedule_check()
 
@@ -148,8 +202,9 @@ class Engine:
         """Returns `function`'s results for `items`, in order, computed beside what others submitted.
 
         Functions that compare equal share their batches: submit bound methods, not lambdas. An error of
-        the function is raised in every caller whose items were in the batch. A method with an asynchronous
-        twin is not batched here: its backend serves what comes when it comes.
+        the function is raised in every caller whose items were in the batch. Of a method `f` whose object has
+        `f_in_steps`, that is used instead. A method with an asynchronous twin `f_async` is not batched here: its
+        backend serves what comes when it comes.
         """
         if not items:
             return []
@@ -169,27 +224,83 @@ class Engine:
         if self._next_check is not None:
             self._next_check.cancel()
         loop = asyncio.get_running_loop()
-        self._next_check = loop.call_soon(self._check) if self._queues else None
+        self._next_check = loop.call_soon(self._check) if self._queues or self._running else None
 
     def _check(self) -> None:
-        """Sends everything off once the loop has been quiet, and no thread is about to ask for more."""
+        """Lets the models work once the loop has been quiet, and no thread is about to ask for more."""
         loop = asyncio.get_running_loop()
         self._quiet += 1
         if self._quiet <= _SETTLED_AFTER:
             self._next_check = loop.call_soon(self._check)
-        elif self._waiting < self._participants and self._quiet == _SETTLED_AFTER + 1:
+        elif not self._running and self._waiting < self._participants and self._quiet == _SETTLED_AFTER + 1:
             self._next_check = loop.call_later(_STRAGGLER_SECONDS, self._check)
         else:
             self._next_check = None
-            self._flush()
+            self._work()
 
-    def _flush(self) -> None:
-        queues, self._queues = self._queues, {}
-        for queue in queues.values():
-            wanted = [(i, f) for i, f in zip(queue.items, queue.futures, strict=True) if not f.cancelled()]
-            for start in range(0, len(wanted), self.max_batch):
-                items, futures = zip(*wanted[start : start + self.max_batch], strict=True)
-                self._serve(queue.function, items, futures)
+    def _work(self) -> None:
+        """Serves the queues that are long enough, or else takes one step with all that is under way."""
+        for queue in self._queues.values():
+            queue.drop_cancelled()
+        self._leave_cancelled()
+        num_running = sum(len(running.steps) for running in self._running.values())
+        due = [queue for queue in self._queues.values() if queue.items and self._is_due(queue, num_running)]
+        for queue in due:
+            steps = in_steps(queue.function)
+            if steps is not None:
+                self._join(steps, queue)
+            else:
+                while queue.items:
+                    self._serve(queue.function, *queue.take(self.max_batch))
+        if not due:
+            self._step()
+        self._queues = {key: queue for key, queue in self._queues.items() if queue.items}
+        self._schedule_check()
+
+    def _is_due(self, queue: _Queue[object, object], num_running: int) -> bool:
+        steps = in_steps(queue.function)
+        if steps is None:
+            return len(queue.items) >= _BATCH_SHARE * num_running
+        room = self.max_batch - len(steps)
+        return min(room, len(queue.items)) >= max(1.0, _JOIN_SHARE * num_running)
+
+    def _join(self, steps: Steps, queue: _Queue[object, object]) -> None:
+        """Begins to work on the items of a queue, as many as there is room for."""
+        items, futures = queue.take(self.max_batch - len(steps))
+        self.statistics.batches += 1
+        self.statistics.items += len(items)
+        try:
+            jobs = _checked(steps.join(items), items, queue.function)
+        except Exception as error:  # handed on to every caller, whatever it is
+            _fail(futures, error, queue.function)
+            return
+        running = self._running.setdefault(id(steps), _Running(steps))
+        running.jobs.update((id(job), (job, future)) for job, future in zip(jobs, futures, strict=True))
+
+    def _step(self) -> None:
+        """Takes one step with everything that is under way."""
+        for running in self._running.values():
+            self.statistics.steps += 1
+            self.statistics.items_stepped += len(running.steps)
+            try:
+                done = [(running.jobs.pop(id(job))[1], job.completion()) for job in running.steps.step()]
+            except Exception as error:  # handed on to every caller, whatever it is
+                _fail([future for _, future in running.jobs.values()], error, running.steps)
+                running.jobs.clear()
+                continue
+            for future, result in done:
+                if not future.cancelled():
+                    future.set_result(result)
+        self._running = {key: running for key, running in self._running.items() if running.jobs}
+
+    def _leave_cancelled(self) -> None:
+        for running in self._running.values():
+            gone = [(key, job) for key, (job, future) in running.jobs.items() if future.cancelled()]
+            if gone:
+                running.steps.leave([job for _, job in gone])
+                for key, _ in gone:
+                    del running.jobs[key]
+        self._running = {key: running for key, running in self._running.items() if running.jobs}
 
     def _serve(
         self,
@@ -202,13 +313,24 @@ class Engine:
         try:
             results = _checked(function(items), items, function)
         except Exception as error:  # handed on to every caller, whatever it is
-            # A future cannot hold a StopIteration: it would end the coroutine that awaits it.
-            stopped = RuntimeError(f"{function} raised StopIteration") if isinstance(error, StopIteration) else error
-            for future in futures:
-                future.set_exception(stopped)
+            _fail(futures, error, function)
             return
         for future, result in zip(futures, results, strict=True):
             future.set_result(result)
+
+
+def _fail(futures: Sequence[asyncio.Future[object]], error: Exception, function: object) -> None:
+    # A future cannot hold a StopIteration: it would end the coroutine that awaits it.
+    stopped = RuntimeError(f"{function} raised StopIteration") if isinstance(error, StopIteration) else error
+    for future in futures:
+        if not future.cancelled():
+            future.set_exception(stopped)
+
+
+def in_steps(method: object) -> Steps | None:
+    """Returns `<name>_in_steps` of the same object, None where it has none."""
+    owner = getattr(method, "__self__", None)
+    return cast("Steps | None", getattr(owner, f"{getattr(method, '__name__', '')}_in_steps", None))
 
 
 def asynchronous(method: Callable[..., Result]) -> Callable[..., Awaitable[Result]] | None:

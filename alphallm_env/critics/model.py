@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.cache_utils import DynamicCache
 
 from alphallm_env.critics.calibration import PlattScaling
 from alphallm_env.critics.value import HEAD_FILE, Estimate
 from alphallm_env.errors import ModelError
-from alphallm_env.lm.cache import BlockCache
 from alphallm_env.lm.transformers_lm import TransformersLM
 
 CALIBRATION_FILE = "calibration.json"
@@ -52,7 +52,7 @@ class CriticModel(TransformersLM):
         return [Estimate(value, len(tokens)) for value, tokens in zip(values, encoded, strict=True)]
 
     def _last_hidden(
-        self, ids: torch.Tensor, mask: torch.Tensor, places: torch.Tensor, cache: BlockCache
+        self, ids: torch.Tensor, mask: torch.Tensor, places: torch.Tensor, cache: DynamicCache
     ) -> torch.Tensor:
         output = self.model.base_model(input_ids=ids, attention_mask=mask, position_ids=places, past_key_values=cache)
         return output.last_hidden_state

@@ -1,67 +1,149 @@
-"""A key-value cache that grows in blocks, so that decoding copies no history token by token."""
+"""Keys and values of a batch of texts: one cache for reading them at once, one for writing on token by token."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, cast
 
 import torch
 from transformers.cache_utils import Cache, DynamicLayer
 
-_BLOCK = 64  # positions added at a time
+_BLOCK = 64  # positions, or rows, added at a time
 
 
-class BlockLayer(DynamicLayer):
-    """Keys and values of one layer, [rows, heads, positions, head size], with room to write in place."""
+class RowLayer(DynamicLayer):
+    """One layer of a `RowCache`: rooms [rows, heads, positions, head size], larger than what is in use."""
 
-    _key_room: torch.Tensor | None = None
-    _value_room: torch.Tensor | None = None
+    def __init__(self, owner: RowCache) -> None:
+        super().__init__()
+        self._owner = owner
 
     # The base class leaves the extra arguments untyped.
     def update(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
-        key_states: torch.Tensor,
+        key_states: torch.Tensor,  # [rows, heads, 1, head size]
         value_states: torch.Tensor,
         *args: Any,  # noqa: ARG002
         **kwargs: Any,  # noqa: ARG002
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Writes the new positions behind the old ones and returns views of all of them."""
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-        old = self.get_seq_length()
-        new = old + key_states.shape[-2]
-        if self._key_room is None or self._value_room is None or new > self._key_room.shape[-2]:
-            self._key_room = self._enlarged(key_states, self.keys, old, new)
-            self._value_room = self._enlarged(value_states, self.values, old, new)
-        self._key_room[:, :, old:new] = key_states
-        self._value_room[:, :, old:new] = value_states
-        self.keys, self.values = self._key_room[:, :, :new], self._value_room[:, :, :new]
-        return self.keys, self.values
+        """Writes each row's next token behind its text. Returns views of the positions in use."""
+        owner = self._owner
+        self.reserve(key_states, len(owner), owner.width + 1)
+        keys, values = self.rooms
+        rows, places = owner.next_places
+        keys[rows, :, places] = key_states[:, :, 0]
+        values[rows, :, places] = value_states[:, :, 0]
+        num, width = len(owner), owner.width + 1
+        return keys[:num, :, :width], values[:num, :, :width]
 
-    @staticmethod
-    def _enlarged(states: torch.Tensor, past: torch.Tensor | None, old: int, new: int) -> torch.Tensor:
-        rows, heads, _, size = states.shape
-        room = states.new_empty(rows, heads, new + _BLOCK, size)
-        if old and past is not None:
-            room[:, :, :old] = past
-        return room
-
-    def select(self, rows: torch.Tensor) -> None:
-        """Keeps, or repeats, the given rows of the batch."""
+    @property
+    def rooms(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """The tensors that hold keys and values."""
         if self.keys is None or self.values is None:
             raise RuntimeError("expected a cache that was written to, got an empty one")
-        self.keys, self.values = self.keys[rows], self.values[rows]
-        self._key_room = self._value_room = None
+        return self.keys, self.values
+
+    def reserve(self, like: torch.Tensor, num_rows: int, num_positions: int) -> None:
+        """Makes room for that many rows and positions of states like these [rows, heads, positions, head size]."""
+        if not self.is_initialized:
+            self.lazy_initialization(like, like)
+            self.keys = self.values = like.new_empty(0, like.shape[1], 0, like.shape[3])
+        old_rows, _, old_positions, _ = self.rooms[0].shape
+        if num_rows > old_rows or num_positions > old_positions:
+            size = (max(old_rows, _rounded(num_rows)), max(old_positions, _rounded(num_positions)))
+            self.keys, self.values = (_enlarged(room, *size) for room in self.rooms)
+
+    def get_seq_length(self) -> int:
+        """Returns the tokens before the next one, of the longest row."""
+        return self._owner.width
 
 
-class BlockCache(Cache):
-    """The cache of all layers of one batch."""
+def _rounded(size: int) -> int:
+    return -(-size // _BLOCK) * _BLOCK
+
+
+def _enlarged(room: torch.Tensor, num_rows: int, num_positions: int) -> torch.Tensor:
+    # Zeros, as what is masked is multiplied by 0, and 0 · NaN is not 0.
+    larger = room.new_zeros(num_rows, room.shape[1], num_positions, room.shape[3])
+    larger[: room.shape[0], :, : room.shape[2]] = room
+    return larger
+
+
+class RowCache(Cache):
+    """The cache of texts that come and go: a row for each, its tokens from position 0 on, rows without gaps.
+
+    `transformers` may write to it one token a row at a time.
+    """
 
     def __init__(self) -> None:
-        super().__init__(layer_class_to_replicate=BlockLayer)
+        super().__init__(layer_class_to_replicate=cast("type[RowLayer]", partial(RowLayer, self)))
+        self.width = 0  # tokens of the longest row
+        self._lengths: list[int] = []
+        self._num_steps = 0  # since the tensors below were made
+        self._places: torch.Tensor | None = None
+        self._rows: torch.Tensor | None = None
 
-    def select(self, rows: torch.Tensor) -> None:
-        """Keeps, or repeats, the given rows of the batch in every layer."""
-        for layer in self.layers:
-            if not isinstance(layer, BlockLayer):
-                raise TypeError(f"expected BlockLayer, got {type(layer).__name__}")
-            layer.select(rows)
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    @property
+    def next_places(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """The rows [rows] and the position of each one's next token [rows]."""
+        if self._rows is None or self._places is None:
+            raise RuntimeError("expected `begin_step` before a token is written")
+        return self._rows, self._places
+
+    def begin_step(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        """Returns the positions [rows] of the tokens about to be written, and the mask [rows, positions] they see."""
+        if self._places is None:
+            self._rows = torch.arange(len(self), device=device)
+            self._places = torch.tensor(self._lengths, device=device)
+        else:
+            self._places = self._places + 1
+        return self._places, torch.arange(self.width + 1, device=device) <= self._places[:, None]
+
+    def end_step(self) -> None:
+        """Counts the tokens that were written."""
+        self._lengths = [length + 1 for length in self._lengths]
+        self.width += 1
+
+    def add(self, layers: Sequence[tuple[torch.Tensor, torch.Tensor]], lengths: Sequence[int]) -> None:
+        """Adds rows. `layers` has their keys and values, each [rows, heads, positions, head size]; garbage behind."""
+        first, width = len(self), max(lengths)
+        self._lengths += lengths
+        self._changed()
+        while len(self.layers) < len(layers):
+            self.layers.append(RowLayer(self))
+        for layer, states in zip(self.layers, layers, strict=False):  # none where no row has a token yet
+            row_layer = cast(RowLayer, layer)
+            row_layer.reserve(states[0], len(self), self.width + 1)
+            for room, state in zip(row_layer.rooms, states, strict=True):
+                room[first : len(self), :, :width] = state[:, :, :width]
+
+    def remove(self, rows: Sequence[int]) -> list[int]:
+        """Takes rows out. Returns, for each row that there is now, which one it was: the last ones fill the gaps."""
+        gone = set(rows)
+        order = list(range(len(self)))
+        num_left = len(order) - len(gone)
+        moved = [row for row in order[num_left:] if row not in gone]
+        gaps = [row for row in sorted(gone) if row < num_left]
+        for gap, row in zip(gaps, moved, strict=True):
+            order[gap] = row
+        del order[num_left:]
+        if gaps:
+            for layer in self.layers:
+                for room in cast(RowLayer, layer).rooms:
+                    room[gaps, :, : self.width] = room[moved, :, : self.width]
+        self._lengths = [self._lengths[row] for row in order]
+        self._changed()
+        return order
+
+    def _changed(self) -> None:
+        self.width = max(self._lengths, default=0)
+        self._places = self._rows = None
+
+
+def layers_of(cache: Cache) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Returns keys and values of all layers, each [rows, heads, positions, head size]."""
+    return [(cast(torch.Tensor, layer.keys), cast(torch.Tensor, layer.values)) for layer in cache.layers]  # type: ignore[attr-defined]

@@ -22,10 +22,10 @@ from transformers.generation.continuous_batching.requests import GenerationOutpu
 
 from alphallm_env.errors import ModelError
 from alphallm_env.lm.base import Completion, GenerationRequest, LabelProbs, Passage, Reading
-from alphallm_env.lm.decoding import Vocabulary
 from alphallm_env.lm.loop_thread import LoopThread
 from alphallm_env.lm.seeded_sampling import Draws, SeededSampling
 from alphallm_env.lm.transformers_lm import TransformersLM
+from alphallm_env.lm.vocabulary import Vocabulary
 from alphallm_env.lm.writing import Writing, run_all
 
 _CPU_TOKENS_CACHED = 16_384  # the manager would take most of the machine's memory

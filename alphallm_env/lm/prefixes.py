@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import cast
 
 import torch
+from transformers.cache_utils import Cache, DynamicCache
 
-from alphallm_env.lm.cache import BlockCache
+from alphallm_env.lm.cache import layers_of
 
 _ROOT = -1  # the parent of a text's first token
 _FIRST_CAPACITY = 4_096  # slots; doubled whenever they are used up
@@ -89,34 +90,51 @@ class Prefixes:
             if position >= first:
                 self._log_probs[slot] = log_probs[position - first]
 
-    def load(self, known: Sequence[Sequence[int]]) -> tuple[BlockCache, torch.Tensor | None]:
+    def count(self, texts: Sequence[Sequence[int]], known: Sequence[Sequence[int]]) -> None:
+        """Adds texts to the statistics, of which the prefixes in the slots `known` were looked up."""
+        self.statistics.prompt_tokens += sum(map(len, texts))
+        self.statistics.computed_tokens += sum(map(len, texts)) - sum(map(len, known))
+
+    def load(self, known: Sequence[Sequence[int]]) -> tuple[DynamicCache, torch.Tensor | None]:
         """Returns a cache that holds each row's prefix, padded on the left, and its mask [rows, longest].
 
         None stands for the mask where no row has any.
         """
-        cache = BlockCache()
+        cache = DynamicCache()
         width = max(map(len, known))
         if width == 0 or self._store is None:
             return cache, None
-        index = torch.zeros(len(known), width, dtype=torch.long)
         mask = torch.zeros(len(known), width, dtype=torch.long)
         for row, slots in enumerate(known):
-            if slots:
-                index[row, width - len(slots) :] = torch.tensor(slots)
-                mask[row, width - len(slots) :] = 1
-        rows = self._store[index.to(self._store.device)]  # [rows, width, layers, 2, heads, head size]
-        for layer in range(rows.shape[2]):
-            keys, values = (rows[:, :, layer, part].transpose(1, 2) for part in (0, 1))
-            cache.update(keys, values, layer)
+            mask[row, width - len(slots) :] = 1
+        padded = [[0] * (width - len(slots)) + list(slots) for slots in known]
+        for index, (keys, values) in enumerate(self._states(padded)):
+            cache.update(keys, values, index)
         return cache, mask.to(self._store.device)
 
-    def save(self, cache: BlockCache, texts: Mapping[int, Sequence[int]]) -> None:
-        """Keeps what the cache holds of `texts`: by row of the cache, the tokens that end at its last position."""
+    def states(self, known: Sequence[Sequence[int]]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Returns keys and values of each layer for non-empty prefixes, padded on the right with those of others.
+
+        Each is [rows, heads, longest, head size].
+        """
+        width = max(map(len, known))
+        return self._states([[*slots, *[0] * (width - len(slots))] for slots in known])
+
+    def _states(self, slots: Sequence[Sequence[int]]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        if self._store is None:
+            raise RuntimeError("expected a store that something was saved in, got an empty one")
+        rows = self._store[torch.tensor(slots, device=self._store.device)].permute(2, 3, 0, 4, 1, 5)
+        return [(keys, values) for keys, values in rows]
+
+    def save(self, cache: Cache, texts: Mapping[int, Sequence[int]], end: int | None = None) -> None:
+        """Keeps what the cache holds of `texts`: by row of the cache, the tokens from its position 0 on.
+
+        With `end` the tokens are those before that position.
+        """
         places: list[tuple[int, int]] = []  # (row, position in the cache) of each new slot
         for row, tokens in texts.items():
-            start = cache.get_seq_length() - len(tokens)
             slot = _ROOT
-            for position, token in enumerate(tokens, start):
+            for position, token in enumerate(tokens, 0 if end is None else end - len(tokens)):
                 known = self._slots.get((slot, token))
                 if known is None:
                     known = self._slots[slot, token] = len(self._log_probs)
@@ -126,10 +144,11 @@ class Prefixes:
         if places:
             self._write(cache, places)
 
-    def _write(self, cache: BlockCache, places: Sequence[tuple[int, int]]) -> None:
-        where = torch.tensor(places).T
-        parts = [torch.stack([layer.keys[where[0], :, where[1]], layer.values[where[0], :, where[1]]], 1)  # type: ignore[index]
-                 for layer in cache.layers]  # fmt: skip
+    def _write(self, cache: Cache, places: Sequence[tuple[int, int]]) -> None:
+        rows, positions = torch.tensor(places).T
+        parts = [
+            torch.stack([keys[rows, :, positions], values[rows, :, positions]], 1) for keys, values in layers_of(cache)
+        ]
         fresh = torch.stack(parts, 1)  # [places, layers, 2, heads, head size]
         used = len(self._log_probs)
         if used * fresh[0].nbytes > self._max_bytes:

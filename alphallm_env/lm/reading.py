@@ -6,27 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from alphallm_env.lm.decoding import Forward, Prefill, prefill
+from alphallm_env.lm.prefill import TOKENS_PER_BATCH, Forward, Prefill, batches_by_length, prefill
 from alphallm_env.lm.prefixes import Prefixes
-
-_TOKENS_PER_BATCH = 16_384  # computed at once
-
-
-def batches_by_length(lengths: Sequence[int], most_tokens: int = _TOKENS_PER_BATCH) -> list[list[int]]:
-    """Returns the indices of texts of these lengths in batches of like length and at most `most_tokens`, padded.
-
-    A text longer than that is a batch of its own.
-
-    >>> batches_by_length([9_000, 1, 8_000])
-    [[1, 2], [0]]
-    """
-    order = sorted(range(len(lengths)), key=lambda index: (lengths[index], index))
-    batches: list[list[int]] = []
-    for index in order:
-        if not batches or (len(batches[-1]) + 1) * lengths[index] > most_tokens:
-            batches.append([])
-        batches[-1].append(index)
-    return batches
 
 
 @torch.inference_mode()
@@ -37,7 +18,9 @@ def last_outputs(
     outputs: dict[int, torch.Tensor] = {}
     for batch in batches_by_length(_lengths_to_compute(texts, prefixes)):
         part = [texts[index] for index in batch]
-        read = prefill(forward, part, list(map(prefixes.known, part)), prefixes, pad_id, device)
+        known = list(map(prefixes.known, part))
+        prefixes.count(part, known)
+        read = prefill(forward, part, known, prefixes, pad_id, device)
         outputs.update(zip(batch, read.output[:, -1].float().cpu(), strict=True))
     return torch.stack([outputs[index] for index in range(len(texts))])
 
@@ -62,11 +45,12 @@ def token_log_probs(
     """
     results: dict[int, list[float]] = {}
     lengths = _lengths_to_compute(texts, prefixes)
-    for batch in batches_by_length(lengths, min(most_tokens, _TOKENS_PER_BATCH)):
+    for batch in batches_by_length(lengths, min(most_tokens, TOKENS_PER_BATCH)):
         part, firsts = [texts[index] for index in batch], [starts[index] for index in batch]
         found = list(map(prefixes.known, part, firsts))
         # The token after the last known one is judged by the output at that one, which is therefore read again.
         known = [slots[:-1] if len(slots) >= start else slots for slots, start in zip(found, firsts, strict=True)]
+        prefixes.count(part, known)
         read = prefill(forward, part, known, prefixes, pad_id, device)
         for row, (index, computed) in enumerate(zip(batch, _picked(read), strict=True)):
             text, start, slots = part[row], firsts[row], found[row]

@@ -16,6 +16,8 @@ from transformers import LogitsProcessorList
 from transformers.generation.continuous_batching.cb_logits_processors import ContinuousBatchingLogitsProcessorList
 from transformers.generation.continuous_batching.requests import FutureRequestState
 
+from alphallm_env.lm.sampling import draw, uniforms
+
 _UNIT = 2.0**-31  # of a draw: the manager carries integers of 32 bits to the device
 _SCALE = 128.0  # of log-probabilities: at -88, as low as float32 goes, the drawn token is still the likeliest
 
@@ -31,8 +33,7 @@ class Draws:
     tokens_read: int = 0  # positions computed for the request, those of generated tokens included
 
     def __post_init__(self) -> None:
-        uniforms = np.random.Generator(np.random.Philox(self.seed)).random(self.max_tokens)
-        self._draws = (uniforms / _UNIT).astype(np.int32)
+        self._draws = (uniforms(self.seed, self.max_tokens) / _UNIT).astype(np.int32)
 
     def __deepcopy__(self, memo: dict[int, object]) -> Draws:
         return self  # a request that the manager starts anew goes on counting here
@@ -94,10 +95,7 @@ class SeededSampling(ContinuousBatchingLogitsProcessorList):
         logits = scores.masked_fill(self.banned, float("-inf"))
         heat = logits_processor_args[0, : len(scores)].view(torch.float32)
         numbers = logits_processor_args[1, : len(scores)].double() * _UNIT
-        cumulative = (logits / heat.where(heat > 0, 1.0)[:, None]).softmax(-1).double().cumsum(-1)
-        sampled = torch.searchsorted(cumulative, (numbers * cumulative[:, -1])[:, None], right=True)
-        sampled = sampled.clamp(max=scores.shape[-1] - 1)
-        chosen = sampled.where(heat[:, None] > 0, logits.argmax(-1, keepdim=True))
+        chosen = draw(logits, heat, numbers)[:, None]
         return _only(chosen, logits.log_softmax(-1).gather(-1, chosen) / _SCALE, logits)
 
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from alphallm_env.errors import ModelError
 from alphallm_env.lm.base import Completion, GenerationRequest, LabelProbs, Passage, Reading
-from alphallm_env.lm.decoding import Forward, Vocabulary, all_logits, decode_batch, last_logits
+from alphallm_env.lm.decoding import Decoder, written
+from alphallm_env.lm.prefill import Forward, all_logits, last_logits
 from alphallm_env.lm.prefixes import Prefixes
 from alphallm_env.lm.reading import last_outputs, token_log_probs
+from alphallm_env.lm.vocabulary import vocabulary_of
 
 _LOGITS_PER_BATCH = 2**27  # held at once where every token's are needed: 512 MiB of float32
 
@@ -28,7 +29,7 @@ class TransformersLM:
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.name = name
-        self.vocabulary = _vocabulary(model, tokenizer)
+        self.vocabulary = vocabulary_of(model, tokenizer)
         self.prefixes = Prefixes()
         self._label_ids: dict[tuple[str, ...], tuple[int, ...]] = {}
 
@@ -55,7 +56,15 @@ class TransformersLM:
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
         """Returns one completion per request, in order."""
-        return decode_batch(self.model, self.vocabulary, requests, self.prefixes) if requests else []
+        return written(self._decoder(), requests)
+
+    @cached_property
+    def generate_in_steps(self) -> Decoder:
+        """What an engine writes with, one token at a time, so that texts join and leave the running batch."""
+        return self._decoder()
+
+    def _decoder(self) -> Decoder:
+        return Decoder(self.model, self.vocabulary, lambda: self.prefixes)
 
     def label_probs(self, prompts: Sequence[str], labels: Sequence[str]) -> list[LabelProbs]:
         """Returns, per prompt, the probability of each label's first token as the next token."""
@@ -112,34 +121,3 @@ class TransformersLM:
         if self.tokenizer.unk_token_id in ids:
             raise ModelError(f"expected labels in the vocabulary of {self.name}, got {labels} -> {ids}")
         return ids
-
-
-def _vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Vocabulary:
-    size = int(model.get_output_embeddings().weight.shape[0])  # type: ignore[union-attr]
-    ends = _end_ids(model, tokenizer)
-    banned = torch.zeros(size, dtype=torch.bool)
-    banned[[i for i in tokenizer.all_special_ids if i not in ends and i < size]] = True
-    banned[len(tokenizer) :] = True  # rows that only pad the embedding matrix
-
-    def encode(texts: Sequence[str]) -> list[list[int]]:
-        return [list(ids) for ids in tokenizer(list(texts), add_special_tokens=False)["input_ids"]]  # type: ignore[union-attr]
-
-    def decode(ids: Sequence[int]) -> str:
-        return str(tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
-
-    @lru_cache(maxsize=8)
-    def triggers(text: str) -> np.ndarray:
-        pieces = tokenizer.batch_decode([[i] for i in range(len(tokenizer))])
-        return np.array([text in piece for piece in pieces] + [False] * max(0, size - len(pieces)))
-
-    pad_id = min(ends) if tokenizer.pad_token_id is None else cast(int, tokenizer.pad_token_id)
-    return Vocabulary(encode, decode, triggers, ends, banned, pad_id)
-
-
-def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
-    configured = model.generation_config.eos_token_id if model.generation_config else None
-    several = configured if isinstance(configured, list) else [configured]
-    ends = frozenset(cast(int, i) for i in (tokenizer.eos_token_id, *several) if i is not None)
-    if not ends:
-        raise ModelError("expected a model with an end-of-text token, got none")
-    return ends

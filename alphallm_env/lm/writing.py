@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine, Iterable, Sequence
 
 from alphallm_env.lm.base import Completion, GenerationRequest
-from alphallm_env.lm.decoding import Vocabulary
+from alphallm_env.lm.vocabulary import Vocabulary
 from alphallm_env.types import StopReason
 
 

@@ -36,6 +36,57 @@ class SelfBatching(Doubler):
         return self.double(items)
 
 
+class Countdown:
+    """Counts each item down to 0, all of them by one a step; its result is the item."""
+
+    class Job:
+        def __init__(self, item: int) -> None:
+            self.item = self.left = item
+
+        def completion(self) -> int:
+            return self.item
+
+    def __init__(self) -> None:
+        self.jobs: list[Countdown.Job] = []
+        self.steps: list[list[int]] = []  # what was under way
+        self.fails = False
+
+    def __len__(self) -> int:
+        return len(self.jobs)
+
+    def join(self, items: Sequence[int]) -> list[Job]:
+        if -1 in items:
+            raise ArithmeticError("minus one")
+        new = [self.Job(item) for item in items]
+        self.jobs += new
+        return new
+
+    def step(self) -> list[Job]:
+        self.steps.append([job.item for job in self.jobs])
+        if self.fails:
+            self.jobs.clear()
+            raise ArithmeticError("a step failed")
+        for job in self.jobs:
+            job.left -= 1
+        done = [job for job in self.jobs if job.left <= 0]
+        self.leave(done)
+        return done
+
+    def leave(self, jobs: Sequence[Job]) -> None:
+        self.jobs = [job for job in self.jobs if job not in jobs]
+
+
+class Counter(Doubler):
+    """Works in steps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count_in_steps = Countdown()
+
+    def count(self, items: Sequence[int]) -> list[int]:
+        raise NotImplementedError("the engine uses the steps")
+
+
 @pytest.fixture
 def engine():
     with Engine() as started:
@@ -62,6 +113,64 @@ def test_a_backend_that_batches_by_itself_is_awaited_by_each_search(engine):
     assert isinstance(failed, ArithmeticError)
     assert sorted(model.batches) == [[-1], [1, 2], [3]]
     assert engine.statistics.batches == 0
+
+
+def test_what_works_in_steps_is_joined_while_it_works(engine):
+    model = Counter()
+
+    async def search(*items: int) -> list[int]:
+        return [(await engine.submit(model.count, [item]))[0] for item in items]
+
+    assert engine.run(together(search(5), search(2, 2), search(1, 1))) == [[5], [2, 2], [1, 1]]
+    # The searches that have their answers ask again while the longest one still waits for its own.
+    assert model.count_in_steps.steps == [[5, 2, 1], [5, 2, 1], [5, 2], [5, 2], [5]]
+    assert (engine.statistics.steps, engine.statistics.items_stepped) == (5, 11)
+
+
+def test_other_work_is_done_between_steps_once_enough_of_it_waits(engine):
+    model = Counter()
+
+    async def search(item: int) -> list[int]:
+        counted = await engine.submit(model.count, [item])
+        return counted + await engine.submit(model.double, [len(model.count_in_steps)])
+
+    results = engine.run(together(*(search(item) for item in range(1, 9))))
+    assert [counted for counted, _ in results] == list(range(1, 9))
+    assert [under_way for _, under_way in results] == [14, 12, 10, 8, 6, 4, 2, 0]  # when each was done, doubled
+    assert model.batches == [[7, 6], [5, 4], [3], [2], [1], [0]]
+
+
+def test_only_so_many_are_under_way_at_once():
+    model = Counter()
+    with Engine(max_batch=3) as engine:
+        assert engine.run(engine.submit(model.count, [2] * 7)) == [2] * 7
+    assert max(map(len, model.count_in_steps.steps)) == 3
+
+
+def test_an_error_in_a_step_reaches_all_that_were_under_way(engine):
+    model = Counter()
+    model.count_in_steps.fails = True
+    first, second = engine.run(together(engine.submit(model.count, [2]), engine.submit(model.count, [3])))
+    assert isinstance(first, ArithmeticError)
+    assert isinstance(second, ArithmeticError)
+    model.count_in_steps.fails = False
+    joined, refused = engine.run(together(engine.submit(model.count, [2]), engine.submit(Counter().count, [-1])))
+    assert joined == [2]
+    assert isinstance(refused, ArithmeticError)
+
+
+def test_what_nobody_waits_for_leaves(engine):
+    model = Counter()
+
+    async def give_up() -> list[int]:
+        long, short = (asyncio.ensure_future(engine.submit(model.count, [item])) for item in (10**9, 3))
+        await short
+        long.cancel()
+        return await engine.submit(model.count, [2])
+
+    assert engine.run(give_up()) == [2]
+    assert len(model.count_in_steps) == 0
+    assert len(model.count_in_steps.steps) == 5
 
 
 def test_searches_of_different_length_stay_together_while_they_last(engine):

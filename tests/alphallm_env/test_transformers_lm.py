@@ -8,7 +8,6 @@ import torch
 from alphallm_env.errors import ModelError
 from alphallm_env.lm import transformers_lm
 from alphallm_env.lm.base import GenerationRequest, Passage
-from alphallm_env.lm.cache import BlockCache
 from alphallm_env.lm.templates import TinyTemplate
 from alphallm_env.lm.transformers_lm import TransformersLM
 from alphallm_env.loading import TINY_POLICY
@@ -148,17 +147,6 @@ def test_decoding_loses_nothing(lm: TransformersLM) -> None:
     for problem in gsm_symbolic.problems("test", 20):
         text = f"{problem.question}\n{problem.solution}"
         assert lm.vocabulary.decode(lm.vocabulary.encode([text])[0]) == text
-
-
-def test_the_cache_keeps_history_when_it_grows_and_when_rows_leave() -> None:
-    cache = BlockCache()
-    states = torch.randn(3, 1, 100, 2)
-    for step in range(100):
-        keys, _ = cache.update(states[:, :, step : step + 1], states[:, :, step : step + 1], 0)
-    assert torch.equal(keys, states)
-    cache.select(torch.tensor([2, 0]))
-    keys, _ = cache.update(states[:2, :, :1], states[:2, :, :1], 0)
-    assert torch.equal(keys[:, :, :100], states[[2, 0]])
 
 
 def test_a_missing_model_is_named(tmp_path: object) -> None:

@@ -1,0 +1,96 @@
+"""Reads a batch of texts in one forward pass, without what is known of their prefixes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from transformers.cache_utils import DynamicCache
+
+from alphallm_env.lm.prefixes import Prefixes
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+TOKENS_PER_BATCH = 16_384  # computed at once
+
+Forward = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, DynamicCache], torch.Tensor]
+
+
+def all_logits(model: PreTrainedModel, num_kept: int = 0) -> Forward:
+    """Returns the function that gives the logits [texts, tokens, vocabulary], of the last `num_kept` tokens if set."""
+
+    def forward(ids: torch.Tensor, mask: torch.Tensor, places: torch.Tensor, cache: DynamicCache) -> torch.Tensor:
+        return model(
+            input_ids=ids, attention_mask=mask, position_ids=places, past_key_values=cache, logits_to_keep=num_kept
+        ).logits
+
+    return forward
+
+
+def last_logits(model: PreTrainedModel) -> Forward:
+    """Returns the function that gives the logits [texts, 1, vocabulary] of the token after each text."""
+    return all_logits(model, num_kept=1)
+
+
+@dataclass(frozen=True)
+class Prefill:
+    """What reading a batch of texts gave: an output at each token that was computed, and the cache behind it."""
+
+    ids: torch.Tensor  # [texts, computed tokens of the longest], padded on the left
+    output: torch.Tensor  # [texts, the same or only the last of them, …]
+    cache: DynamicCache  # texts end at its last position
+
+
+def prefill(
+    forward: Forward,
+    texts: Sequence[Sequence[int]],
+    known: Sequence[Sequence[int]],
+    prefixes: Prefixes,
+    pad_id: int,
+    device: torch.device,
+) -> Prefill:
+    """Reads texts of which the prefixes in the slots `known` need not be computed, and keeps what was read.
+
+    `forward` takes token ids, attention mask, position ids and cache.
+    """
+    new = [text[len(slots) :] for text, slots in zip(texts, known, strict=True)]
+    cache, known_mask = prefixes.load(known)
+    ids, mask = _left_padded(new, pad_id)
+    ids, mask = ids.to(device), mask.to(device)
+    if known_mask is not None:
+        mask = torch.cat([known_mask, mask], dim=1)
+    places = (mask.cumsum(-1) - 1).clamp(min=0)
+    output = forward(ids, mask, places[:, -ids.shape[1] :], cache)
+    prefixes.save(cache, dict(enumerate(texts)), cache.get_seq_length())
+    return Prefill(ids, output, cache)
+
+
+def _left_padded(sequences: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns token ids and attention mask, both [sequences, longest], padded on the left."""
+    longest = max(map(len, sequences))
+    ids = torch.full((len(sequences), longest), pad_id)
+    mask = torch.zeros(len(sequences), longest, dtype=torch.long)
+    for row, sequence in enumerate(sequences):
+        ids[row, longest - len(sequence) :] = torch.tensor(sequence, dtype=torch.long)
+        mask[row, longest - len(sequence) :] = 1
+    return ids, mask
+
+
+def batches_by_length(lengths: Sequence[int], most_tokens: int = TOKENS_PER_BATCH) -> list[list[int]]:
+    """Returns the indices of texts of these lengths in batches of like length and at most `most_tokens`, padded.
+
+    A text longer than that is a batch of its own.
+
+    >>> batches_by_length([9_000, 1, 8_000])
+    [[1, 2], [0]]
+    """
+    order = sorted(range(len(lengths)), key=lambda index: (lengths[index], index))
+    batches: list[list[int]] = []
+    for index in order:
+        if not batches or (len(batches[-1]) + 1) * lengths[index] > most_tokens:
+            batches.append([])
+        batches[-1].append(index)
+    return batches

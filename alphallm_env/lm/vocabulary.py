@@ -1,0 +1,60 @@
+"""What writing and reading have to know of a tokenizer and its model's output layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import torch
+
+from alphallm_env.errors import ModelError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The tokens of one model."""
+
+    encode: Callable[[Sequence[str]], list[list[int]]]
+    decode: Callable[[Sequence[int]], str]
+    triggers: Callable[[str], np.ndarray]  # trigger text -> bool [vocabulary]: tokens that contain it
+    end_ids: frozenset[int]
+    banned: torch.Tensor  # bool [vocabulary]: special tokens that are never generated
+    pad_id: int
+
+
+def vocabulary_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Vocabulary:
+    """Returns the vocabulary of a model. Raises ModelError where it has no token that ends a text."""
+    size = int(model.get_output_embeddings().weight.shape[0])  # type: ignore[union-attr]
+    ends = _end_ids(model, tokenizer)
+    banned = torch.zeros(size, dtype=torch.bool)
+    banned[[i for i in tokenizer.all_special_ids if i not in ends and i < size]] = True
+    banned[len(tokenizer) :] = True  # rows that only pad the embedding matrix
+
+    def encode(texts: Sequence[str]) -> list[list[int]]:
+        return [list(ids) for ids in tokenizer(list(texts), add_special_tokens=False)["input_ids"]]  # type: ignore[union-attr]
+
+    def decode(ids: Sequence[int]) -> str:
+        return str(tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+    @lru_cache(maxsize=8)
+    def triggers(text: str) -> np.ndarray:
+        pieces = tokenizer.batch_decode([[i] for i in range(len(tokenizer))])
+        return np.array([text in piece for piece in pieces] + [False] * max(0, size - len(pieces)))
+
+    pad_id = min(ends) if tokenizer.pad_token_id is None else cast(int, tokenizer.pad_token_id)
+    return Vocabulary(encode, decode, triggers, ends, banned, pad_id)
+
+
+def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    configured = model.generation_config.eos_token_id if model.generation_config else None
+    several = configured if isinstance(configured, list) else [configured]
+    ends = frozenset(cast(int, i) for i in (tokenizer.eos_token_id, *several) if i is not None)
+    if not ends:
+        raise ModelError("expected a model with an end-of-text token, got none")
+    return ends
