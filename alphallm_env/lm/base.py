@@ -48,8 +48,8 @@ class Completion:
     """What a model wrote. `log_prob` is summed over its tokens, at temperature 1, in nats.
 
     `num_tokens` counts every token generated, an end-of-text token included.
-    `prompt_tokens` are those computed for this request: samples of one prompt share them, and only the
-    first of them reports them.
+    Of the prompt's tokens `prompt_tokens` were computed for this request and `saved_tokens` were not, as they were
+    known from earlier requests or are shared with other samples. Both are 0 where the backend does not tell.
     """
 
     text: str
@@ -57,6 +57,7 @@ class Completion:
     log_prob: float
     stop_reason: StopReason
     prompt_tokens: int = 0
+    saved_tokens: int = 0
 
     def as_option(self) -> Option:
         """Returns the completion as the option that it realises."""
@@ -68,7 +69,8 @@ class LabelProbs:
     """Probabilities of the asked labels right after one prompt, not normalised among themselves."""
 
     probs: tuple[float, ...]
-    num_tokens: int  # read to get them
+    num_tokens: int  # of the prompt
+    saved_tokens: int = 0  # of them, those that were known and not computed
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +83,11 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The lowest log-probability of a token in each line, in nats, and the tokens read."""
+    """The lowest log-probability of a token in each line, in nats, the passage's tokens and those known before."""
 
     lowest: tuple[float, ...]
     num_tokens: int
+    saved_tokens: int = 0
 
 
 @runtime_checkable

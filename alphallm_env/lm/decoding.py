@@ -83,12 +83,13 @@ class Decoder:
         return texts
 
     def _count(self, texts: Sequence[Text], encoded: Sequence[Sequence[int]]) -> None:
-        """Counts what reading the prompts takes. The first text of each prompt bears it."""
-        known = [self._prefixes().known(tokens) for tokens in encoded]
-        self._prefixes().count(encoded, known)
-        lengths = {tuple(tokens): len(tokens) for tokens in encoded}
+        """Counts what reading the prompts takes. The first text of each bears it, the others read its last token."""
+        prefixes = self._prefixes()
+        missing = {id(tokens): len(tokens) - len(prefixes.known(tokens)) for tokens in encoded}
         for text in texts:
-            text.tokens_read = lengths.pop(tuple(text.prompt), 0)
+            text.tokens_read = missing.pop(id(text.prompt), 1)
+            text.tokens_saved = len(text.prompt) - text.tokens_read
+            prefixes.statistics.count(len(text.prompt), text.tokens_read)
 
     def _prompt_states(self, prompts: Sequence[tuple[str, list[int]]]) -> list[tuple[_States, list[str]]]:
         """Returns keys and values of prompts without their last token, in batches, with the prompts of each."""

@@ -28,6 +28,11 @@ class PrefixStatistics:
     prompt_tokens: int = 0
     computed_tokens: int = 0
 
+    def count(self, num_tokens: int, num_computed: int) -> None:
+        """Adds a text of so many tokens."""
+        self.prompt_tokens += num_tokens
+        self.computed_tokens += num_computed
+
     @property
     def saved_tokens(self) -> int:
         """Prompt tokens that were looked up."""
@@ -89,11 +94,6 @@ class Prefixes:
             slot = known
             if position >= first:
                 self._log_probs[slot] = log_probs[position - first]
-
-    def count(self, texts: Sequence[Sequence[int]], known: Sequence[Sequence[int]]) -> None:
-        """Adds texts to the statistics, of which the prefixes in the slots `known` were looked up."""
-        self.statistics.prompt_tokens += sum(map(len, texts))
-        self.statistics.computed_tokens += sum(map(len, texts)) - sum(map(len, known))
 
     def load(self, known: Sequence[Sequence[int]]) -> tuple[DynamicCache, torch.Tensor | None]:
         """Returns a cache that holds each row's prefix, padded on the left, and its mask [rows, longest].

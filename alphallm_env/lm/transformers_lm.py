@@ -72,17 +72,21 @@ class TransformersLM:
         encoded = self.vocabulary.encode(prompts)
         if not encoded:
             return []
-        probs = self.outputs(last_logits(self.model), encoded).softmax(-1)[:, list(ids)].tolist()
-        return [LabelProbs(tuple(row), len(tokens)) for row, tokens in zip(probs, encoded, strict=True)]
+        outputs, saved = self.outputs(last_logits(self.model), encoded)
+        probs = outputs.softmax(-1)[:, list(ids)].tolist()
+        return [LabelProbs(tuple(row), len(text), n) for row, text, n in zip(probs, encoded, saved, strict=True)]
 
-    def outputs(self, forward: Forward, encoded: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Returns what `forward` gives at the last token of each of the encoded texts, [texts, …]."""
+    def outputs(self, forward: Forward, encoded: Sequence[Sequence[int]]) -> tuple[torch.Tensor, list[int]]:
+        """Returns what `forward` gives at the last token of each of the encoded texts, [texts, …].
+
+        And how many tokens of each text were known and not computed.
+        """
         return last_outputs(forward, encoded, self.prefixes, self.vocabulary.pad_id, self.model.device)
 
     def read(self, passages: Sequence[Passage]) -> list[Reading]:
         """Returns, per passage, the lowest log-probability of a token in each of its lines."""
         parts = [self.vocabulary.encode([passage.prompt, *passage.lines]) for passage in passages]
-        log_probs = token_log_probs(
+        log_probs, saved = token_log_probs(
             all_logits(self.model),
             [list(chain(*pieces)) for pieces in parts],
             [len(pieces[0]) for pieces in parts],
@@ -92,13 +96,9 @@ class TransformersLM:
             max(1, _LOGITS_PER_BATCH // len(self.vocabulary.banned)),
         )
         return [
-            Reading(tuple(min(islice(found, len(line))) for line in pieces[1:]), sum(map(len, pieces)))
-            for pieces, found in zip(parts, map(iter, log_probs), strict=True)
+            Reading(tuple(min(islice(found, len(line))) for line in pieces[1:]), sum(map(len, pieces)), num_saved)
+            for pieces, found, num_saved in zip(parts, map(iter, log_probs), saved, strict=True)
         ]
-
-    def forget(self) -> None:
-        """Drops the prefixes that are kept."""
-        self.prefixes.forget()
 
     def count_tokens(self, text: str) -> int:
         """Returns how many tokens the tokenizer makes of `text`."""

@@ -18,6 +18,7 @@ class Writing:
         self.tokens: list[int] = []
         self.log_prob = 0.0
         self.tokens_read = 0  # to write what there is, the text's own tokens left out
+        self.tokens_saved = 0  # of the prompt: known, and not read
         self.stop_reason: StopReason | None = None
         self._vocabulary = vocabulary
         self._triggers = vocabulary.triggers(request.rule.trigger)
@@ -63,7 +64,7 @@ class Writing:
         text = self._text()
         before = self.request.before_stop(text)
         text = text if before is None else before
-        return Completion(text, len(self.tokens), self.log_prob, self.stop_reason, self.tokens_read)
+        return Completion(text, len(self.tokens), self.log_prob, self.stop_reason, self.tokens_read, self.tokens_saved)
 
 
 async def run_all(works: Iterable[Coroutine[object, object, None]]) -> None:
