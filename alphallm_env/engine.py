@@ -12,10 +12,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar, cast
+
+from alphallm_env.metering import Meter, Role, Work, current_meter
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -56,22 +59,46 @@ _STRAGGLER_SECONDS = 0.05  # how long a thread that computes may hold up the oth
 
 
 @dataclass
+class _Question(Generic[Item, Result]):
+    """One item that a search waits for, and who pays for the model's time."""
+
+    item: Item
+    answer: asyncio.Future[Result]
+    meter: Meter
+    role: Role | None
+    seconds: float = 0.0
+
+    def pay(self) -> None:
+        """Charges the search for the time that the model took."""
+        if self.role is not None:
+            self.meter.worked(self.role, Work(model_seconds=self.seconds))
+
+    def fail(self, error: Exception) -> None:
+        """Hands an error on."""
+        self.pay()
+        if not self.answer.cancelled():
+            self.answer.set_exception(error)
+
+    def succeed(self, result: Result) -> None:
+        """Hands the result over."""
+        self.pay()
+        if not self.answer.cancelled():
+            self.answer.set_result(result)
+
+
+@dataclass
 class _Queue(Generic[Item, Result]):
     """What waits for one batch function."""
 
     function: BatchFunction[Item, Result]
-    items: list[Item] = field(default_factory=list)
-    futures: list[asyncio.Future[Result]] = field(default_factory=list)
-
+    asked: list[_Question[Item, Result]] = field(default_factory=list)
     def drop_cancelled(self) -> None:
-        """Forgets the items that nobody waits for any more."""
-        kept = [pair for pair in zip(self.items, self.futures, strict=True) if not pair[1].cancelled()]
-        self.items, self.futures = [item for item, _ in kept], [future for _, future in kept]
+        """Forgets the questions that nobody waits for any more."""
+        self.asked = [question for question in self.asked if not question.answer.cancelled()]
 
-    def take(self, most: int) -> tuple[list[Item], list[asyncio.Future[Result]]]:
-        """Takes the first `most` items out, with their futures."""
-        taken = self.items[:most], self.futures[:most]
-        self.items, self.futures = self.items[most:], self.futures[most:]
+    def take(self, most: int) -> list[_Question[Item, Result]]:
+        """Takes the first `most` questions out."""
+        taken, self.asked = self.asked[:most], self.asked[most:]
         return taken
 
 
@@ -80,7 +107,7 @@ class _Running:
     """What is under way in one model that works in steps."""
 
     steps: Steps
-    jobs: dict[int, tuple[Job, asyncio.Future[object]]] = field(default_factory=dict)  # by the job's id
+    jobs: dict[int, tuple[Job, _Question[object, object]]] = field(default_factory=dict)  # by the job's id
 
 
 @dataclass
@@ -91,6 +118,7 @@ class EngineStatistics:
     items: int = 0
     steps: int = 0
     items_stepped: int = 0
+    model_seconds: float = 0.0  # backends that batch by themselves left out
 
 
 class Engine:
@@ -198,25 +226,39 @@ class Engine:
         self._participants += change
         self._schedule_check()
 
-    async def submit(self, function: BatchFunction[Item, Result], items: Sequence[Item]) -> list[Result]:
+    async def submit(
+        self, function: BatchFunction[Item, Result], items: Sequence[Item], role: Role | None = None
+    ) -> list[Result]:
         """Returns `function`'s results for `items`, in order, computed beside what others submitted.
 
         Functions that compare equal share their batches: submit bound methods, not lambdas. An error of
         the function is raised in every caller whose items were in the batch. Of a method `f` whose object has
         `f_in_steps`, that is used instead. A method with an asynchronous twin `f_async` is not batched here: its
-        backend serves what comes when it comes.
+        backend serves what comes when it comes. With a `role`, the seconds that the model and the caller spend
+        are counted on the current meter.
         """
         if not items:
             return []
+        meter, started = current_meter(), time.perf_counter()
+        try:
+            return await self._answers(function, items, meter, role)
+        finally:
+            if role is not None:
+                meter.worked(role, Work(waiting_seconds=time.perf_counter() - started))
+
+    async def _answers(
+        self, function: BatchFunction[Item, Result], items: Sequence[Item], meter: Meter, role: Role | None
+    ) -> list[Result]:
         if (twin := asynchronous(function)) is not None:
             return list(_checked(await twin(items), items, function))
         loop = asyncio.get_running_loop()
         queue = self._queues.setdefault(function, _Queue(function))  # type: ignore[arg-type]
-        futures: list[asyncio.Future[Result]] = [loop.create_future() for _ in items]
-        queue.items.extend(items)
-        queue.futures.extend(futures)  # type: ignore[arg-type]
+        asked: list[_Question[Item, Result]] = [
+            _Question(item, loop.create_future(), meter, role) for item in items
+        ]
+        queue.asked.extend(asked)  # type: ignore[arg-type]
         self._schedule_check()
-        return list(await asyncio.gather(*futures))
+        return list(await asyncio.gather(*(question.answer for question in asked)))
 
     def _schedule_check(self) -> None:
         """Begins to wait for quiet anew; a timer for stragglers is not waited for."""
@@ -244,87 +286,99 @@ class Engine:
             queue.drop_cancelled()
         self._leave_cancelled()
         num_running = sum(len(running.steps) for running in self._running.values())
-        due = [queue for queue in self._queues.values() if queue.items and self._is_due(queue, num_running)]
+        due = [queue for queue in self._queues.values() if queue.asked and self._is_due(queue, num_running)]
         for queue in due:
             steps = in_steps(queue.function)
             if steps is not None:
                 self._join(steps, queue)
             else:
-                while queue.items:
-                    self._serve(queue.function, *queue.take(self.max_batch))
+                while queue.asked:
+                    self._serve(queue.function, queue.take(self.max_batch))
         if not due:
             self._step()
-        self._queues = {key: queue for key, queue in self._queues.items() if queue.items}
+        self._queues = {key: queue for key, queue in self._queues.items() if queue.asked}
         self._schedule_check()
 
     def _is_due(self, queue: _Queue[object, object], num_running: int) -> bool:
         steps = in_steps(queue.function)
         if steps is None:
-            return len(queue.items) >= _BATCH_SHARE * num_running
+            return len(queue.asked) >= _BATCH_SHARE * num_running
         room = self.max_batch - len(steps)
-        return min(room, len(queue.items)) >= max(1.0, _JOIN_SHARE * num_running)
+        return min(room, len(queue.asked)) >= max(1.0, _JOIN_SHARE * num_running)
 
     def _join(self, steps: Steps, queue: _Queue[object, object]) -> None:
         """Begins to work on the items of a queue, as many as there is room for."""
-        items, futures = queue.take(self.max_batch - len(steps))
+        asked = queue.take(self.max_batch - len(steps))
         self.statistics.batches += 1
-        self.statistics.items += len(items)
+        self.statistics.items += len(asked)
+        items = [question.item for question in asked]
         try:
-            jobs = _checked(steps.join(items), items, queue.function)
+            with self._timed(asked):
+                jobs = _checked(steps.join(items), items, queue.function)
         except Exception as error:  # handed on to every caller, whatever it is
-            _fail(futures, error, queue.function)
+            _fail(asked, error, queue.function)
             return
         running = self._running.setdefault(id(steps), _Running(steps))
-        running.jobs.update((id(job), (job, future)) for job, future in zip(jobs, futures, strict=True))
+        running.jobs.update((id(job), (job, question)) for job, question in zip(jobs, asked, strict=True))
 
     def _step(self) -> None:
         """Takes one step with everything that is under way."""
         for running in self._running.values():
             self.statistics.steps += 1
             self.statistics.items_stepped += len(running.steps)
+            under_way = [question for _, question in running.jobs.values()]
             try:
-                done = [(running.jobs.pop(id(job))[1], job.completion()) for job in running.steps.step()]
+                with self._timed(under_way):
+                    done = [(running.jobs.pop(id(job))[1], job.completion()) for job in running.steps.step()]
             except Exception as error:  # handed on to every caller, whatever it is
-                _fail([future for _, future in running.jobs.values()], error, running.steps)
+                _fail([question for _, question in running.jobs.values()], error, running.steps)
                 running.jobs.clear()
                 continue
-            for future, result in done:
-                if not future.cancelled():
-                    future.set_result(result)
+            for question, result in done:
+                question.succeed(result)
         self._running = {key: running for key, running in self._running.items() if running.jobs}
 
     def _leave_cancelled(self) -> None:
         for running in self._running.values():
-            gone = [(key, job) for key, (job, future) in running.jobs.items() if future.cancelled()]
+            gone = [(key, *pair) for key, pair in running.jobs.items() if pair[1].answer.cancelled()]
             if gone:
-                running.steps.leave([job for _, job in gone])
-                for key, _ in gone:
+                running.steps.leave([job for _, job, _ in gone])
+                for key, _, question in gone:
+                    question.pay()
                     del running.jobs[key]
         self._running = {key: running for key, running in self._running.items() if running.jobs}
 
-    def _serve(
-        self,
-        function: BatchFunction[object, object],
-        items: Sequence[object],
-        futures: Sequence[asyncio.Future[object]],
-    ) -> None:
+    def _serve(self, function: BatchFunction[object, object], asked: Sequence[_Question[object, object]]) -> None:
         self.statistics.batches += 1
-        self.statistics.items += len(items)
+        self.statistics.items += len(asked)
+        items = [question.item for question in asked]
         try:
-            results = _checked(function(items), items, function)
+            with self._timed(asked):
+                results = _checked(function(items), items, function)
         except Exception as error:  # handed on to every caller, whatever it is
-            _fail(futures, error, function)
+            _fail(asked, error, function)
             return
-        for future, result in zip(futures, results, strict=True):
-            future.set_result(result)
+        for question, result in zip(asked, results, strict=True):
+            question.succeed(result)
+
+    @contextlib.contextmanager
+    def _timed(self, asked: Sequence[_Question[object, object]]) -> Generator[None]:
+        """Shares the time that a block takes out among questions."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            seconds = time.perf_counter() - started
+            self.statistics.model_seconds += seconds
+            for question in asked:
+                question.seconds += seconds / len(asked)
 
 
-def _fail(futures: Sequence[asyncio.Future[object]], error: Exception, function: object) -> None:
+def _fail(asked: Sequence[_Question[object, object]], error: Exception, function: object) -> None:
     # A future cannot hold a StopIteration: it would end the coroutine that awaits it.
     stopped = RuntimeError(f"{function} raised StopIteration") if isinstance(error, StopIteration) else error
-    for future in futures:
-        if not future.cancelled():
-            future.set_exception(stopped)
+    for question in asked:
+        question.fail(stopped)
 
 
 def in_steps(method: object) -> Steps | None:

@@ -111,10 +111,10 @@ class Simulator:
             )
             for index in range(num_options)
         ]
-        completions: list[Completion] = await self.engine.submit(policy.lm.generate, requests)
+        completions: list[Completion] = await self.engine.submit(policy.lm.generate, requests, role=role)
         meter = current_meter()
         for completion in completions:
-            meter.generated(role, completion.num_tokens, completion.prompt_tokens)
+            meter.generated(role, completion.num_tokens, completion.prompt_tokens, completion.saved_tokens)
         return [completion.as_option() for completion in completions]
 
     async def rollouts(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from alphallm_env.critics.notes import NoteTaker, notes_on
 from alphallm_env.engine import Engine, asynchronous
 from alphallm_env.errors import CriticError
 from alphallm_env.lm.base import LabelProbs, LanguageModel, forget
 from alphallm_env.lm.templates import LABELS, PromptTemplate
-from alphallm_env.metering import current_meter
+from alphallm_env.metering import Role, current_meter
 from alphallm_env.types import State
 
 
@@ -26,11 +27,16 @@ class Labeller:
         """Returns the probabilities of True and False after each prompt."""
         return self.lm.label_probs(prompts, self.labels)
 
+    @property
+    def judge_async(self) -> Callable[[Sequence[str]], Awaitable[list[LabelProbs]]] | None:
+        """What an engine awaits instead of `judge`, where the model batches by itself; else None."""
+        twin = asynchronous(self.lm.label_probs)
+        return None if twin is None else partial(twin, labels=self.labels)
+
     async def share_true(self, engine: Engine, prompts: Sequence[str]) -> list[float]:
         """Returns p(True) / (p(True) + p(False)) per prompt. Counts the tokens read."""
-        twin = asynchronous(self.lm.label_probs)
-        answers = await (twin(prompts, self.labels) if twin else engine.submit(self.judge, prompts))
-        current_meter().scored(sum(answer.num_tokens for answer in answers))
+        answers = await engine.submit(self.judge, prompts, role=Role.CRITIC)
+        current_meter().scored(sum(a.num_tokens for a in answers), sum(a.saved_tokens for a in answers))
         return [share_of_true(answer.probs) for answer in answers]
 
 

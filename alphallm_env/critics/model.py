@@ -47,9 +47,9 @@ class CriticModel(TransformersLM):
         encoded = self.vocabulary.encode(prompts)
         if not encoded:
             return []
-        hidden = self.outputs(self._last_hidden, encoded).to(self.model.device)
-        values = self.head(hidden).sigmoid()[:, 0].tolist()
-        return [Estimate(value, len(tokens)) for value, tokens in zip(values, encoded, strict=True)]
+        hidden, saved = self.outputs(self._last_hidden, encoded)
+        values = self.head(hidden.to(self.model.device)).sigmoid()[:, 0].tolist()
+        return [Estimate(value, len(text), n) for value, text, n in zip(values, encoded, saved, strict=True)]
 
     def _last_hidden(
         self, ids: torch.Tensor, mask: torch.Tensor, places: torch.Tensor, cache: DynamicCache

@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 from alphallm_env.engine import Engine
 from alphallm_env.lm.base import Completion, GenerationRequest, Passage, Reading, forget
 from alphallm_env.lm.templates import PromptTemplate, plain
-from alphallm_env.metering import Meter, current_meter
+from alphallm_env.metering import Meter, Role, Usage, Work, current_meter
 from alphallm_env.types import State
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
@@ -119,12 +119,14 @@ class NoteTaker:
             )
             for question in missing
         ]  # fmt: skip
-        written = await self._engine.submit(self._reader.generate, requests)
+        written = await self._engine.submit(self._reader.generate, requests, role=Role.CRITIC)
+        computed: dict[str, Work] = {}
         for question, request, completion in zip(missing, requests, written, strict=True):
             cost = self._reader.count_tokens(request.prompt) + completion.num_tokens
             found[question] = self._solutions[question] = (completion.text, cost)
+            computed[question] = Work(generated=completion.num_tokens, prefilled=completion.prompt_tokens)
         for question in different:
-            self._pay(question, found[question][1])
+            self._pay(question, found[question][1], computed.get(question, Work()))
         _forget_oldest(self._solutions)
         return {question: text for question, (text, _) in found.items()}
 
@@ -132,21 +134,26 @@ class NoteTaker:
         different = list(dict.fromkeys(passages))
         found = {passage: self._readings[passage] for passage in different if passage in self._readings}
         missing = [passage for passage in different if passage not in found]
-        readings = await self._engine.submit(self._reader.read, missing)
+        readings = await self._engine.submit(self._reader.read, missing, role=Role.CRITIC)
         fresh = dict(zip(missing, readings, strict=True))
         found |= fresh
         self._readings |= fresh
         for passage in different:
-            self._pay(passage, found[passage].num_tokens)
+            read = fresh[passage].num_tokens - fresh[passage].saved_tokens if passage in fresh else 0
+            self._pay(passage, found[passage].num_tokens, Work(prefilled=read))
         _forget_oldest(self._readings)
         return found
 
-    def _pay(self, what: Hashable, num_tokens: int) -> None:
+    def _pay(self, what: Hashable, num_tokens: int, computed: Work) -> None:
+        """Charges the search, once, for tokens of which some were `computed` for it and the others known before."""
         meter = current_meter()
         paid = self._paid.setdefault(meter, set())
         if what not in paid:
             paid.add(what)
-            meter.scored(num_tokens)
+            saved = num_tokens - computed.generated - computed.prefilled
+            meter.add(Usage(critic_tokens=num_tokens, critic=computed + Work(saved=saved)))
+        else:
+            meter.worked(Role.CRITIC, computed)
 
 
 def _forget_oldest(kept: dict[str, tuple[str, int]] | dict[Passage, Reading]) -> None:

@@ -12,7 +12,7 @@ from alphallm_env.critics.notes import NoteTaker, notes_on
 from alphallm_env.engine import Engine
 from alphallm_env.lm.base import forget
 from alphallm_env.lm.templates import PromptTemplate
-from alphallm_env.metering import current_meter
+from alphallm_env.metering import Role, current_meter
 from alphallm_env.types import State
 
 if TYPE_CHECKING:
@@ -25,10 +25,11 @@ HEAD_FILE = "value_head.safetensors"
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """One value in [0, 1] and the tokens that were read for it."""
+    """One value in [0, 1], the tokens that it stands behind, and those of them that were known and not computed."""
 
     value: float
     num_tokens: int
+    saved_tokens: int = 0
 
 
 class ValueModel(Protocol):
@@ -63,8 +64,8 @@ class LearnedValue:
             self._template.judge_state(state.question, state.text, noted)
             for state, noted in zip(states, notes, strict=True)
         ]
-        estimates = await self._engine.submit(self._model.values, prompts)
-        current_meter().scored(sum(estimate.num_tokens for estimate in estimates))
+        estimates = await self._engine.submit(self._model.values, prompts, role=Role.CRITIC)
+        current_meter().scored(sum(e.num_tokens for e in estimates), sum(e.saved_tokens for e in estimates))
         return [estimate.value for estimate in estimates]
 
 

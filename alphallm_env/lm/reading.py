@@ -13,20 +13,48 @@ from alphallm_env.lm.prefixes import Prefixes
 @torch.inference_mode()
 def last_outputs(
     forward: Forward, texts: Sequence[Sequence[int]], prefixes: Prefixes, pad_id: int, device: torch.device
-) -> torch.Tensor:
-    """Returns the float32 output of `forward` at the last token of each text, [texts, …], on the CPU."""
+) -> tuple[torch.Tensor, list[int]]:
+    """Returns the float32 output of `forward` at the last token of each text, [texts, …], on the CPU.
+
+    And how many tokens of each text were known and not computed.
+    """
+    once = _different(texts)
     outputs: dict[int, torch.Tensor] = {}
-    for batch in batches_by_length(_lengths_to_compute(texts, prefixes)):
+    saved = [len(text) for text in texts]
+    for batch in _batches(texts, once, prefixes):
         part = [texts[index] for index in batch]
         known = list(map(prefixes.known, part))
-        prefixes.count(part, known)
+        _count(batch, known, saved)
         read = prefill(forward, part, known, prefixes, pad_id, device)
         outputs.update(zip(batch, read.output[:, -1].float().cpu(), strict=True))
-    return torch.stack([outputs[index] for index in range(len(texts))])
+    _add_to_statistics(texts, saved, prefixes)
+    return torch.stack([outputs[once[tuple(text)]] for text in texts]), saved
 
 
-def _lengths_to_compute(texts: Sequence[Sequence[int]], prefixes: Prefixes) -> list[int]:
-    return [len(text) - len(prefixes.known(text)) for text in texts]
+def _different(texts: Sequence[Sequence[int]]) -> dict[tuple[int, ...], int]:
+    """Returns the place of the first text like each: the others need no reading of their own."""
+    return {tuple(text): index for index, text in reversed(list(enumerate(texts)))}
+
+
+def _batches(
+    texts: Sequence[Sequence[int]],
+    once: dict[tuple[int, ...], int],
+    prefixes: Prefixes,
+    most_tokens: int = TOKENS_PER_BATCH,
+) -> list[list[int]]:
+    """Returns the indices of different texts in batches of as many tokens to compute."""
+    chosen = sorted(once.values())
+    lengths = [len(texts[index]) - len(prefixes.known(texts[index])) for index in chosen]
+    return [[chosen[place] for place in batch] for batch in batches_by_length(lengths, most_tokens)]
+
+
+def _count(batch: Sequence[int], known: Sequence[Sequence[int]], saved: list[int]) -> None:
+    for index, slots in zip(batch, known, strict=True):
+        saved[index] = len(slots)
+
+
+def _add_to_statistics(texts: Sequence[Sequence[int]], saved: Sequence[int], prefixes: Prefixes) -> None:
+    prefixes.statistics.count(sum(map(len, texts)), sum(map(len, texts)) - sum(saved))
 
 
 @torch.inference_mode()
@@ -38,19 +66,21 @@ def token_log_probs(
     pad_id: int,
     device: torch.device,
     most_tokens: int,
-) -> list[list[float]]:
+) -> tuple[list[list[float]], list[int]]:
     """Returns the log-probability, in nats, of each token of each text from position `start` >= 1 on.
 
-    `forward` gives the logits at all tokens, for at most `most_tokens` of them at once.
+    And how many tokens of each text were known and not computed. `forward` gives the logits at all tokens, for at
+    most `most_tokens` of them at once. Texts that are equal have equal starts.
     """
+    once = _different(texts)
     results: dict[int, list[float]] = {}
-    lengths = _lengths_to_compute(texts, prefixes)
-    for batch in batches_by_length(lengths, min(most_tokens, TOKENS_PER_BATCH)):
+    saved = [len(text) for text in texts]
+    for batch in _batches(texts, once, prefixes, min(most_tokens, TOKENS_PER_BATCH)):
         part, firsts = [texts[index] for index in batch], [starts[index] for index in batch]
         found = list(map(prefixes.known, part, firsts))
         # The token after the last known one is judged by the output at that one, which is therefore read again.
         known = [slots[:-1] if len(slots) >= start else slots for slots, start in zip(found, firsts, strict=True)]
-        prefixes.count(part, known)
+        _count(batch, known, saved)
         read = prefill(forward, part, known, prefixes, pad_id, device)
         for row, (index, computed) in enumerate(zip(batch, _picked(read), strict=True)):
             text, start, slots = part[row], firsts[row], found[row]
@@ -58,7 +88,8 @@ def token_log_probs(
             fresh = computed[len(computed) - (len(text) - first_new) :]
             results[index] = prefixes.log_probs(slots[start:]) + fresh
             prefixes.keep_log_probs(text, first_new, fresh)
-    return [results[index] for index in range(len(texts))]
+    _add_to_statistics(texts, saved, prefixes)
+    return [results[once[tuple(text)]] for text in texts], saved
 
 
 def _picked(read: Prefill) -> Iterator[list[float]]:

@@ -100,6 +100,10 @@ class TransformersLM:
             for pieces, found, num_saved in zip(parts, map(iter, log_probs), saved, strict=True)
         ]
 
+    def forget(self) -> None:
+        """Drops the prefixes that are kept."""
+        self.prefixes.forget()
+
     def count_tokens(self, text: str) -> int:
         """Returns how many tokens the tokenizer makes of `text`."""
         return len(self.vocabulary.encode([text])[0])
