@@ -92,6 +92,7 @@ class _Queue(Generic[Item, Result]):
 
     function: BatchFunction[Item, Result]
     asked: list[_Question[Item, Result]] = field(default_factory=list)
+
     def drop_cancelled(self) -> None:
         """Forgets the questions that nobody waits for any more."""
         self.asked = [question for question in self.asked if not question.answer.cancelled()]
@@ -253,9 +254,7 @@ class Engine:
             return list(_checked(await twin(items), items, function))
         loop = asyncio.get_running_loop()
         queue = self._queues.setdefault(function, _Queue(function))  # type: ignore[arg-type]
-        asked: list[_Question[Item, Result]] = [
-            _Question(item, loop.create_future(), meter, role) for item in items
-        ]
+        asked: list[_Question[Item, Result]] = [_Question(item, loop.create_future(), meter, role) for item in items]
         queue.asked.extend(asked)  # type: ignore[arg-type]
         self._schedule_check()
         return list(await asyncio.gather(*(question.answer for question in asked)))

@@ -60,6 +60,13 @@ class Simulator:
     rollout_policy: Policy | None = None  # the policy itself where None
     engine: Engine = field(default_factory=Engine)
 
+    @property
+    def is_reproducible(self) -> bool:
+        """Whether the same seeds give the same texts and scores, whatever runs beside a search."""
+        judges = (self.critics.value, self.critics.prm, self.critics.orm)
+        models = (self.policy.lm, (self.rollout_policy or self.policy).lm, *judges)
+        return all(getattr(model, "is_reproducible", True) for model in models)
+
     def initial_state(self, problem: Problem) -> State:
         """Returns the state before the first option."""
         return dynamics.initial_state(problem)

@@ -32,6 +32,7 @@ from alphallm_env.options import option_rule
 from alphallm_env.problems import load_problems
 from alphallm_env.simulator import Simulator
 from alphallm_env.types import Problem
+from experiments.ledger import write_ledger
 from experiments.monitor import quiet_libraries, results_console
 from experiments.outcomes import Outcome, Row, outcome_of, summarise
 from experiments.records import Journal, Json, RunFolder, write_whole
@@ -126,6 +127,7 @@ def results_table(rows: Sequence[Row], title: str) -> Table:
 
 def main(config: EvaluateConfig) -> list[Row]:
     """Runs the planners one after the other and prints the table."""
+    quiet_libraries()
     tiny = config.policy == "tiny"
     critics = config.critics if config.critics != "auto" else ("tiny" if tiny else "prompted")
     rules = Rules(option_rule=option_rule(config.option_rule), max_tokens=config.max_tokens or (120 if tiny else 300))
@@ -137,8 +139,8 @@ def main(config: EvaluateConfig) -> list[Row]:
     settings = {key: value for key, value in asdict(config).items() if key != "out"}  # a run may be moved
     folder = RunFolder(config.out, cast("dict[str, Json]", settings)) if config.out else None
     console = results_console()
-    quiet_libraries()
     rows: list[Row] = []
+    searches: dict[tuple[str, str, str], list[Outcome]] = {}
     for name, planner in planners.items():
         journal = folder.journal(name.replace(":", "_"), Outcome.to_json, Outcome.from_json) if folder else None
         start = time.monotonic()
@@ -146,12 +148,14 @@ def main(config: EvaluateConfig) -> list[Row]:
             planner, simulator, problems, Budget(tokens=config.budget), config.seed, config.concurrency, journal,
         )  # fmt: skip
         rows.append(summarise("evaluate", name, config.split, outcomes))
+        searches["evaluate", config.split, name] = outcomes
         ungradable = sum(outcome.verdict == Verdict.UNGRADABLE.value for outcome in outcomes)
         note = f", {ungradable} answers ungradable" if ungradable else ""
         console.print(f"{name}: {rows[-1].accuracy:.3f} in {time.monotonic() - start:.0f} s{note}")
     console.print(results_table(rows, f"{config.policy} on {config.problems}"))
     if folder:
-        results = {"rows": [row.to_json() for row in rows]}
+        results = {"rows": [row.to_json() for row in rows], "is_reproducible": simulator.is_reproducible}
+        write_ledger(folder.path, searches)
         write_whole(folder.path / "results.json", json.dumps(results, indent=2) + "\n")
     return rows
 

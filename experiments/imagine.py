@@ -113,9 +113,7 @@ def _write(
         )  # fmt: skip
     completions = policy.lm.generate(requests)
     for completion in completions:
-        current_meter().generated(
-            Role.POLICY, completion.num_tokens, completion.prompt_tokens, completion.saved_tokens
-        )
+        current_meter().generated(Role.POLICY, completion.num_tokens, completion.prompt_tokens, completion.saved_tokens)
     return [
         (plain(opening) + completion.text).strip() if completion.stop_reason is StopReason.END_OF_TEXT else None
         for opening, completion in zip(openings, completions, strict=True)

@@ -14,7 +14,9 @@ from torch.utils.tensorboard import SummaryWriter
 
 from agents.base import PlanResult
 from agents.tree import render_tree
+from alphallm_env.metering import Usage
 from alphallm_env.types import Problem
+from experiments.ledger import figures
 from experiments.outcomes import Outcome, Row
 
 _TREES_PER_STAGE = 3
@@ -35,6 +37,11 @@ def quiet_libraries() -> None:
     datasets.disable_progress_bars()
     transformers.utils.logging.disable_progress_bar()
     warnings.filterwarnings("ignore", message=".*gradient_checkpointing.*", category=FutureWarning)
+
+
+def stage_number(stage: str) -> int:
+    """Returns 0 for the stage `before`, else the number of its round."""
+    return 0 if stage == "before" else int(stage.removeprefix("round"))
 
 
 class Monitor:
@@ -62,10 +69,15 @@ class Monitor:
     def rows(self, rows: Sequence[Row]) -> None:
         """Writes accuracy and tokens of one stage; the step is the round."""
         for row in rows:
-            step = 0 if row.stage == "before" else int(row.stage.removeprefix("round"))
+            step = stage_number(row.stage)
             self._writer.add_scalar(f"accuracy/{row.split}/{row.planner}", row.accuracy, step)
             self._writer.add_scalar(f"tokens_per_problem/{row.split}/{row.planner}", row.tokens_per_problem, step)
         self._writer.flush()
+
+    def ledger(self, tag: str, usage: Usage, step: int) -> None:
+        """Writes what the searches of one row cost together."""
+        for name, value in figures(usage).items():
+            self._writer.add_scalar(f"ledger/{tag}/{name}", value, step)
 
     def searches(self, outcomes: Sequence[Outcome], step: int) -> None:
         """Writes means and histograms of the searches of one round."""

@@ -12,7 +12,7 @@ import numpy as np
 from agents.base import PlanResult
 from agents.tree import depth, num_nodes, width
 from alphallm_env.grading import Verdict, grade
-from alphallm_env.metering import Usage
+from alphallm_env.metering import Usage, Work
 from alphallm_env.types import Problem, State, Trajectory
 from experiments.records import Json
 
@@ -43,15 +43,14 @@ class Outcome:
         return self.verdict == Verdict.CORRECT.value
 
     def to_json(self) -> Json:
-        """Returns the outcome as JSON, which `from_json` reads back. Wall-clock time is left out."""
-        usage = {key: value for key, value in asdict(self.usage).items() if key != "seconds"}
+        """Returns the outcome as JSON, which `from_json` reads back."""
         return {
             "problem": asdict(self.problem),
             "answer": self.answer,
             "verdict": self.verdict,
             "score": self.score,
             "best": {"state": self.best.state.to_bytes().decode("utf-8", "surrogatepass"), "score": self.best.score},
-            "usage": usage,
+            "usage": asdict(self.usage),
             "num_nodes": self.num_nodes,
             "depth": self.depth,
             "width": self.width,
@@ -65,7 +64,9 @@ class Outcome:
         state = State.from_bytes(str(best["state"]).encode("utf-8", "surrogatepass"))
         trajectory = Trajectory(state, cast(float, best["score"]))
         problem = Problem(**cast("dict[str, str]", fields.pop("problem")))
-        usage = Usage(**cast("dict[str, int]", fields.pop("usage")))
+        counts = dict(cast("dict[str, object]", fields.pop("usage")))
+        work = {role: Work(**cast("dict[str, int]", counts.pop(role))) for role in ("policy", "rollout", "critic")}
+        usage = Usage(**counts, **work)  # type: ignore[arg-type]
         return Outcome(problem=problem, best=trajectory, usage=usage, **fields)  # type: ignore[arg-type]
 
 

@@ -36,7 +36,8 @@ from alphallm_env.types import Ending, Problem
 from experiments.distill import DistillConfig, Lesson, distill
 from experiments.evaluate import evaluate, results_table
 from experiments.imagine import imagine
-from experiments.monitor import Monitor, quiet_libraries, results_console
+from experiments.ledger import total, write_ledger
+from experiments.monitor import Monitor, quiet_libraries, results_console, stage_number
 from experiments.outcomes import Outcome, Row, paired_difference, summarise
 from experiments.records import Json, RunFolder, write_whole
 from experiments.report import write_report
@@ -182,6 +183,7 @@ class SelfImprovement:
                 self.monitor.tree_sampler(f"{stage}/{planner}"),
             )  # fmt: skip
         self.outcomes[stage, split, planner] = outcomes
+        self.monitor.ledger(f"{split}/{planner}", total(outcomes), stage_number(stage))
         return summarise(stage, planner, split, outcomes)
 
     def imagine(self, number: int, policy: str) -> list[Problem]:
@@ -216,7 +218,9 @@ class SelfImprovement:
                 Budget(tokens=config.training_budget), derive_seed(config.seed, "search", number),
                 config.training_concurrency, journal, progress, self.monitor.tree_sampler(f"round{number}/search"),
             )  # fmt: skip
+        self.outcomes[f"round{number}", "imagined", config.training_planner] = outcomes
         self.monitor.searches(outcomes, number)
+        self.monitor.ledger(f"imagined/{config.training_planner}", total(outcomes), number)
         return outcomes
 
     def keep(self, number: int, outcomes: Sequence[Outcome]) -> list[Lesson]:
@@ -269,10 +273,12 @@ class SelfImprovement:
         )
         results: dict[str, Json] = {
             "rows": [row.to_json() for row in rows],
+            "is_reproducible": self.simulator(self.config.policy).is_reproducible,
             "gain_after_last_round": gains,
             "eta_mcts_large_over_greedy_before": {"gain": lift, "ci95": list(interval)},
         }
         write_whole(self.folder.path / "results.json", json.dumps(results, indent=2) + "\n")
+        write_ledger(self.folder.path, self.outcomes)
         write_report(self.folder.path, rows, results, cast("dict[str, Json]", asdict(self.config)))
 
 

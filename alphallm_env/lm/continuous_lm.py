@@ -9,7 +9,6 @@ import threading
 from collections.abc import Generator, Sequence
 from typing import cast
 
-import torch
 from transformers import (
     ContinuousBatchingConfig,
     ContinuousBatchingManager,
@@ -57,7 +56,6 @@ class ContinuousLM(TransformersLM):
         super().__init__(model, tokenizer, name)
         self.page_size = page_size  # tokens in a block: prefixes are shared by whole blocks
         self.max_batch = max_batch
-        self.is_reproducible = model.dtype == torch.float32
         self._thread = LoopThread(f"continuous {name}")
         self._lock = threading.Lock()  # held while the model is read or the manager starts or stops
         self._manager: ContinuousBatchingManager | None = None
@@ -134,6 +132,8 @@ class ContinuousLM(TransformersLM):
             await run_all(self._write_samples(manager, group) for group in samples.values())
         finally:
             self._num_open -= len(requests)
+        for text in texts:
+            text.tokens_saved = max(0, len(text.prompt) - text.tokens_read)
         return [text.completion() for text in texts]
 
     async def _write_samples(self, manager: ContinuousBatchingManager, texts: Sequence[_Text]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from alphallm_env.errors import ModelError
 from alphallm_env.lm.base import Completion, GenerationRequest, LabelProbs
@@ -50,12 +51,14 @@ class ScriptedLM:
         seen: set[str] = set()
         completions: list[Completion] = []
         for request in requests:
-            num_read = 0 if request.prompt in seen else self.count_tokens(request.prompt)
+            num_tokens = self.count_tokens(request.prompt)
+            num_saved = num_tokens if request.prompt in seen else 0
             seen.add(request.prompt)
-            completions.append(self._complete(request, num_read))
+            done = self._complete(request)
+            completions.append(replace(done, prompt_tokens=num_tokens - num_saved, saved_tokens=num_saved))
         return completions
 
-    def _complete(self, request: GenerationRequest, prompt_tokens: int) -> Completion:
+    def _complete(self, request: GenerationRequest) -> Completion:
         text, log_prob, num_tokens, pieces = "", 0.0, 0, 0
         while continuations := self._continuations(request.prompt, text):
             piece, piece_log_prob = _choose(continuations, derive_seed(request.seed, pieces), request.temperature)
@@ -65,12 +68,12 @@ class ScriptedLM:
                 text += token
                 num_tokens += 1
                 if (before := request.before_stop(text)) is not None:
-                    return Completion(before, num_tokens, log_prob, StopReason.END_OF_TEXT, prompt_tokens)
+                    return Completion(before, num_tokens, log_prob, StopReason.END_OF_TEXT)
                 if request.rule.trigger in token and request.rule.terminates(text):
-                    return Completion(text, num_tokens, log_prob, StopReason.RULE, prompt_tokens)
+                    return Completion(text, num_tokens, log_prob, StopReason.RULE)
                 if num_tokens >= request.max_tokens:
-                    return Completion(text, num_tokens, log_prob, StopReason.LENGTH, prompt_tokens)
-        return Completion(text, num_tokens + 1, log_prob, StopReason.END_OF_TEXT, prompt_tokens)
+                    return Completion(text, num_tokens, log_prob, StopReason.LENGTH)
+        return Completion(text, num_tokens + 1, log_prob, StopReason.END_OF_TEXT)
 
     def _continuations(self, prompt: str, written: str) -> Continuations:
         whole = prompt + written

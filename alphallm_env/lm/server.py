@@ -134,7 +134,7 @@ def _completions(
     for request, (draft, reason) in zip(requests, written, strict=True):
         done = draft.completion(request, reason)
         if draft.computed_tokens is None and request.prompt in seen:
-            done = replace(done, prompt_tokens=0)
+            done = replace(done, prompt_tokens=0, saved_tokens=done.prompt_tokens)
         completions.append(done)
         seen.add(request.prompt)
     return completions

@@ -45,7 +45,8 @@ class Draft:
         before = request.before_stop(self.text)
         text = self.text if before is None else before
         prompt_tokens = self.prompt_tokens if self.computed_tokens is None else self.computed_tokens
-        return Completion(text, max(1, self.num_tokens), self.log_prob, reason, prompt_tokens)
+        saved = max(0, self.prompt_tokens - prompt_tokens)
+        return Completion(text, max(1, self.num_tokens), self.log_prob, reason, prompt_tokens, saved)
 
 
 def shown(prompt: str, seed: int | None = None) -> str:

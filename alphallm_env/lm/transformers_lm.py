@@ -54,6 +54,11 @@ class TransformersLM:
             raise ModelError(f"expected a causal LM with its tokenizer at {str(source)!r}: {error}") from error
         return cls(cast(PreTrainedModel, model.to(device)), tokenizer, str(source))  # type: ignore[arg-type]
 
+    @property
+    def is_reproducible(self) -> bool:
+        """Whether a text does not depend on what is written beside it: float32 rounds finely enough for that."""
+        return self.model.dtype == torch.float32
+
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
         """Returns one completion per request, in order."""
         return written(self._decoder(), requests)

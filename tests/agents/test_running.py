@@ -41,7 +41,7 @@ def summary(simulator: Simulator, planner: Planner, concurrency: int) -> list[ob
         (
             result.best,
             result.finished,
-            replace(result.usage, seconds=0.0, prompt_tokens=0),  # a prompt is read once per batch
+            replace(result.usage, seconds=0.0),
             render_tree(result.root) if result.root else "",
         )
         for _, result in episodes

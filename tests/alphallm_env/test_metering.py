@@ -2,7 +2,7 @@ import asyncio
 import threading
 
 from alphallm_env.engine import Engine
-from alphallm_env.metering import Meter, Role, Usage, current_meter, metering
+from alphallm_env.metering import Meter, Role, Usage, Work, current_meter, metering
 
 
 def test_usage_adds_up_by_field():
@@ -17,11 +17,23 @@ def test_tokens_are_those_generated_or_scored_each_counted_once():
 
 def test_a_role_is_charged_for_what_it_wrote_and_a_critic_for_what_it_read_as_well():
     meter = Meter()
-    meter.generated(Role.POLICY, 3, prompt_tokens=10)
-    meter.generated(Role.ROLLOUT, 4, prompt_tokens=20)
-    meter.generated(Role.CRITIC, 5, prompt_tokens=30)
-    meter.scored(6)
+    meter.generated(Role.POLICY, 3, prefilled=10)
+    meter.generated(Role.ROLLOUT, 4, prefilled=15, saved=5)
+    meter.generated(Role.CRITIC, 5, prefilled=30)
+    meter.scored(6, saved=2)
     assert meter.usage == Usage(policy_tokens=3, rollout_tokens=4, critic_tokens=41, prompt_tokens=30)
+    assert meter.usage.policy == Work(generated=3, prefilled=10)
+    assert meter.usage.rollout == Work(generated=4, prefilled=15, saved=5)
+    assert meter.usage.critic == Work(generated=5, prefilled=34, saved=2)
+
+
+def test_work_is_added_up_and_no_part_of_what_is_compared():
+    meter = Meter()
+    for role in Role:
+        meter.worked(role, Work(1, 2, 3, 0.5, 0.25))
+        meter.worked(role, Work(1, 2, 3, 0.5, 0.25))
+    assert [meter.usage.policy, meter.usage.rollout, meter.usage.critic] == [Work(2, 4, 6, 1.0, 0.5)] * 3
+    assert meter.usage == Usage()
 
 
 def test_the_innermost_meter_counts_and_the_outer_comes_back():

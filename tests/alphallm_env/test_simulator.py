@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
+from unittest.mock import ANY
 
 import pytest
 
@@ -14,7 +15,7 @@ from alphallm_env.errors import CriticError, StateError
 from alphallm_env.lm.base import Completion, GenerationRequest
 from alphallm_env.lm.scripted import ScriptedLM
 from alphallm_env.lm.templates import TinyTemplate
-from alphallm_env.metering import Meter, Role, Usage, metering
+from alphallm_env.metering import Meter, Role, Usage, Work, metering
 from alphallm_env.options import TO_THE_END
 from alphallm_env.simulator import Critics, Policy, Simulator
 from alphallm_env.types import Ending, Option, Problem, State, StopReason
@@ -163,10 +164,11 @@ def test_everything_is_counted_on_the_meter_of_the_search_by_role():
     num_read = acting.lm.count_tokens(acting.template.solve(PROBLEM.question, ""))
     with metering(Meter()) as meter:
         run(world, world.propose(start, 3, seed=0))
-    assert meter.usage == Usage(policy_tokens=15, prompt_tokens=num_read)  # samples share their prompt
+    assert meter.usage == Usage(policy_tokens=15, prompt_tokens=3 * num_read)
+    assert meter.usage.policy == Work(15, num_read, 2 * num_read, ANY, ANY)  # samples share their prompt
     with metering(Meter()) as meter:
         ends = run(world, world.rollouts(start, 2, seed=0))
-    assert meter.usage == Usage(rollout_tokens=16, prompt_tokens=num_read)  # five, two and the closing one
+    assert meter.usage == Usage(rollout_tokens=16, prompt_tokens=2 * num_read)  # five, two and the closing one
     with metering(Meter()) as meter:
         scores = run(world, world.score("orm", ends))
     assert scores == [pytest.approx(0.75)] * 2  # 0.6 of 0.8
