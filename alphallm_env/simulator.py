@@ -14,7 +14,7 @@ from alphallm_env.critics.base import Critic, checked_scores
 from alphallm_env.dynamics import Rules
 from alphallm_env.engine import Engine
 from alphallm_env.errors import CriticError, StateError
-from alphallm_env.lm.base import Completion, GenerationRequest, LanguageModel, forget
+from alphallm_env.lm.base import Completion, GenerationRequest, LanguageModel, forget, is_reproducible
 from alphallm_env.lm.templates import PromptTemplate
 from alphallm_env.metering import Role, current_meter
 from alphallm_env.options import TO_THE_END
@@ -63,9 +63,8 @@ class Simulator:
     @property
     def is_reproducible(self) -> bool:
         """Whether the same seeds give the same texts and scores, whatever runs beside a search."""
-        judges = (self.critics.value, self.critics.prm, self.critics.orm)
-        models = (self.policy.lm, (self.rollout_policy or self.policy).lm, *judges)
-        return all(getattr(model, "is_reproducible", True) for model in models)
+        models = (self.policy.lm, (self.rollout_policy or self.policy).lm)
+        return is_reproducible(*models, self.critics.value, self.critics.prm, self.critics.orm)
 
     def initial_state(self, problem: Problem) -> State:
         """Returns the state before the first option."""

@@ -10,7 +10,7 @@ from functools import partial
 from alphallm_env.critics.notes import NoteTaker, notes_on
 from alphallm_env.engine import Engine, asynchronous
 from alphallm_env.errors import CriticError
-from alphallm_env.lm.base import LabelProbs, LanguageModel, forget
+from alphallm_env.lm.base import LabelProbs, LanguageModel, forget, is_reproducible
 from alphallm_env.lm.templates import LABELS, PromptTemplate
 from alphallm_env.metering import Role, current_meter
 from alphallm_env.types import State
@@ -64,6 +64,11 @@ class GenerativeCritic(ABC):
     @abstractmethod
     def prompt(self, state: State, notes: str = "") -> str:
         """Returns the prompt after which the model writes True or False."""
+
+    @property
+    def is_reproducible(self) -> bool:
+        """Whether a score does not depend on what is judged beside it."""
+        return is_reproducible(self._labeller.lm)
 
     def forget(self) -> None:
         """Drops prefixes and notes."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from alphallm_env.critics.notes import NoteTaker, notes_on
 from alphallm_env.engine import Engine
-from alphallm_env.lm.base import forget
+from alphallm_env.lm.base import forget, is_reproducible
 from alphallm_env.lm.templates import PromptTemplate
 from alphallm_env.metering import Role, current_meter
 from alphallm_env.types import State
@@ -52,6 +52,11 @@ class LearnedValue:
         self._template = template
         self._engine = engine
         self._notes = notes
+
+    @property
+    def is_reproducible(self) -> bool:
+        """Whether a value does not depend on what is judged beside it."""
+        return is_reproducible(self._model)
 
     def forget(self) -> None:
         """Drops prefixes and notes."""

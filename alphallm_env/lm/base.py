@@ -106,6 +106,11 @@ def forget(*parts: object) -> None:
             part.forget()
 
 
+def is_reproducible(*parts: object) -> bool:
+    """Returns whether none of `parts` says of itself that its answers depend on what is computed beside them."""
+    return all(getattr(part, "is_reproducible", True) for part in parts)
+
+
 @runtime_checkable
 class LanguageModel(Protocol):
     """Writes text and tells how likely a label is to follow a prompt."""

@@ -116,8 +116,11 @@ def test_log_prob_is_that_of_a_plain_forward_pass(lm: TransformersLM, prompts: l
 
 def test_samples_of_one_prompt_read_it_once(lm: TransformersLM, prompts: list[str]) -> None:
     length = lm.count_tokens(prompts[0])
+    lm.forget()
     completions = lm.generate([request(prompts[0], seed) for seed in range(4)])
-    assert [completion.prompt_tokens for completion in completions] == [length, 0, 0, 0]
+    # The last token of a prompt is read by each, as it is the first step of writing.
+    assert [completion.prompt_tokens for completion in completions] == [length, 1, 1, 1]
+    assert [completion.saved_tokens for completion in completions] == [0, *[length - 1] * 3]
 
 
 def test_label_probs_are_those_of_a_plain_forward_pass(lm: TransformersLM, prompts: list[str]) -> None:

@@ -1,0 +1,77 @@
+"""The ledger adds up: what searches say they cost is what the models did."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from agents import eta_mcts
+from agents.base import Budget
+from agents.best_of_n import BestOfN
+from agents.running import run_episodes
+from alphallm_env.critics.generative import OutcomeRewardModel, ProcessRewardModel
+from alphallm_env.critics.model import CriticModel
+from alphallm_env.critics.notes import NoteTaker
+from alphallm_env.critics.value import LearnedValue
+from alphallm_env.dynamics import Rules
+from alphallm_env.engine import Engine
+from alphallm_env.lm.templates import TinyTemplate
+from alphallm_env.lm.transformers_lm import TransformersLM
+from alphallm_env.loading import READER_FOLDER, TINY_CRITICS, TINY_POLICY
+from alphallm_env.metering import Usage
+from alphallm_env.options import SentenceRule
+from alphallm_env.problems import gsm_symbolic
+from alphallm_env.simulator import Critics, Policy, Simulator
+
+PROBLEMS = gsm_symbolic.problems("test", 6)
+TEMPLATE = TinyTemplate()
+
+
+@pytest.fixture(scope="module")
+def policy() -> TransformersLM:
+    return TransformersLM.load(TINY_POLICY, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def judge() -> CriticModel:
+    return CriticModel.load_with_head(TINY_CRITICS, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def reader() -> TransformersLM:
+    return TransformersLM.load(TINY_CRITICS / READER_FOLDER, device="cpu")
+
+
+@pytest.mark.parametrize("concurrency", [1, 6])
+@pytest.mark.parametrize("planner", [eta_mcts(leaves_in_flight=2), BestOfN("orm")], ids=["eta_mcts", "best_of_n"])
+def test_the_ledgers_of_all_searches_add_up_to_the_models_work(
+    policy: TransformersLM, judge: CriticModel, reader: TransformersLM, planner: object, concurrency: int
+):
+    with Engine() as engine:
+        notes = NoteTaker(reader, TEMPLATE, engine)
+        critics = Critics(
+            LearnedValue(judge, TEMPLATE, engine, notes),
+            ProcessRewardModel(judge, TEMPLATE, engine, notes),
+            OutcomeRewardModel(judge, TEMPLATE, engine, notes),
+        )
+        simulator = Simulator(Policy(policy, TEMPLATE), critics, Rules(SentenceRule(), max_tokens=80), engine=engine)
+        simulator.forget()
+        models = (policy, judge, reader)
+        before = [replace(model.prefixes.statistics) for model in models]
+        episodes = run_episodes(planner, simulator, PROBLEMS, Budget(tokens=900), 0, concurrency=concurrency)  # type: ignore[arg-type]
+        total = sum((result.usage for _, result in episodes), Usage())
+        model_seconds = engine.statistics.model_seconds
+    computed = [m.prefixes.statistics.computed_tokens - b.computed_tokens for m, b in zip(models, before, strict=True)]
+    saved = policy.prefixes.statistics.saved_tokens - before[0].saved_tokens
+    assert total.policy.generated == total.policy_tokens > 0
+    assert total.rollout.generated == total.rollout_tokens
+    assert total.policy.prefilled + total.rollout.prefilled == computed[0]
+    assert total.policy.saved + total.rollout.saved == saved > 0
+    assert total.prompt_tokens == computed[0] + saved
+    assert total.critic.prefilled == computed[1] + computed[2] > 0
+    assert total.critic.generated + total.critic.prefilled + total.critic.saved == total.critic_tokens
+    roles = (total.policy, total.rollout, total.critic)
+    assert sum(work.model_seconds for work in roles) == pytest.approx(model_seconds)
+    assert all(work.waiting_seconds >= work.model_seconds / 2 for work in roles)
+    assert total.rejected_tokens <= total.policy_tokens
