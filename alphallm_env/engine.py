@@ -120,6 +120,7 @@ class EngineStatistics:
     steps: int = 0
     items_stepped: int = 0
     model_seconds: float = 0.0  # backends that batch by themselves left out
+    stepping_seconds: float = 0.0  # of them, in steps and in taking new work in
 
 
 class Engine:
@@ -312,7 +313,7 @@ class Engine:
         self.statistics.items += len(asked)
         items = [question.item for question in asked]
         try:
-            with self._timed(asked):
+            with self._timed(asked, in_steps=True):
                 jobs = _checked(steps.join(items), items, queue.function)
         except Exception as error:  # handed on to every caller, whatever it is
             _fail(asked, error, queue.function)
@@ -327,7 +328,7 @@ class Engine:
             self.statistics.items_stepped += len(running.steps)
             under_way = [question for _, question in running.jobs.values()]
             try:
-                with self._timed(under_way):
+                with self._timed(under_way, in_steps=True):
                     done = [(running.jobs.pop(id(job))[1], job.completion()) for job in running.steps.step()]
             except Exception as error:  # handed on to every caller, whatever it is
                 _fail([question for _, question in running.jobs.values()], error, running.steps)
@@ -361,7 +362,7 @@ class Engine:
             question.succeed(result)
 
     @contextlib.contextmanager
-    def _timed(self, asked: Sequence[_Question[object, object]]) -> Generator[None]:
+    def _timed(self, asked: Sequence[_Question[object, object]], *, in_steps: bool = False) -> Generator[None]:
         """Shares the time that a block takes out among questions."""
         started = time.perf_counter()
         try:
@@ -369,6 +370,7 @@ class Engine:
         finally:
             seconds = time.perf_counter() - started
             self.statistics.model_seconds += seconds
+            self.statistics.stepping_seconds += seconds if in_steps else 0.0
             for question in asked:
                 question.seconds += seconds / len(asked)
 

@@ -1,0 +1,229 @@
+"""How full the engine keeps a model, and what its own bookkeeping costs. Ratios of one run.
+
+    python -m experiments.bench.engine --json FILE
+    python -m experiments.bench.engine --real FOLDER        # the same with a real causal LM, prompted as its own critic
+    python -m experiments.bench.engine --device cuda
+
+Every key of the JSON is a line of the table; README says what each means. Run it on a machine that does nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+import tyro
+from rich.table import Table
+
+from agents.base import Budget
+from agents.mcts import eta_mcts
+from agents.running import run_episodes
+from alphallm_env.dynamics import Rules
+from alphallm_env.engine import Engine
+from alphallm_env.lm.base import GenerationRequest
+from alphallm_env.lm.decoding import Decoder, Text, written
+from alphallm_env.lm.transformers_lm import TransformersLM
+from alphallm_env.loading import build_simulator, load_policy
+from alphallm_env.metering import Usage
+from alphallm_env.options import SentenceRule
+from alphallm_env.problems import load_problems
+from alphallm_env.simulator import Policy, Simulator
+from alphallm_env.types import Problem
+from experiments.bench import bookkeeping
+from experiments.monitor import quiet_libraries, results_console
+from experiments.records import write_whole
+
+
+@dataclass(frozen=True)
+class BenchConfig:
+    """What to measure. Real problems are read from `real_problems`, questions alone."""
+
+    json: Path | None = None
+    real: str = ""  # folder or hub name of a causal LM
+    real_problems: str = "gsm_symbolic"
+    device: str = "auto"
+    dtype: str = "auto"
+    threads: int = 2
+    problems: int = 64
+    budget: int = 1_500  # tokens a search
+    repeats: int = 3
+
+
+@dataclass(frozen=True)
+class Searched:
+    """Some searches: what they cost together, and seconds of wall clock and of the models."""
+
+    usage: Usage
+    seconds: float
+    model_seconds: float
+    writing_seconds: float
+
+    @property
+    def num_written(self) -> int:
+        """Tokens written, by policy, rollouts and critics."""
+        return self.usage.policy.generated + self.usage.rollout.generated + self.usage.critic.generated
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Tokens written in a second, of those in which no critic read: then nothing is written."""
+        return self.num_written / (self.seconds - self.model_seconds + self.writing_seconds)
+
+
+def searched(simulator: Simulator, problems: Sequence[Problem], budget: int, concurrency: int) -> Searched:
+    """Searches the problems with ηMCTS, from models that remember nothing."""
+    simulator.forget()
+    before = replace(simulator.engine.statistics)
+    started = time.perf_counter()
+    episodes = run_episodes(
+        eta_mcts("tiny_large"), simulator, problems, Budget(tokens=budget), 0, concurrency=concurrency
+    )
+    usage = sum((result.usage for _, result in episodes), Usage())
+    seconds, after = time.perf_counter() - started, simulator.engine.statistics
+    return Searched(
+        usage,
+        seconds,
+        after.model_seconds - before.model_seconds,
+        after.stepping_seconds - before.stepping_seconds,
+    )
+
+
+def requests_for(policy: Policy, problems: Sequence[Problem], num: int, max_tokens: int) -> list[GenerationRequest]:
+    """Returns whole solutions to sample, as many as asked for, the problems in turn."""
+    prompts = [policy.template.solve(problem.question, "") for problem in problems]
+    stop_text = policy.template.stop_text
+    return [GenerationRequest(prompts[i % len(prompts)], i, max_tokens, stop_text=stop_text) for i in range(num)]
+
+
+def raw_tokens_per_second(lm: TransformersLM, requests: Sequence[GenerationRequest], concurrency: int) -> float:
+    """Returns the tokens a second of a decoder that nothing but the requests keeps busy, so many at once."""
+    lm.forget()
+    decoder = lm.generate_in_steps
+    waiting, num_written = list(requests), 0
+    started = time.perf_counter()
+    while waiting or len(decoder):
+        room = concurrency - len(decoder)
+        decoder.join(waiting[:room])
+        del waiting[:room]
+        num_written += sum(len(text.tokens) for text in decoder.step())
+    return num_written / (time.perf_counter() - started)
+
+
+def prefill_ratio(simulator: Simulator, lm: TransformersLM, problems: Sequence[Problem], budget: int) -> float:
+    """Returns the prompt tokens computed over a search ÷ the different ones, those of a common beginning once."""
+    prompts: set[str] = set()
+    decoder = lm.generate_in_steps
+    join = decoder.join
+
+    def remember(requests: Sequence[GenerationRequest]) -> Sequence[Text]:
+        prompts.update(request.prompt for request in requests)
+        return join(requests)
+
+    decoder.join = remember  # type: ignore[method-assign]
+    try:
+        usage = searched(simulator, problems, budget, len(problems)).usage
+    finally:
+        del decoder.join
+    slots: dict[tuple[int, int], int] = {}
+    for tokens in lm.vocabulary.encode(sorted(prompts)):
+        slot = -1
+        for token in tokens:
+            slot = slots.setdefault((slot, token), len(slots))
+    return (usage.policy.prefilled + usage.rollout.prefilled) / len(slots)
+
+
+@torch.inference_mode()
+def raw_and_generate(lm: TransformersLM, prompts: Sequence[str], num_tokens: int) -> tuple[float, float]:
+    """Returns the tokens a second of our decoder and of `model.generate` with its default cache.
+
+    Each samples exactly `num_tokens` after every prompt.
+    """
+    endless = replace(lm.vocabulary, banned=lm.vocabulary.banned.clone())
+    endless.banned[list(lm.vocabulary.end_ids)] = True
+    lm.forget()
+    requests = [GenerationRequest(prompt, seed, num_tokens) for seed, prompt in enumerate(prompts)]
+    started = time.perf_counter()
+    written(Decoder(lm.model, endless, lambda: lm.prefixes), requests)
+    ours = time.perf_counter() - started
+    lm.forget()
+    batch = lm.tokenizer(list(prompts), return_tensors="pt", padding=True, add_special_tokens=False).to(lm.model.device)  # type: ignore[union-attr]
+    started = time.perf_counter()
+    lm.model.generate(  # type: ignore[operator]
+        **batch, do_sample=True, top_k=0, max_new_tokens=num_tokens, min_new_tokens=num_tokens,
+        pad_token_id=lm.vocabulary.pad_id,
+    )  # fmt: skip
+    theirs = time.perf_counter() - started
+    return len(prompts) * num_tokens / ours, len(prompts) * num_tokens / theirs
+
+
+def median_ratio(measure: Callable[[], tuple[float, float]], repeats: int) -> float:
+    """Returns the median of first ÷ second over repeats, which are taken side by side."""
+    return statistics.median(one / other for one, other in (measure() for _ in range(repeats)))
+
+
+def of_model(
+    config: BenchConfig, name: str, policy: Policy, critics: str, problems: Sequence[Problem]
+) -> dict[str, float]:
+    """Returns the figures of one model."""
+    real = name == "real"
+    lm = policy.lm
+    assert isinstance(lm, TransformersLM)
+    lm.tokenizer.padding_side = "left"
+    rules = Rules(SentenceRule(), max_tokens=200 if real else 120)
+    figures: dict[str, float] = {}
+    prompts = [policy.template.solve(problem.question, "") for problem in problems]
+    for batch, num_prompts, num_tokens in ((32, 4, 32),) if real else ((64, 8, 48), (256, 32, 48)):
+        chosen = [prompts[i // 8] for i in range(batch)][: num_prompts * 8]
+        ratio = median_ratio(lambda: raw_and_generate(lm, chosen, num_tokens), config.repeats)  # noqa: B023
+        figures[f"raw_vs_generate_{name}" + ("_256" if batch == 256 else "")] = ratio
+    with Engine() as engine:
+        simulator = build_simulator(policy, critics, rules, engine, config.device)
+        searched(simulator, problems[:2], 300, 2)  # everything is loaded and warm
+        together = searched(simulator, problems, config.budget, len(problems))
+        asked = requests_for(policy, problems, 4 * len(problems), rules.max_tokens)
+        raw = raw_tokens_per_second(lm, asked, len(problems))
+        figures[f"tokens_per_second_{name}"] = together.tokens_per_second
+        figures[f"raw_tokens_per_second_{name}"] = raw
+        figures[f"utilisation_{name}"] = together.tokens_per_second / raw
+        figures[f"model_share_{name}"] = together.model_seconds / together.seconds
+        if not real:
+            figures["prefill_ratio"] = prefill_ratio(simulator, lm, problems, config.budget)
+            alone = searched(simulator, problems, config.budget, 1)
+            figures["speedup_over_serial"] = alone.seconds / together.seconds
+    return figures
+
+
+def of_bookkeeping() -> dict[str, float]:
+    """Returns what a simulation and a node cost beside the models."""
+    overhead = {f"overhead_us_{num}": bookkeeping.microseconds(num) for num in (100, 1_000, 10_000)}
+    return overhead | {"node_bytes": bookkeeping.bytes_per_node()}
+
+
+def main(config: BenchConfig) -> dict[str, float]:
+    """Measures, prints the table and writes the JSON."""
+    quiet_libraries()
+    torch.set_num_threads(config.threads)
+    figures = of_bookkeeping()
+    if config.real:
+        problems = load_problems(config.real_problems, "test", 8)
+        figures |= of_model(config, "real", load_policy(config.real, config.device, config.dtype), "prompted", problems)
+    else:
+        problems = load_problems("gsm_symbolic", "test", config.problems)
+        figures |= of_model(config, "tiny", load_policy("tiny", config.device, config.dtype), "tiny", problems)
+    table = Table(title="the engine")
+    table.add_column("key")
+    table.add_column("figure", justify="right")
+    for key, figure in figures.items():
+        table.add_row(key, f"{figure:,.2f}")
+    results_console().print(table)
+    if config.json:
+        write_whole(config.json, json.dumps(figures, indent=2) + "\n")
+    return figures
+
+
+if __name__ == "__main__":
+    main(tyro.cli(BenchConfig))
