@@ -26,13 +26,16 @@ def backup(leaf: Node, score: float, gamma: float = 1.0, per_token: bool = False
 
     γ counts once per option, or as γ^τ for an option of τ tokens where `per_token` is set.
     """
-    path = list(leaf.path())
-    steps = [node.state.option for node in path[:-1]]
-    discounts = [options.discount(option, gamma, per_token) for option in steps if option is not None]
-    for node, value in zip(path, discounted_returns(score, discounts), strict=True):
+    node: Node | None = leaf
+    while node is not None:
         node.visit_count += 1
-        node.value_sum += value
-        node.max_value = max(node.max_value, value)
+        node.value_sum += score
+        if score > node.max_value:
+            node.max_value = score
+        option = node.state.option
+        if node.parent is not None and option is not None:
+            score *= options.discount(option, gamma, per_token)
+        node = node.parent
 
 
 def mean_return(node: Node) -> float:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from agents.tree import Node
 from alphallm_env.critics.value import MonteCarloValue
 from alphallm_env.grading import extract_answer
 from alphallm_env.simulator import Simulator
 from alphallm_env.types import State, Trajectory
+
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,11 @@ def weighted_score(terms: Sequence[tuple[float, float]]) -> float:
     return sum(beta * score for beta, score in terms) / sum(beta for beta, _ in terms)
 
 
+async def together(works: Sequence[Coroutine[object, object, Result]]) -> list[Result]:
+    """Returns the results of all works, which ask their models side by side. One alone needs no task of its own."""
+    return [await works[0]] if len(works) == 1 else list(await asyncio.gather(*works))
+
+
 class Outcomes:
     """Asks the ORM about ended texts, once about each different text of one search."""
 
@@ -85,8 +94,12 @@ class Evaluator:
 
     async def evaluate_root(self, root: Node) -> None:
         """Sets v of the state where the search begins, against which its children's importance counts."""
-        if self._values_states and self._values_are_shared:
-            await self._ask_orm(await self._roll_out([root]))
+        if not self._values_states:
+            return
+        if self._values_are_shared:
+            ended: dict[Node, list[State]] = {}
+            await self._roll_out([root], ended)
+            await self._ask_orm(ended)
             root.value = root.orm
         else:
             await self._ask_value([root])
@@ -95,7 +108,8 @@ class Evaluator:
         """Sets the critics' scores, s(s) and the finished trajectories of new leaves, all asked together."""
         judged = [leaf for leaf in leaves if self._is_judged_as_state(leaf)]
         running = [leaf for leaf in leaves if not leaf.is_terminal]
-        ended, *_ = await asyncio.gather(self._roll_out(running), self._ask_value(judged), self._ask_prm(judged))
+        ended: dict[Node, list[State]] = {}
+        await together(self._questions(running, judged, ended))
         for leaf in leaves:
             ended.setdefault(leaf, [leaf.state] if leaf.is_terminal else [])
         await self._ask_orm(ended)
@@ -106,35 +120,44 @@ class Evaluator:
             if leaf.is_terminal:
                 leaf.finished = [Trajectory(state, leaf.score) for state in leaf.members]
 
+    def _questions(
+        self, running: list[Node], judged: list[Node], ended: dict[Node, list[State]]
+    ) -> list[Coroutine[object, object, None]]:
+        """Returns what there is to ask about new leaves; rollouts are put into `ended`."""
+        questions: list[Coroutine[object, object, None]] = []
+        if self._scoring.uses_rollouts and running:
+            questions.append(self._roll_out(running, ended))
+        if self._values_states and not self._values_are_shared and judged:
+            questions.append(self._ask_value(judged))
+        if self._scoring.beta_prm > 0 and judged:
+            questions.append(self._ask_prm(judged))
+        return questions
+
     def _is_judged_as_state(self, leaf: Node) -> bool:
         """Running leaves are; ended ones only where there is an answer and no ORM to judge it."""
         if not leaf.is_terminal:
             return True
         return self._scoring.beta_orm == 0 and extract_answer(leaf.state.text) is not None
 
-    async def _roll_out(self, leaves: Sequence[Node]) -> dict[Node, list[State]]:
+    async def _roll_out(self, leaves: Sequence[Node], ended: dict[Node, list[State]]) -> None:
         scoring = self._scoring
-        if not scoring.uses_rollouts:
-            return {}
         work = [
             self._simulator.rollouts(
                 leaf.state, scoring.num_rollouts, leaf.seed, temperature=scoring.rollout_temperature
             )
             for leaf in leaves
         ]
-        return dict(zip(leaves, await asyncio.gather(*work), strict=True))
+        ended.update(zip(leaves, await together(work), strict=True))
 
     async def _ask_value(self, leaves: Sequence[Node]) -> None:
-        if self._values_states and not self._values_are_shared:
-            values = await self._simulator.score("value", [leaf.state for leaf in leaves])
-            for leaf, value in zip(leaves, values, strict=True):
-                leaf.value = value
+        values = await self._simulator.score("value", [leaf.state for leaf in leaves])
+        for leaf, value in zip(leaves, values, strict=True):
+            leaf.value = value
 
     async def _ask_prm(self, leaves: Sequence[Node]) -> None:
-        if self._scoring.beta_prm > 0:
-            scores = await self._simulator.score("prm", [leaf.state for leaf in leaves])
-            for leaf, score in zip(leaves, scores, strict=True):
-                leaf.prm = score
+        scores = await self._simulator.score("prm", [leaf.state for leaf in leaves])
+        for leaf, score in zip(leaves, scores, strict=True):
+            leaf.prm = score
 
     async def _ask_orm(self, ended: dict[Node, list[State]]) -> None:
         """Sets the ORM's mean over the ended texts of each leaf, and keeps them as finished trajectories."""

@@ -5,12 +5,11 @@ The phases are select, expand, evaluate and back up, over and over until the bud
 
 from __future__ import annotations
 
-import asyncio
 import time
 
 from agents.backup import backup
 from agents.base import AsyncPlanner, Budget, PlanResult
-from agents.evaluation import Evaluator
+from agents.evaluation import Evaluator, together
 from agents.expansion import Sampling, grow
 from agents.presets import PRESETS, MCTSConfig, resolved
 from agents.selection import select_child
@@ -135,7 +134,7 @@ class TreeSearch:
     async def expand(self, wave: Wave) -> list[Node]:
         """Returns the new children of the wave's nodes, all drawn together."""
         work = [grow(self._simulator, node, num_children, self._sampling) for node, num_children in wave.items()]
-        return [child for children in await asyncio.gather(*work) for child in children]
+        return [child for children in await together(work) for child in children]
 
     async def evaluate(self, children: list[Node]) -> None:
         """Scores the new children, all together."""

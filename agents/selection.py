@@ -60,6 +60,8 @@ SELECTION_RULES: dict[str, SelectionRule] = {"uct": uct_rule, "puct": puct_rule}
 def select_child(parent: Node, children: Sequence[Node], rule: SelectionRule, c: float, q: QFunction) -> Node:
     """Returns the one of `children` that the rule scores highest, the first of equals."""
     parent_visits = parent.visit_count + parent.virtual_loss
+    if rule is uct_rule:
+        return _highest_uct(children, parent_visits, c, q)
 
     def score(child: Node) -> float:
         visits = child.visit_count + child.virtual_loss
@@ -67,6 +69,20 @@ def select_child(parent: Node, children: Sequence[Node], rule: SelectionRule, c:
         return rule(ChildStatistics(q(child) * dilution, visits, parent_visits, lambda: normalised_prior(child)), c)
 
     return max(children, key=score)
+
+
+def _highest_uct(children: Sequence[Node], parent_visits: int, c: float, q: QFunction) -> Node:
+    """Returns what `select_child` does by `uct_rule`, written out: every simulation passes here at every depth."""
+    explore = 2 * math.log(max(1, parent_visits))
+    best, highest = children[0], -math.inf
+    for child in children:
+        visits = child.visit_count + child.virtual_loss
+        if visits == 0:
+            return child
+        score = q(child) * child.visit_count / visits + c * math.sqrt(explore / visits)
+        if score > highest:
+            best, highest = child, score
+    return best
 
 
 def normalised_prior(child: Node) -> float:

@@ -31,20 +31,20 @@ class Node:
         "parent",
         "prm",
         "score",
-        "seed",
+        "_seed",
         "value",
         "value_sum",
         "virtual_loss",
         "visit_count",
     )
 
-    def __init__(self, state: State, parent: Node | None = None, *, seed: int = 0, index: int = 0) -> None:
+    def __init__(self, state: State, parent: Node | None = None, *, seed: int | None = None, index: int = 0) -> None:
         self.members: list[State] = [state]
         self.parent = parent
         self.children: list[Node] = []
         self.index = index  # place among its siblings
         self.depth: int = 0 if parent is None else parent.depth + 1  # options below the root
-        self.seed = seed  # of everything sampled here: nodes of equal states still draw differently
+        self._seed = seed
         self.value: float | None = None  # v(s)
         self.prm: float | None = None
         self.orm: float | None = None  # of the text if it has ended, else the mean over its rollouts
@@ -58,6 +58,13 @@ class Node:
         self.num_sampled = 0  # options drawn here, rejected and merged ones included
         self.is_saturated = False  # the policy has nothing new to offer here
         self.is_exhausted = False  # no simulation below this node can find anything new
+
+    @property
+    def seed(self) -> int:
+        """The seed of everything sampled here, made from the path: nodes of equal states still draw differently."""
+        if self._seed is None:
+            self._seed = 0 if self.parent is None else derive_seed(self.parent.seed, "child", self.index)
+        return self._seed
 
     @property
     def state(self) -> State:
@@ -91,7 +98,7 @@ class Node:
     def add_child(self, state: State) -> Node:
         """Returns the new child that `state` opens."""
         index = len(self.children)
-        child = Node(state, self, seed=derive_seed(self.seed, "child", index), index=index)
+        child = Node(state, self, index=index)
         self.children.append(child)
         return child
 

@@ -8,6 +8,8 @@ import json
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
+from typing import cast
 
 from alphallm_env.errors import StateError
 
@@ -87,10 +89,16 @@ class State:
     depth: int = 0  # options taken
     num_tokens: int = 0  # tokens of all options taken
     ending: Ending | None = None
-    digest: bytes = field(init=False, repr=False)
+    _digest: bytes | None = field(default=None, init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "digest", self._compute_digest())
+    @property
+    def digest(self) -> bytes:
+        """Sixteen bytes that equal states have in common, in every process. Computed when first asked for."""
+        if self._digest is None:
+            unknown = list(takewhile(lambda state: state._digest is None, self.path()))
+            for state in reversed(unknown):  # from the top, so that each finds its parent's
+                object.__setattr__(state, "_digest", state._compute_digest())
+        return cast(bytes, self._digest)
 
     def _compute_digest(self) -> bytes:
         hasher = hashlib.blake2b(digest_size=16)
