@@ -13,7 +13,6 @@ from alphallm_env.grading import extract_answer
 from alphallm_env.simulator import Simulator
 from alphallm_env.types import State, Trajectory
 
-
 Result = TypeVar("Result")
 
 

@@ -17,6 +17,7 @@ class Node:
     """
 
     __slots__ = (
+        "_seed",
         "children",
         "depth",
         "finished",
@@ -31,7 +32,6 @@ class Node:
         "parent",
         "prm",
         "score",
-        "_seed",
         "value",
         "value_sum",
         "virtual_loss",

@@ -21,8 +21,11 @@ from alphallm_env.lm.transformers_lm import TransformersLM
 from alphallm_env.simulator import Critics, Policy, Simulator
 
 if TYPE_CHECKING:
+    from alphallm_env.lm.continuous_lm import ContinuousLM
     from alphallm_env.lm.server import ServerLM
+    from alphallm_env.lm.vllm_lm import VLLMLM
 
+BACKENDS = ("auto", "transformers", "continuous", "vllm")
 TINY_POLICY = Path(__file__).parent / "lm" / "tiny"
 TINY_CRITICS = Path(__file__).parent / "critics" / "tiny"
 READER_FOLDER = "reader"  # inside a folder of critics: the model that takes their notes
@@ -43,17 +46,19 @@ def load_policy(
     *,
     tokenizer: str = "",
     model: str = "",
+    backend: str = "auto",
 ) -> Policy:
     """Returns the policy called `tiny`, that of a folder or hub name, or that behind a server's url.
 
     Its template fits its tokenizer. A server, or several of one model with commas between their urls, has
     the one called `tokenizer` (tiny, a folder or hub name), and few-shot prompts without one; `model` is
     what the server calls the model, the first that it lists where empty.
+    `backend` of a policy in process is transformers (auto), continuous or vllm. Raises ModelError for another.
     """
     if name.startswith(("http://", "https://")):
         server = _load_server_lm(name, model, tokenizer)
         return Policy(server, template_for(server.tokenizer) if server.tokenizer else FewShotTemplate(), temperature)
-    lm = _load_lm(resolve(name, TINY_POLICY), device, dtype)
+    lm = _load_backend(resolve(name, TINY_POLICY), device, dtype, backend)
     return Policy(lm, template_for(lm.tokenizer), temperature)
 
 
@@ -116,12 +121,13 @@ def load_simulator(
     temperature: float = 1.0,
     *,
     tokenizer: str = "",
+    backend: str = "auto",
 ) -> Simulator:
     """Returns a simulator by names. Models of one name are loaded once and shared, as is the engine.
 
-    `tokenizer` is for a policy on a server, as in `load_policy`.
+    `tokenizer` is for a policy on a server and `backend` for one in process, as in `load_policy`.
     """
-    acting = load_policy(policy, device, dtype, temperature, tokenizer=tokenizer)
+    acting = load_policy(policy, device, dtype, temperature, tokenizer=tokenizer, backend=backend)
     return build_simulator(acting, critics, rules or Rules(), shared_engine(), device)
 
 
@@ -134,6 +140,28 @@ def shared_engine() -> Engine:
 @lru_cache(maxsize=_MODELS_KEPT)
 def _load_lm(source: str, device: str, dtype: str) -> TransformersLM:
     return TransformersLM.load(source, device, dtype)
+
+
+def _load_backend(source: str, device: str, dtype: str, backend: str) -> TransformersLM | VLLMLM:
+    if backend not in BACKENDS:
+        raise ModelError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
+    if backend == "continuous":
+        return _load_continuous_lm(source, device, dtype)
+    return _load_vllm_lm(source, dtype) if backend == "vllm" else _load_lm(source, device, dtype)
+
+
+@lru_cache(maxsize=1)  # it takes most of a device's memory
+def _load_continuous_lm(source: str, device: str, dtype: str) -> ContinuousLM:
+    from alphallm_env.lm.continuous_lm import ContinuousLM
+
+    return ContinuousLM.load(source, device, dtype)
+
+
+@lru_cache(maxsize=1)  # as this does
+def _load_vllm_lm(source: str, dtype: str) -> VLLMLM:
+    from alphallm_env.lm.vllm_lm import VLLMLM
+
+    return VLLMLM(source, dtype=dtype)
 
 
 @lru_cache(maxsize=_MODELS_KEPT)

@@ -57,6 +57,7 @@ class EvaluateConfig:
     max_tokens: int = 0  # of one solution; 0 is 120 for the tiny policy, else 300
     temperature: float = 1.0
     device: str = "auto"
+    backend: str = "auto"  # of a policy in process: transformers, continuous, vllm
     dtype: str = "auto"
     concurrency: int = 50  # problems searched at once
     seed: int = 0
@@ -132,8 +133,9 @@ def main(config: EvaluateConfig) -> list[Row]:
     critics = config.critics if config.critics != "auto" else ("tiny" if tiny else "prompted")
     rules = Rules(option_rule=option_rule(config.option_rule), max_tokens=config.max_tokens or (120 if tiny else 300))
     simulator = load_simulator(
-        config.policy, critics, rules, config.device, config.dtype, config.temperature, tokenizer=config.tokenizer
-    )
+        config.policy, critics, rules, config.device, config.dtype, config.temperature,
+        tokenizer=config.tokenizer, backend=config.backend,
+    )  # fmt: skip
     problems = load_problems(config.problems, config.split, config.limit, seed=config.seed)
     planners = {name: make_planner(name) for name in (*(BASELINES if config.baselines else ()), *config.planner)}
     settings = {key: value for key, value in asdict(config).items() if key != "out"}  # a run may be moved

@@ -13,7 +13,7 @@ import torch
 
 from alphallm_env.lm.base import Completion, GenerationRequest
 from alphallm_env.lm.cache import RowCache, layers_of
-from alphallm_env.lm.prefill import batches_by_length, last_logits, prefill
+from alphallm_env.lm.prefill import batches_by_length, in_halves, last_logits, prefill
 from alphallm_env.lm.prefixes import Prefixes
 from alphallm_env.lm.sampling import draw, uniforms
 from alphallm_env.lm.stepping import step_of
@@ -102,8 +102,9 @@ class Decoder:
             found.append((prefixes.states([known[index] for index in ready]), [prompts[index][0] for index in ready]))
         to_read = [index for index, number in enumerate(missing) if number > 0]
         for batch in batches_by_length([missing[index] for index in to_read]):
-            part = [to_read[place] for place in batch]
-            found.append((self._read([prompts[index][1] for index in part]), [prompts[index][0] for index in part]))
+            whole = [to_read[place] for place in batch]
+            for part, states in in_halves(lambda part: self._read([prompts[index][1] for index in part]), whole):
+                found.append((states, [prompts[index][0] for index in part]))
         if single := [prompt for prompt, tokens in prompts if len(tokens) == 1]:
             found.append(([], single))
         return found

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from transformers.cache_utils import DynamicCache
@@ -66,6 +67,27 @@ def prefill(
     output = forward(ids, mask, places[:, -ids.shape[1] :], cache)
     prefixes.save(cache, dict(enumerate(texts)), cache.get_seq_length())
     return Prefill(ids, output, cache)
+
+
+Found = TypeVar("Found")
+_log = logging.getLogger(__name__)
+
+
+def in_halves(work: Callable[[Sequence[int]], Found], batch: Sequence[int]) -> list[tuple[Sequence[int], Found]]:
+    """Returns parts of a batch with what `work` gives for each: one part, or halves where memory runs out.
+
+    A single item that does not fit raises torch.OutOfMemoryError.
+    """
+    try:
+        return [(batch, work(batch))]
+    except torch.OutOfMemoryError:
+        if len(batch) == 1:
+            raise
+    _log.warning("a batch of %d did not fit into the device's memory: it is tried again in halves", len(batch))
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    middle = len(batch) // 2
+    return [*in_halves(work, batch[:middle]), *in_halves(work, batch[middle:])]
 
 
 def _left_padded(sequences: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from alphallm_env.lm.prefill import TOKENS_PER_BATCH, Forward, Prefill, batches_by_length, prefill
+from alphallm_env.lm.prefill import TOKENS_PER_BATCH, Forward, Prefill, batches_by_length, in_halves, prefill
 from alphallm_env.lm.prefixes import Prefixes
 
 
@@ -21,12 +21,16 @@ def last_outputs(
     once = _different(texts)
     outputs: dict[int, torch.Tensor] = {}
     saved = [len(text) for text in texts]
-    for batch in _batches(texts, once, prefixes):
+
+    def read(batch: Sequence[int]) -> torch.Tensor:
         part = [texts[index] for index in batch]
         known = list(map(prefixes.known, part))
         _count(batch, known, saved)
-        read = prefill(forward, part, known, prefixes, pad_id, device)
-        outputs.update(zip(batch, read.output[:, -1].float().cpu(), strict=True))
+        return prefill(forward, part, known, prefixes, pad_id, device).output[:, -1].float().cpu()
+
+    for whole in _batches(texts, once, prefixes):
+        for batch, found in in_halves(read, whole):
+            outputs.update(zip(batch, found, strict=True))
     _add_to_statistics(texts, saved, prefixes)
     return torch.stack([outputs[once[tuple(text)]] for text in texts]), saved
 
@@ -75,19 +79,23 @@ def token_log_probs(
     once = _different(texts)
     results: dict[int, list[float]] = {}
     saved = [len(text) for text in texts]
-    for batch in _batches(texts, once, prefixes, min(most_tokens, TOKENS_PER_BATCH)):
+
+    def read(batch: Sequence[int]) -> None:
         part, firsts = [texts[index] for index in batch], [starts[index] for index in batch]
         found = list(map(prefixes.known, part, firsts))
         # The token after the last known one is judged by the output at that one, which is therefore read again.
         known = [slots[:-1] if len(slots) >= start else slots for slots, start in zip(found, firsts, strict=True)]
         _count(batch, known, saved)
-        read = prefill(forward, part, known, prefixes, pad_id, device)
-        for row, (index, computed) in enumerate(zip(batch, _picked(read), strict=True)):
+        passed = prefill(forward, part, known, prefixes, pad_id, device)
+        for row, (index, computed) in enumerate(zip(batch, _picked(passed), strict=True)):
             text, start, slots = part[row], firsts[row], found[row]
             first_new = max(start, len(slots))
             fresh = computed[len(computed) - (len(text) - first_new) :]
             results[index] = prefixes.log_probs(slots[start:]) + fresh
             prefixes.keep_log_probs(text, first_new, fresh)
+
+    for whole in _batches(texts, once, prefixes, min(most_tokens, TOKENS_PER_BATCH)):
+        in_halves(read, whole)
     _add_to_statistics(texts, saved, prefixes)
     return [results[once[tuple(text)]] for text in texts], saved
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
-from typing import cast
+from typing import Self, cast
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
@@ -34,7 +34,7 @@ class TransformersLM:
         self._label_ids: dict[tuple[str, ...], tuple[int, ...]] = {}
 
     @classmethod
-    def load(cls, source: str | Path, device: str = "auto", dtype: str = "auto") -> TransformersLM:
+    def load(cls, source: str | Path, device: str = "auto", dtype: str = "auto") -> Self:
         """Returns the model in a folder, or by its hub name, ready to run.
 
         `device` auto is a GPU where there is one. `dtype` auto is the checkpoint's own on a GPU and float32

@@ -35,18 +35,18 @@ class FreeSimulator(Simulator):
         self,
         state: State,
         num_options: int,
-        seed: int,
+        seed: int,  # noqa: ARG002
         *,
         first_index: int = 0,
         to_the_end: bool = False,
-        temperature: float | None = None,
-        role: Role = Role.POLICY,
+        temperature: float | None = None,  # noqa: ARG002
+        role: Role = Role.POLICY,  # noqa: ARG002
     ) -> list[Option]:
         """Returns the next options that were not drawn yet."""
         options = _LAST if to_the_end or state.depth >= DEPTH - 1 else _OPTIONS
         return options[first_index : first_index + num_options]
 
-    async def score(self, critic: str, states: Sequence[State]) -> list[float]:
+    async def score(self, critic: str, states: Sequence[State]) -> list[float]:  # noqa: ARG002
         """Returns scores that look random."""
         return [(state.depth * 7919 + hash(state.option) * 104_729) % 1_009 / 1_009 for state in states]
 

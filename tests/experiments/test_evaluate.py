@@ -103,7 +103,29 @@ def test_a_run_that_was_stopped_ends_with_the_same_results(tmp_path: Path):
     whole = file.read_bytes()
     file.write_bytes(b"".join(whole.splitlines(keepends=True)[:3])[:-9])  # killed while it wrote its third line
     assert evaluate.main(config) == rows
-    assert file.read_bytes() == whole
+    assert timeless(file.read_bytes()) == timeless(whole)
+
+
+def timeless(journal: bytes) -> list[object]:
+    """Returns a journal's records without the seconds in them."""
+
+    def forget(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        return {key: value for key, value in pairs if not key.endswith("seconds")}
+
+    return [json.loads(line, object_pairs_hook=forget) for line in journal.splitlines()]
+
+
+def test_a_run_keeps_the_ledger_of_each_row(tmp_path: Path):
+    evaluate.main(replace(TINY, planner=("eta_mcts_small",), baselines=False, out=tmp_path))
+    [row] = json.loads((tmp_path / "ledger.json").read_text())["rows"]
+    searches = journal(tmp_path, "eta_mcts_small")
+    assert (row["planner"], row["searches"]) == ("eta_mcts_small", len(searches))
+    for role in ("policy", "rollout", "critic"):
+        for what in ("generated", "prefilled", "saved", "model_seconds", "waiting_seconds"):
+            assert row[role][what] == pytest.approx(sum(getattr(getattr(s.usage, role), what) for s in searches))
+            assert row[role][what] > 0
+    assert row["policy"]["generated"] == row["policy_tokens"]
+    assert json.loads((tmp_path / "results.json").read_text())["is_reproducible"] is True
 
 
 def test_problems_that_changed_are_refused(tmp_path: Path):

@@ -1,0 +1,57 @@
+"""Where a device's memory runs out, batches are read in halves, and nothing is lost."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+import torch
+
+from alphallm_env.lm import prefill
+from alphallm_env.lm.base import GenerationRequest, Passage
+from alphallm_env.lm.templates import TinyTemplate
+from alphallm_env.lm.transformers_lm import TransformersLM
+from alphallm_env.loading import TINY_POLICY
+from alphallm_env.problems import gsm_symbolic
+
+PROMPTS = [TinyTemplate().solve(problem.question, "") for problem in gsm_symbolic.problems("test", 7)]
+PASSAGES = [Passage(prompt, ("1 + 1 = 2\n", "#### 2")) for prompt in PROMPTS]
+REQUESTS = [GenerationRequest(prompt, seed, 10) for seed, prompt in enumerate(PROMPTS)]
+
+
+def small_device(lm: TransformersLM, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    """Lets the model's own forward pass fail for more texts than `most`, as a device does."""
+    forward = lm.model.forward
+
+    def limited(input_ids: torch.Tensor, **rest: object) -> object:
+        if len(input_ids) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(input_ids=input_ids, **rest)
+
+    monkeypatch.setattr(lm.model, "forward", limited)
+
+
+def test_what_does_not_fit_is_read_in_halves(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
+    lm = TransformersLM.load(TINY_POLICY, device="cpu")
+    labels = lm.label_probs(PROMPTS, ("True", "False"))
+    lm.forget()
+    readings = lm.read(PASSAGES)
+    texts = [completion.text for completion in lm.generate(REQUESTS)]
+    small_device(lm, monkeypatch, 3)
+    lm.forget()
+    with caplog.at_level(logging.WARNING, prefill.__name__):
+        for found, wanted in zip(lm.label_probs(PROMPTS, ("True", "False")), labels, strict=True):
+            assert found.probs == pytest.approx(wanted.probs, abs=1e-5)
+    assert "a batch of 7 did not fit" in caplog.messages[0]
+    lm.forget()
+    for reading, wanted in zip(lm.read(PASSAGES), readings, strict=True):
+        assert reading.lowest == pytest.approx(wanted.lowest, abs=1e-4)
+    lm.forget()
+    assert [completion.text for completion in lm.generate(REQUESTS)] == texts
+
+
+def test_one_text_that_does_not_fit_raises(monkeypatch: pytest.MonkeyPatch):
+    lm = TransformersLM.load(TINY_POLICY, device="cpu")
+    small_device(lm, monkeypatch, 0)
+    with pytest.raises(torch.OutOfMemoryError):
+        lm.label_probs(PROMPTS, ("True", "False"))
