@@ -57,7 +57,16 @@ def weighted_score(terms: Sequence[tuple[float, float]]) -> float:
 
 async def together(works: Sequence[Coroutine[object, object, Result]]) -> list[Result]:
     """Returns the results of all works, which ask their models side by side. One alone needs no task of its own."""
-    return [await works[0]] if len(works) == 1 else list(await asyncio.gather(*works))
+    if len(works) == 1:
+        return [await works[0]]
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        return list(await asyncio.gather(*tasks))
+    except BaseException:  # the first failure: the others must not go on behind the search's back
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
 
 
 class Outcomes:

@@ -6,6 +6,7 @@ The phases are select, expand, evaluate and back up, over and over until the bud
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, field
 
 from agents.backup import backup
 from agents.base import AsyncPlanner, Budget, PlanResult
@@ -14,7 +15,8 @@ from agents.expansion import Sampling, grow
 from agents.presets import PRESETS, MCTSConfig, resolved
 from agents.selection import select_child
 from agents.tree import Node, finished_trajectories, walk
-from alphallm_env.metering import Meter, Usage
+from alphallm_env.errors import ServerError
+from alphallm_env.metering import Meter, Usage, metering
 from alphallm_env.randomness import derive_seed
 from alphallm_env.simulator import Simulator
 from alphallm_env.types import State, Trajectory
@@ -33,21 +35,56 @@ class EtaMCTS(AsyncPlanner):
         Ends when the budget is spent, nothing new can be found, or after `max_simulations`. Where nothing
         was finished by then, one greedy completion is written past the budget.
         """
+        return await self._go_on(TreeSearch(simulator, self.config, state, seed), budget, meter)
+
+    async def resume(self, interrupted: SearchInterruptedError, budget: Budget) -> PlanResult:
+        """Goes on with a search where a failing server interrupted it. What was spent before counts.
+
+        May be interrupted again. Run it as any coroutine of a search: `engine.run(planner.resume(error, budget))`.
+        """
+        with metering(interrupted.meter) as meter:
+            return await self._go_on(interrupted.search, budget, meter)
+
+    async def _go_on(self, tree: TreeSearch, budget: Budget, meter: Meter) -> PlanResult:
         started = time.perf_counter()
-        tree = TreeSearch(simulator, self.config, state, seed)
-        await tree.begin()
-        while budget.allows(meter.usage) and not tree.is_over(meter.usage):
-            wave = tree.select(budget, meter.usage)
-            children = await tree.expand(wave)
-            await tree.evaluate(children)
-            tree.back_up(wave, children)
-            meter.add(Usage(simulations=max(1, len(children))))
-        best = await tree.answer()
-        meter.add(Usage(seconds=time.perf_counter() - started))
-        return PlanResult(state, best, tuple(finished_trajectories(tree.root)), meter.usage, tree.root)
+        try:
+            await tree.begin()
+            while tree.is_under_way or (budget.allows(meter.usage) and not tree.is_over(meter.usage)):
+                await tree.simulate(budget, meter)
+            best = await tree.answer()
+        except ServerError as error:
+            raise SearchInterruptedError(str(error), tree, meter) from error
+        finally:
+            meter.add(Usage(seconds=time.perf_counter() - started))
+        return PlanResult(tree.root.state, best, tuple(finished_trajectories(tree.root)), meter.usage, tree.root)
 
 
-Wave = dict[Node, int]  # how many new children each chosen node is to get
+class SearchInterruptedError(ServerError):
+    """A server failed for good. The search is kept as it stood: `EtaMCTS.resume` goes on with it."""
+
+    def __init__(self, message: str, search: TreeSearch, meter: Meter) -> None:
+        super().__init__(message)
+        self.search = search
+        self.meter = meter
+
+
+@dataclass
+class Wave:
+    """Simulations in flight: how many new children each chosen node is to get, and how many it had before."""
+
+    wanted: dict[Node, int]
+    before: dict[Node, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.before = {node: len(node.children) for node in self.wanted}
+
+    def missing(self, node: Node) -> int:
+        """Returns how many children a node still lacks; none where the policy has nothing new to say there."""
+        return 0 if node.is_saturated else self.wanted[node] - (len(node.children) - self.before[node])
+
+    def children(self) -> list[Node]:
+        """Returns the new children."""
+        return [child for node, before in self.before.items() for child in node.children[before:]]
 
 
 class TreeSearch:
@@ -61,11 +98,32 @@ class TreeSearch:
         self._width = config.width
         self._evaluator = Evaluator(simulator, config.scoring, needs_values=config.alpha > 0)
         self._extra_width = 0
+        self._wave: Wave | None = None
+        self._has_begun = False
         self._root_selection = config.root_selection.start(seed) if config.root_selection else None
 
     async def begin(self) -> None:
         """Evaluates the root."""
-        await self._evaluator.evaluate_root(self.root)
+        if not self._has_begun:
+            await self._evaluator.evaluate_root(self.root)
+        self._has_begun = True
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether simulations were begun that are not backed up yet."""
+        return self._wave is not None
+
+    async def simulate(self, budget: Budget, meter: Meter) -> None:
+        """Runs the next simulations. After a failure the next call goes on with the same ones, whose children stay."""
+        if self._wave is None:
+            self._wave = self.select(budget, meter.usage)
+        wave = self._wave
+        await self.expand(wave)
+        children = wave.children()
+        await self.evaluate(children)
+        self.back_up(wave, children)
+        self._wave = None
+        meter.add(Usage(simulations=max(1, len(children))))
 
     def is_over(self, usage: Usage) -> bool:
         """Returns whether going on is pointless, whatever budget there is."""
@@ -96,7 +154,7 @@ class TreeSearch:
         left = self._config.max_simulations - usage.simulations
         if budget.simulations is not None:
             left = min(left, budget.simulations - usage.simulations)
-        wave: Wave = {}
+        wanted: dict[Node, int] = {}
         for _ in range(self._config.leaves_in_flight):
             node = self._descend()
             if node is None or left < 1:
@@ -104,10 +162,10 @@ class TreeSearch:
             num_children = min(left, self._num_to_expand(node))
             left -= num_children
             node.num_pending += num_children
-            wave[node] = wave.get(node, 0) + num_children
+            wanted[node] = wanted.get(node, 0) + num_children
             for above in node.path():
                 above.virtual_loss += num_children
-        return wave
+        return Wave(wanted)
 
     def _descend(self) -> Node | None:
         """Returns the first node on the way down that wants a child; None if all there is, is in flight."""
@@ -131,10 +189,10 @@ class TreeSearch:
         missing = min_children - len(node.children) - node.num_pending
         return max(1, min(self._config.expansion_batch, missing))
 
-    async def expand(self, wave: Wave) -> list[Node]:
-        """Returns the new children of the wave's nodes, all drawn together."""
-        work = [grow(self._simulator, node, num_children, self._sampling) for node, num_children in wave.items()]
-        return [child for children in await together(work) for child in children]
+    async def expand(self, wave: Wave) -> None:
+        """Draws the children that the wave's nodes lack, all together."""
+        lacking = {node: missing for node in wave.wanted if (missing := wave.missing(node)) > 0}
+        await together([grow(self._simulator, node, missing, self._sampling) for node, missing in lacking.items()])
 
     async def evaluate(self, children: list[Node]) -> None:
         """Scores the new children, all together."""
@@ -147,11 +205,11 @@ class TreeSearch:
         for child in children:
             assert child.score is not None
             backup(child, child.score, gamma, rules.discount_per_token)
-        for node, num_children in wave.items():
+        for node, num_children in wave.wanted.items():
             node.num_pending = 0
             for above in node.path():
                 above.virtual_loss -= num_children
-        for node in [*children, *wave]:
+        for node in [*children, *wave.wanted]:
             self._close(node)
 
     def _close(self, node: Node) -> None:
@@ -186,4 +244,4 @@ def eta_mcts(preset: str = "tiny_small", *, name: str | None = None, **overrides
     return EtaMCTS(resolved(PRESETS[preset], overrides), name or f"eta_mcts:{preset}")
 
 
-__all__ = ["PRESETS", "EtaMCTS", "MCTSConfig", "Sampling", "TreeSearch", "eta_mcts"]
+__all__ = ["PRESETS", "EtaMCTS", "MCTSConfig", "Sampling", "SearchInterruptedError", "TreeSearch", "eta_mcts"]
