@@ -32,8 +32,7 @@ def backup(leaf: Node, score: float, gamma: float = 1.0, per_token: bool = False
         node.value_sum += score
         if score > node.max_value:
             node.max_value = score
-        option = node.state.option
-        if node.parent is not None and option is not None:
+        if gamma != 1.0 and node.parent is not None and (option := node.state.option) is not None:
             score *= options.discount(option, gamma, per_token)
         node = node.parent
 

@@ -52,7 +52,11 @@ def weighted_score(terms: Sequence[tuple[float, float]]) -> float:
     >>> weighted_score([(1.0, 0.5), (3.0, 0.9)])
     0.8
     """
-    return sum(beta * score for beta, score in terms) / sum(beta for beta, _ in terms)
+    total = weights = 0.0
+    for beta, score in terms:
+        total += beta * score
+        weights += beta
+    return total / weights
 
 
 async def together(works: Sequence[Coroutine[object, object, Result]]) -> list[Result]:

@@ -24,6 +24,7 @@ class Node:
         "index",
         "is_exhausted",
         "is_saturated",
+        "is_terminal",
         "max_value",
         "members",
         "num_pending",
@@ -41,6 +42,7 @@ class Node:
     def __init__(self, state: State, parent: Node | None = None, *, seed: int | None = None, index: int = 0) -> None:
         self.members: list[State] = [state]
         self.parent = parent
+        self.is_terminal = state.ending is not None  # whether the episode has ended here
         self.children: list[Node] = []
         self.index = index  # place among its siblings
         self.depth: int = 0 if parent is None else parent.depth + 1  # options below the root
@@ -70,11 +72,6 @@ class Node:
     def state(self) -> State:
         """The state that opened the node."""
         return self.members[0]
-
-    @property
-    def is_terminal(self) -> bool:
-        """Whether the episode has ended here."""
-        return self.state.ending is not None
 
     @property
     def mean(self) -> float:

@@ -172,6 +172,8 @@ class Engine:
                 if self._thread.is_alive():
                     self._loop.call_soon_threadsafe(self._loop.stop)
                 self._thread.join()
+            for running in self._running.values():
+                running.steps.leave([job for job, _ in running.jobs.values()])
             self._forget_loop()
 
     def _refuse_own_loop(self, method: str) -> None:
@@ -329,13 +331,17 @@ class Engine:
             under_way = [question for _, question in running.jobs.values()]
             try:
                 with self._timed(under_way, in_steps=True):
-                    done = [(running.jobs.pop(id(job))[1], job.completion()) for job in running.steps.step()]
+                    done = running.steps.step()
             except Exception as error:  # handed on to every caller, whatever it is
-                _fail([question for _, question in running.jobs.values()], error, running.steps)
+                _fail(under_way, error, running.steps)
                 running.jobs.clear()
                 continue
-            for question, result in done:
-                question.succeed(result)
+            for job in done:
+                _, question = running.jobs.pop(id(job))
+                try:
+                    question.succeed(job.completion())
+                except Exception as error:  # of this one alone
+                    _fail([question], error, running.steps)
         self._running = {key: running for key, running in self._running.items() if running.jobs}
 
     def _leave_cancelled(self) -> None:

@@ -62,10 +62,14 @@ def search(num_simulations: int) -> tuple[PlanResult, float]:
     """Returns a search of so many simulations, and its seconds by the processor's clock."""
     simulator = FreeSimulator(Policy(ScriptedLM({"": [("x", 1.0)]}), TinyTemplate()), rules=Rules(max_tokens=1_000))
     state = dynamics.initial_state(_PROBLEM)
-    work = EtaMCTS(CONFIG).metered_search(simulator, state, Budget(simulations=num_simulations), derive_seed(0))
-    started = time.process_time()
-    result = asyncio.run(work)
-    return result, time.process_time() - started
+
+    async def timed() -> tuple[PlanResult, float]:
+        started = time.process_time()
+        planner = EtaMCTS(CONFIG)
+        result = await planner.metered_search(simulator, state, Budget(simulations=num_simulations), derive_seed(0))
+        return result, time.process_time() - started
+
+    return asyncio.run(timed())
 
 
 def microseconds(num_simulations: int, repeats: int = 5) -> float:

@@ -159,6 +159,29 @@ def test_an_error_in_a_step_reaches_all_that_were_under_way(engine):
     assert isinstance(refused, ArithmeticError)
 
 
+def test_an_engine_that_closes_leaves_nothing_under_way():
+    model = Counter()
+    engine = Engine()
+    failures: list[str] = []
+
+    def search() -> None:
+        try:
+            engine.run(engine.submit(model.count, [10**9]))
+        except RuntimeError as error:
+            failures.append(str(error))
+
+    thread = threading.Thread(target=search)
+    thread.start()
+    while not model.count_in_steps.steps:
+        time.sleep(0.001)
+    engine.close()
+    thread.join()
+    assert failures == ["the engine was closed while this search was in flight"]
+    assert len(model.count_in_steps) == 0
+    with engine:
+        assert engine.run(engine.submit(model.count, [3])) == [3]
+
+
 def test_what_nobody_waits_for_leaves(engine):
     model = Counter()
 
