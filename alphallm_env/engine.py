@@ -144,6 +144,11 @@ class Engine:
         self._quiet = 0
         self._next_check: asyncio.Handle | None = None
 
+    @property
+    def num_waiting(self) -> int:
+        """How many items wait for a model to take them up."""
+        return sum(len(queue.asked) for queue in list(self._queues.values()))
+
     def __enter__(self) -> Engine:
         return self
 

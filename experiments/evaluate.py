@@ -93,10 +93,10 @@ def evaluate(
         for problem, result in run_episodes(planner, simulator, group, budget, seed, concurrency=concurrency):
             watch(problem, result)
             fresh.append(outcome_of(problem, result))
+            progress(len(outcomes) + len(fresh), len(problems))
         if journal:
             journal.append(fresh)
         outcomes += fresh
-        progress(len(outcomes), len(problems))
     return outcomes
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import time
 import warnings
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from agents.base import PlanResult
 from agents.tree import render_tree
+from alphallm_env.engine import Engine, EngineStatistics
 from alphallm_env.metering import Usage
 from alphallm_env.types import Problem
 from experiments.ledger import figures
@@ -44,6 +47,20 @@ def stage_number(stage: str) -> int:
     return 0 if stage == "before" else int(stage.removeprefix("round"))
 
 
+def _load(before: EngineStatistics, engine: Engine, seconds: float) -> dict[str, float]:
+    """Returns how full an engine kept its models since `before`; nothing where they had nothing to do."""
+    now = engine.statistics
+    if now.steps == before.steps or now.batches == before.batches:
+        return {}
+    return {
+        "tokens per second": (now.items_stepped - before.items_stepped) / seconds,  # written
+        "texts a step": (now.items_stepped - before.items_stepped) / (now.steps - before.steps),
+        "items a batch": (now.items - before.items) / (now.batches - before.batches),
+        "model share": (now.model_seconds - before.model_seconds) / seconds,
+        "queue": float(engine.num_waiting),
+    }
+
+
 class Monitor:
     """Writes event files, and shows progress where the output is a terminal; silent where it is not."""
 
@@ -52,15 +69,32 @@ class Monitor:
         self._console = Console()
 
     @contextlib.contextmanager
-    def progress(self, title: str, total: int) -> Generator[Callable[[int, int], None]]:
-        """Yields the function to call with the number done and the total."""
+    def progress(
+        self, title: str, total: int, engine: Engine | None = None, step: int = 0
+    ) -> Generator[Callable[[int, int], None]]:
+        """Yields the function to call with the number done and the total.
+
+        Of an engine, how full it keeps its models is shown beside, and written at the end.
+        """
         columns = (
             TextColumn("{task.description:<44}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+            TextColumn("{task.fields[load]}"),
         )  # fmt: skip
+        before, started = replace(engine.statistics) if engine else None, time.monotonic()
+
+        def load() -> dict[str, float]:
+            return {} if engine is None or before is None else _load(before, engine, time.monotonic() - started)
+
+        def show(done: int, total: int) -> None:
+            shown = ", ".join(f"{value:,.0f} {name}" for name, value in list(load().items())[:2])
+            bar.update(task, completed=done, total=total, load=shown)
+
         with Progress(*columns, console=self._console, disable=not self._console.is_terminal) as bar:
-            task = bar.add_task(title, total=total)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
-            bar.update(task, completed=total)
+            task = bar.add_task(title, total=total, load="")
+            yield show
+            show(total, total)
+        for name, value in load().items():
+            self._writer.add_scalar(f"engine/{title.partition(': ')[2]}/{name}".replace(" ", "_"), value, step)
 
     def scalar(self, tag: str, value: float, step: int) -> None:
         """Writes one number."""

@@ -176,7 +176,8 @@ class SelfImprovement:
     ) -> Row:
         config = self.config
         journal = self.folder.journal(f"{stage}-{split}-{planner}", Outcome.to_json, Outcome.from_json)
-        with self.monitor.progress(f"{stage}: {planner} on {split}", len(problems)) as progress:
+        title = f"{stage}: {planner} on {split}"
+        with self.monitor.progress(title, len(problems), self.engine, stage_number(stage)) as progress:
             outcomes = evaluate(
                 make_planner(planner), simulator, problems, Budget(tokens=tokens),
                 derive_seed(config.seed, stage), config.concurrency, journal, progress,
@@ -212,7 +213,8 @@ class SelfImprovement:
         """Returns what the training planner found for each imagined problem."""
         config = self.config
         journal = self.folder.journal(f"round{number}-imagined", Outcome.to_json, Outcome.from_json)
-        with self.monitor.progress(f"round{number}: search imagined problems", len(problems)) as progress:
+        title = f"round{number}: search imagined problems"
+        with self.monitor.progress(title, len(problems), self.engine, number) as progress:
             outcomes = evaluate(
                 make_planner(config.training_planner), self.simulator(policy), problems,
                 Budget(tokens=config.training_budget), derive_seed(config.seed, "search", number),
