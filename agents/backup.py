@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import repeat
 
 from agents.selection import QFunction
 from agents.tree import Node
@@ -26,15 +27,17 @@ def backup(leaf: Node, score: float, gamma: float = 1.0, per_token: bool = False
 
     γ counts once per option, or as γ^τ for an option of τ tokens where `per_token` is set.
     """
-    node: Node | None = leaf
-    while node is not None:
+    path = list(leaf.path())
+    values: Iterable[float] = repeat(score)  # what undiscounted returns are, all the way up
+    if gamma != 1.0:
+        steps = [node.state.option for node in path[:-1]]
+        discounts = [options.discount(option, gamma, per_token) for option in steps if option is not None]
+        values = discounted_returns(score, discounts)
+    for node, value in zip(path, values, strict=False):
         node.visit_count += 1
-        node.value_sum += score
-        if score > node.max_value:
-            node.max_value = score
-        if gamma != 1.0 and node.parent is not None and (option := node.state.option) is not None:
-            score *= options.discount(option, gamma, per_token)
-        node = node.parent
+        node.value_sum += value
+        if value > node.max_value:
+            node.max_value = value
 
 
 def mean_return(node: Node) -> float:

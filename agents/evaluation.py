@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 from agents.tree import Node
 from alphallm_env.critics.value import MonteCarloValue
 from alphallm_env.grading import extract_answer
 from alphallm_env.simulator import Simulator
+from alphallm_env.together import together
 from alphallm_env.types import State, Trajectory
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -57,20 +54,6 @@ def weighted_score(terms: Sequence[tuple[float, float]]) -> float:
         total += beta * score
         weights += beta
     return total / weights
-
-
-async def together(works: Sequence[Coroutine[object, object, Result]]) -> list[Result]:
-    """Returns the results of all works, which ask their models side by side. One alone needs no task of its own."""
-    if len(works) == 1:
-        return [await works[0]]
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        return list(await asyncio.gather(*tasks))
-    except BaseException:  # the first failure: the others must not go on behind the search's back
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        raise
 
 
 class Outcomes:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from agents.backup import backup
 from agents.base import AsyncPlanner, Budget, PlanResult
-from agents.evaluation import Evaluator, together
+from agents.evaluation import Evaluator
 from agents.expansion import Sampling, grow
 from agents.presets import PRESETS, MCTSConfig, resolved
 from agents.selection import select_child
@@ -19,6 +19,7 @@ from alphallm_env.errors import ServerError
 from alphallm_env.metering import Meter, Usage, metering
 from alphallm_env.randomness import derive_seed
 from alphallm_env.simulator import Simulator
+from alphallm_env.together import together
 from alphallm_env.types import State, Trajectory
 
 

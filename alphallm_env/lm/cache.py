@@ -80,7 +80,6 @@ class RowCache(Cache):
         super().__init__(layer_class_to_replicate=cast("type[RowLayer]", partial(RowLayer, self)))
         self.width = 0  # tokens of the longest row
         self._lengths: list[int] = []
-        self._num_steps = 0  # since the tensors below were made
         self._places: torch.Tensor | None = None
         self._rows: torch.Tensor | None = None
 

@@ -25,7 +25,8 @@ from alphallm_env.lm.loop_thread import LoopThread
 from alphallm_env.lm.seeded_sampling import Draws, SeededSampling
 from alphallm_env.lm.transformers_lm import TransformersLM
 from alphallm_env.lm.vocabulary import Vocabulary
-from alphallm_env.lm.writing import Writing, run_all
+from alphallm_env.lm.writing import Writing
+from alphallm_env.together import together
 
 _CPU_TOKENS_CACHED = 16_384  # the manager would take most of the machine's memory
 _CPU_TOKENS_PER_BATCH = 512
@@ -129,7 +130,7 @@ class ContinuousLM(TransformersLM):
             samples: dict[str, list[_Text]] = {}
             for text in texts:
                 samples.setdefault(text.request.prompt, []).append(text)
-            await run_all(self._write_samples(manager, group) for group in samples.values())
+            await together(self._write_samples(manager, group) for group in samples.values())
         finally:
             self._num_open -= len(requests)
         for text in texts:
@@ -140,7 +141,7 @@ class ContinuousLM(TransformersLM):
         """Writes samples of one prompt. The first goes ahead until its blocks are there for the others."""
         if len(texts) > 1 and len(texts[0].prompt) > self.page_size:
             await self._extend(manager, texts[0], _LEAST_TOKENS)
-        await run_all(self._write(manager, text) for text in texts)
+        await together(self._write(manager, text) for text in texts)
 
     async def _write(self, manager: ContinuousBatchingManager, text: _Text) -> None:
         while text.stop_reason is None:

@@ -74,32 +74,36 @@ class Decoder:
         if empty := [prompt for prompt, tokens in encoded.items() if not tokens]:
             raise ValueError(f"expected prompts of at least one token, got {empty[0]!r}")
         texts = [Text(request, self._vocabulary, encoded[request.prompt]) for request in requests]
-        self._count(texts, list(encoded.values()))
+        known = [self._prefixes().known(tokens) for tokens in encoded.values()]
+        self._count(texts, list(encoded.values()), known)
         groups: dict[str, list[Text]] = {}
         for text in texts:
             groups.setdefault(text.request.prompt, []).append(text)
-        for prompt_states, batch in self._prompt_states(list(encoded.items())):
+        for prompt_states, batch in self._prompt_states(list(encoded.items()), known):
             self._add(prompt_states, [groups[prompt] for prompt in batch])
         return texts
 
-    def _count(self, texts: Sequence[Text], encoded: Sequence[Sequence[int]]) -> None:
+    def _count(self, texts: Sequence[Text], encoded: Sequence[list[int]], known: Sequence[list[int]]) -> None:
         """Counts what reading the prompts takes. The first text of each bears it, the others read its last token."""
-        prefixes = self._prefixes()
-        missing = {id(tokens): len(tokens) - len(prefixes.known(tokens)) for tokens in encoded}
+        missing = {id(tokens): len(tokens) - len(slots) for tokens, slots in zip(encoded, known, strict=True)}
         for text in texts:
             text.tokens_read = missing.pop(id(text.prompt), 1)
             text.tokens_saved = len(text.prompt) - text.tokens_read
-            prefixes.statistics.count(len(text.prompt), text.tokens_read)
+            self._prefixes().statistics.count(len(text.prompt), text.tokens_read)
 
-    def _prompt_states(self, prompts: Sequence[tuple[str, list[int]]]) -> list[tuple[_States, list[str]]]:
-        """Returns keys and values of prompts without their last token, in batches, with the prompts of each."""
-        prefixes = self._prefixes()
-        known = [prefixes.known(tokens) for _, tokens in prompts]
+    def _prompt_states(
+        self, prompts: Sequence[tuple[str, list[int]]], known: Sequence[list[int]]
+    ) -> list[tuple[_States, list[str]]]:
+        """Returns keys and values of prompts without their last token, in batches, with the prompts of each.
+
+        `known` has the slots of their known prefixes.
+        """
         missing = [len(tokens) - 1 - len(slots) for (_, tokens), slots in zip(prompts, known, strict=True)]
         ready = [index for index, number in enumerate(missing) if number == 0 and known[index]]
         found: list[tuple[_States, list[str]]] = []
         if ready:
-            found.append((prefixes.states([known[index] for index in ready]), [prompts[index][0] for index in ready]))
+            states = self._prefixes().states([known[index] for index in ready])
+            found.append((states, [prompts[index][0] for index in ready]))
         to_read = [index for index, number in enumerate(missing) if number > 0]
         for batch in batches_by_length([missing[index] for index in to_read]):
             whole = [to_read[place] for place in batch]
@@ -113,7 +117,7 @@ class Decoder:
         """Returns keys and values of the prompts without their last token, padded on the right with garbage."""
         prefixes = self._prefixes()
         texts = [tokens[:-1] for tokens in prompts]
-        known = [prefixes.known(tokens) for tokens in prompts]
+        known = [prefixes.known(tokens) for tokens in prompts]  # anew: a full store may have forgotten some meanwhile
         read = prefill(last_logits(self._model), texts, known, prefixes, self._vocabulary.pad_id, self._model.device)
         # In the cache, what was known ends where what was read begins, and each part is padded on its left.
         border, end = max(map(len, known)), read.cache.get_seq_length()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -15,6 +14,7 @@ from alphallm_env.lm.server_answers import AnswerError
 from alphallm_env.lm.server_labels import LabelReader, first_tokens
 from alphallm_env.lm.server_pool import RefusedError, ServerPool, ServerSettings
 from alphallm_env.lm.server_writing import Draft, shown, write
+from alphallm_env.together import together
 from alphallm_env.types import StopReason
 
 if TYPE_CHECKING:
@@ -93,12 +93,12 @@ class ServerLM:
     async def _generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
         sent = [replace(request, prompt=self._sent(request.prompt)) for request in requests]
         await self._see_temperature(sent)
-        written = await _all(write(self._pool, request) for request in sent)
+        written = await together(write(self._pool, request) for request in sent)
         return _completions(sent, written)
 
     async def _label_probs(self, prompts: Sequence[str], labels: Sequence[str]) -> list[LabelProbs]:
         tokens = first_tokens(labels, self.tokenizer)
-        return await _all(self._labels.read(self._sent(prompt), labels, tokens) for prompt in prompts)
+        return await together(self._labels.read(self._sent(prompt), labels, tokens) for prompt in prompts)
 
     def _sent(self, prompt: str) -> str:
         """Returns the prompt without the token that begins every text: servers put it there themselves."""
@@ -110,7 +110,7 @@ class ServerLM:
         if self.log_probs_follow_temperature is not None or not prompts:
             return
         bodies = [{"prompt": prompts[0], "max_tokens": 1, "logprobs": 1, "temperature": t} for t in (1.0, _HOT)]
-        answers = await _all(self._pool.complete(body, shown(prompts[0])) for body in bodies)
+        answers = await together(self._pool.complete(body, shown(prompts[0])) for body in bodies)
         tops = [answer.tokens[0].top.values() for answer in answers if answer.tokens]
         if len(tops) == len(bodies) and all(tops):
             self.log_probs_follow_temperature = abs(max(tops[0]) - max(tops[1])) > _SAME
@@ -153,15 +153,3 @@ def _begins_with(tokenizer: PreTrainedTokenizerBase | None) -> str:
         return ""
     ids = cast("list[int]", tokenizer("a")["input_ids"])
     return str(tokenizer.bos_token) if ids[:1] == [tokenizer.bos_token_id] else ""
-
-
-async def _all(works: Iterable[Coroutine[object, object, Result]]) -> list[Result]:
-    """Returns all results in order; the first failure cancels what is not done, and is raised."""
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        return await asyncio.gather(*tasks)
-    except BaseException:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        raise

@@ -18,8 +18,9 @@ from alphallm_env.errors import ModelError
 from alphallm_env.lm.base import Completion, GenerationRequest, LabelProbs
 from alphallm_env.lm.loop_thread import LoopThread
 from alphallm_env.lm.transformers_lm import TransformersLM
-from alphallm_env.lm.writing import Writing, run_all
+from alphallm_env.lm.writing import Writing
 from alphallm_env.randomness import derive_seed
+from alphallm_env.together import together
 
 _NEVER = -100.0  # the lowest bias that vLLM takes
 _SHOWN = 60  # characters of a prompt in an error
@@ -105,7 +106,7 @@ class VLLMLM:
     async def _generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
         texts = [Writing(request, self._words.vocabulary) for request in requests]
         prompts = self._words.vocabulary.encode([request.prompt for request in requests]) if requests else []
-        await run_all(map(self._write, texts, prompts))
+        await together(map(self._write, texts, prompts))
         return [text.completion() for text in texts]
 
     async def _write(self, text: Writing, prompt: list[int]) -> None:
@@ -138,7 +139,7 @@ class VLLMLM:
             found = output.outputs[0].logprobs[0]
             results[index] = LabelProbs(tuple(math.exp(found[i].logprob) for i in ids), len(tokens))
 
-        await run_all(judge(index, tokens) for index, tokens in enumerate(encoded))
+        await together(judge(index, tokens) for index, tokens in enumerate(encoded))
         return [results[index] for index in range(len(prompts))]
 
     async def _output(self, tokens: list[int], **sampling: object) -> Any:

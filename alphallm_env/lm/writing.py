@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Sequence
 
 from alphallm_env.lm.base import Completion, GenerationRequest
 from alphallm_env.lm.vocabulary import Vocabulary
@@ -65,13 +64,3 @@ class Writing:
         before = self.request.before_stop(text)
         text = text if before is None else before
         return Completion(text, len(self.tokens), self.log_prob, self.stop_reason, self.tokens_read, self.tokens_saved)
-
-
-async def run_all(works: Iterable[Coroutine[object, object, None]]) -> None:
-    """Runs all works at once. The first failure cancels the others, and is raised."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            for work in works:
-                group.create_task(work)
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None

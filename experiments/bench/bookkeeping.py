@@ -52,8 +52,7 @@ class FreeSimulator(Simulator):
 
 
 CONFIG = MCTSConfig(
-    alpha=0, c_min_root=CHILDREN, c_min=CHILDREN, c_max_root=CHILDREN, c_max=CHILDREN, num_rollouts=0,
-    beta_prm=0,
+    alpha=0, c_min_root=CHILDREN, c_min=CHILDREN, c_max_root=CHILDREN, c_max=CHILDREN, beta_prm=0, num_rollouts=0,
     depth_limit=DEPTH, expansion_batch=CHILDREN,
 )  # fmt: skip
 

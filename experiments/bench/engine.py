@@ -176,8 +176,8 @@ def of_model(
     rules = Rules(SentenceRule(), max_tokens=200 if real else 120)
     figures: dict[str, float] = {}
     prompts = [policy.template.solve(problem.question, "") for problem in problems]
-    for batch, num_prompts, num_tokens in ((32, 4, 32),) if real else ((64, 8, 48), (256, 32, 48)):
-        chosen = [prompts[i // 8] for i in range(batch)][: num_prompts * 8]
+    for batch, num_tokens in ((32, 32),) if real else ((64, 48), (256, 48)):
+        chosen = [prompts[i // 8] for i in range(batch)]  # eight samples a prompt
         ratio = median_ratio(lambda: raw_and_generate(lm, chosen, num_tokens), config.repeats)  # noqa: B023
         figures[f"raw_vs_generate_{name}" + ("_256" if batch == 256 else "")] = ratio
     with Engine() as engine:
