@@ -120,6 +120,19 @@ IMAGINE = (
 )
 
 
+# Written for this project: a problem, the lines of its solution, its answer.
+_SHOTS = (
+    ("A box holds 6 rows of 4 pencils. 5 pencils are broken. How many pencils are whole?",
+     "There are 6 * 4 = 24 pencils in the box.\nOf these, 24 - 5 = 19 are whole.\n", "19"),
+    ("Ana reads 12 pages on Monday and twice as many on Tuesday. How many pages does she read in all?",
+     "On Tuesday she reads 12 * 2 = 24 pages.\nIn all she reads 12 + 24 = 36 pages.\n", "36"),
+    ("Tickets cost $8. A group pays $72 for tickets and $18 for drinks. How many tickets did it buy, and how "
+     "much did it spend per ticket, drinks included?",
+     "The group bought 72 / 8 = 9 tickets.\nIt spent 72 + 18 = 90 dollars.\nThat is 90 / 9 = 10 dollars per "
+     "ticket.\n", "10"),
+)  # fmt: skip
+
+
 def _step_question(question: str, before: str, step: str, notes: str) -> str:
     before = plain(before).strip() or "(nothing yet)"
     return JUDGE_STEP.format(question=plain(question), notes=_noted(notes), before=before, step=plain(step).strip())
@@ -134,7 +147,11 @@ def _noted(notes: str) -> str:
 
 
 class ChatTemplate:
-    """Prompts for an instruction-tuned model, through its tokenizer's own chat template."""
+    """Prompts for an instruction-tuned model, through its tokenizer's own chat template.
+
+    Worked examples are earlier turns of the chat. Asked without them, small models write long texts under
+    headings, two or three times the tokens, that seldom end.
+    """
 
     name = "chat"
     labels = LABELS
@@ -145,13 +162,22 @@ class ChatTemplate:
             raise ValueError("expected a tokenizer with a chat template, got one without")
         self._tokenizer = tokenizer
 
-    def _ask(self, text: str) -> str:
-        messages = [{"role": "user", "content": text}]
+        self._shots = [
+            turn
+            for question, lines, answer in _SHOTS
+            for turn in (
+                {"role": "user", "content": SOLVE.format(question=question)},
+                {"role": "assistant", "content": f"{lines}The final answer is \\boxed{{{answer}}}."},
+            )
+        ]
+
+    def _ask(self, text: str, before: Sequence[dict[str, str]] = ()) -> str:
+        messages = [*before, {"role": "user", "content": text}]
         return str(self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
 
     def solve(self, question: str, solution: str) -> str:
-        """Returns a user turn with the problem and the opened answer."""
-        return self._ask(SOLVE.format(question=plain(question))) + plain(solution)
+        """Returns the worked examples as turns, a user turn with the problem, and the opened answer."""
+        return self.judge_state(question, solution)
 
     def imagine(self, opening: str, examples: Sequence[str]) -> str:
         """Returns a user turn that asks for a new problem like the examples."""
@@ -159,8 +185,8 @@ class ChatTemplate:
         return self._ask(IMAGINE.format(examples=listed)) + plain(opening)
 
     def judge_state(self, question: str, solution: str, notes: str = "") -> str:
-        """Returns a user turn with the problem, and the opened answer."""
-        return self._ask(_noted(notes) + SOLVE.format(question=plain(question))) + plain(solution)
+        """Returns the worked examples as turns, a user turn with the problem, and the opened answer."""
+        return self._ask(_noted(notes) + SOLVE.format(question=plain(question)), self._shots) + plain(solution)
 
     def judge_step(self, question: str, before: str, step: str, notes: str = "") -> str:
         """Returns a user turn that asks for True or False about the step."""
@@ -169,19 +195,6 @@ class ChatTemplate:
     def judge_outcome(self, question: str, solution: str, notes: str = "") -> str:
         """Returns a user turn that asks for True or False about the solution."""
         return self._ask(_outcome_question(question, solution, notes))
-
-
-# Written for this project; the format is GSM8K's.
-_SHOTS = (
-    ("A box holds 6 rows of 4 pencils. 5 pencils are broken. How many pencils are whole?",
-     "There are 6 * 4 = 24 pencils in the box.\nOf these, 24 - 5 = 19 are whole.\n#### 19\n"),
-    ("Ana reads 12 pages on Monday and twice as many on Tuesday. How many pages does she read in all?",
-     "On Tuesday she reads 12 * 2 = 24 pages.\nIn all she reads 12 + 24 = 36 pages.\n#### 36\n"),
-    ("Tickets cost $8. A group pays $72 for tickets and $18 for drinks. How many tickets did it buy, and how "
-     "much did it spend per ticket, drinks included?",
-     "The group bought 72 / 8 = 9 tickets.\nIt spent 72 + 18 = 90 dollars.\nThat is 90 / 9 = 10 dollars per "
-     "ticket.\n#### 10\n"),
-)  # fmt: skip
 
 
 class FewShotTemplate:
@@ -205,7 +218,7 @@ class FewShotTemplate:
 
     def judge_state(self, question: str, solution: str, notes: str = "") -> str:
         """Returns the worked examples, the question and the opened answer."""
-        shots = "".join(f"Question: {q}\nAnswer:\n{a}\n" for q, a in _SHOTS)
+        shots = "".join(f"Question: {q}\nAnswer:\n{lines}#### {answer}\n\n" for q, lines, answer in _SHOTS)
         return f"{self._bos_token}{_noted(notes)}{shots}Question: {plain(question)}\nAnswer:\n{plain(solution)}"
 
     def judge_step(self, question: str, before: str, step: str, notes: str = "") -> str:

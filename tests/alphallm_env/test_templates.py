@@ -34,6 +34,9 @@ def tokenizer() -> PreTrainedTokenizerBase:
     return AutoTokenizer.from_pretrained(TINY_POLICY)
 
 
+SHOWN_ANSWERS = [("19", "19"), ("36", "36"), ("10", "10")]  # of the worked examples: as computed, as answered
+
+
 @pytest.fixture(params=["tiny", "chat", "few_shot"])
 def template(request: pytest.FixtureRequest, tokenizer: PreTrainedTokenizerBase) -> PromptTemplate:
     made = {"tiny": TinyTemplate, "chat": lambda: ChatTemplate(tokenizer), "few_shot": FewShotTemplate}
@@ -82,6 +85,8 @@ def test_the_chat_template_opens_the_answer_and_goes_on_with_it(tokenizer: PreTr
     chat = ChatTemplate(tokenizer)
     opened = chat.solve("How many?", "")
     assert opened.startswith("<|question|>Solve the problem step by step")
+    assert opened.count("<|question|>") == 4  # three worked examples are earlier turns
+    assert re.findall(r"= (\d+)[^=]*\nThe final answer is \\boxed\{(\d+)\}\.", opened) == SHOWN_ANSWERS
     assert opened.endswith("\\boxed{}.\n\nProblem: How many?<|solution|>")
     assert chat.solve("How many?", "1 + 1 = 2\n") == opened + "1 + 1 = 2\n"
     assert chat.imagine("A kid", ["One?", "Two?"]).endswith("Problem: One?\n\nProblem: Two?<|solution|>A kid")
@@ -99,7 +104,7 @@ def test_the_few_shot_template_shows_worked_examples_that_are_right():
     compute = {"+": int.__add__, "-": int.__sub__, "*": int.__mul__, "/": int.__floordiv__}
     for left, sign, right, result in equations:
         assert compute[sign](int(left), int(right)) == int(result)
-    assert re.findall(r"= (\d+)[^=]*\n#### (\d+)\n", shots) == [("19", "19"), ("36", "36"), ("10", "10")]
+    assert re.findall(r"= (\d+)[^=]*\n#### (\d+)\n", shots) == SHOWN_ANSWERS
 
 
 def test_braces_in_a_problem_are_no_format_fields(template: PromptTemplate):
