@@ -2,42 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import repeat
-
 from agents.selection import QFunction
 from agents.tree import Node
-from alphallm_env import options
-
-
-def discounted_returns(score: float, discounts: Sequence[float]) -> list[float]:
-    """Returns what a leaf's score is worth at the leaf and at each node above it, up to the root.
-
-    `discounts` has the discount of each option on the way, the last option's first: the return of a node
-    is the product of the discounts below it, times the score.
-    """
-    returns = [score]
-    for factor in discounts:
-        returns.append(returns[-1] * factor)
-    return returns
+from alphallm_env.options import discount
 
 
 def backup(leaf: Node, score: float, gamma: float = 1.0, per_token: bool = False) -> None:
     """Adds a visit and the discounted score to `leaf` and every node above it.
 
-    γ counts once per option, or as γ^τ for an option of τ tokens where `per_token` is set.
+    The return of a node is the score times the discounts of the options below it: γ counts once per option,
+    or as γ^τ for an option of τ tokens where `per_token` is set.
     """
-    path = list(leaf.path())
-    values: Iterable[float] = repeat(score)  # what undiscounted returns are, all the way up
-    if gamma != 1.0:
-        steps = [node.state.option for node in path[:-1]]
-        discounts = [options.discount(option, gamma, per_token) for option in steps if option is not None]
-        values = discounted_returns(score, discounts)
-    for node, value in zip(path, values, strict=False):
+    node: Node | None = leaf
+    value = score
+    while node is not None:
         node.visit_count += 1
         node.value_sum += value
         if value > node.max_value:
             node.max_value = value
+        if gamma != 1.0 and (option := node.state.option) is not None:
+            value *= discount(option, gamma, per_token)
+        node = node.parent
 
 
 def mean_return(node: Node) -> float:

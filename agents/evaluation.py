@@ -71,8 +71,8 @@ class Outcomes:
         texts = [state.text for state in states]
         unknown = {text: state for text, state in zip(texts, states, strict=True) if text not in self._known}
         asked = {text: state for text, state in unknown.items() if extract_answer(text) is not None}
-        self._known.update(dict.fromkeys(unknown, 0.0))
-        self._known.update(zip(asked, await self._simulator.score("orm", list(asked.values())), strict=True))
+        scores = await self._simulator.score("orm", list(asked.values()))  # may raise: only then is anything noted
+        self._known |= dict.fromkeys(unknown, 0.0) | dict(zip(asked, scores, strict=True))
         return [self._known[text] for text in texts]
 
 

@@ -68,7 +68,9 @@ class Width:
         """Returns whether the node should get another child before the search goes below it."""
         if node.is_terminal or node.is_saturated:
             return False
-        return len(node.children) + node.num_pending < self.allowed(node, extra)
+        low, high = self.limits(node)
+        num_children = len(node.children) + node.num_pending
+        return num_children < low or (num_children < high and num_children < self.allowed(node, extra))
 
 
 def _value(child: Node) -> float | None:
@@ -118,14 +120,17 @@ def probability_seen(node: Node) -> float:
 
 
 async def grow(simulator: Simulator, node: Node, num_children: int, sampling: Sampling) -> list[Node]:
-    """Returns up to `num_children` new children of `node`, fewer if the policy repeats itself."""
+    """Returns up to `num_children` new children of `node`, fewer if the policy repeats itself.
+
+    Where a draw fails, the node keeps what was drawn before it, and the next call goes on from there.
+    """
     grown: list[Node] = []
-    failures = 0
-    while len(grown) < num_children and failures < sampling.tries and not sampling.is_known(node):
+    while len(grown) < num_children and node.num_repeats < sampling.tries and not sampling.is_known(node):
         for child in await _draw(simulator, node, num_children - len(grown), sampling):
             grown.extend([child] if child else [])
-            failures = 0 if child else failures + 1
-    node.is_saturated = failures >= sampling.tries or sampling.is_known(node)
+            node.num_repeats = 0 if child else node.num_repeats + 1
+    node.is_saturated = node.num_repeats >= sampling.tries or sampling.is_known(node)
+    node.num_repeats = 0
     return grown
 
 

@@ -28,6 +28,7 @@ class Node:
         "max_value",
         "members",
         "num_pending",
+        "num_repeats",
         "num_sampled",
         "orm",
         "parent",
@@ -58,6 +59,7 @@ class Node:
         self.virtual_loss = 0  # simulations in flight below this node
         self.num_pending = 0  # children in flight
         self.num_sampled = 0  # options drawn here, rejected and merged ones included
+        self.num_repeats = 0  # options in a row that brought nothing new, while children are drawn
         self.is_saturated = False  # the policy has nothing new to offer here
         self.is_exhausted = False  # no simulation below this node can find anything new
 

@@ -13,7 +13,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -34,7 +34,7 @@ from alphallm_env.options import SentenceRule
 from alphallm_env.problems import load_problems
 from alphallm_env.simulator import Policy, Simulator
 from alphallm_env.types import Problem
-from experiments.bench import bookkeeping
+from experiments.bench import bookkeeping, faults
 from experiments.monitor import quiet_libraries, results_console
 from experiments.records import write_whole
 
@@ -214,14 +214,19 @@ def main(config: BenchConfig) -> dict[str, float]:
     else:
         problems = load_problems("gsm_symbolic", "test", config.problems)
         figures |= of_model(config, "tiny", load_policy("tiny", config.device, config.dtype), "tiny", problems)
+    survived = faults.survived_by_kind()
     table = Table(title="the engine")
     table.add_column("key")
     table.add_column("figure", justify="right")
     for key, figure in figures.items():
         table.add_row(key, f"{figure:,.2f}")
+    for kind, survival in survived.items():
+        told = f"{survival.survived} / {survival.tried}, {survival.lost} lost, {survival.repeated_tokens} tokens again"
+        table.add_row(f"faults_survived: {kind}", told)
     results_console().print(table)
     if config.json:
-        write_whole(config.json, json.dumps(figures, indent=2) + "\n")
+        written_down = figures | {"faults_survived": {kind: asdict(survival) for kind, survival in survived.items()}}
+        write_whole(config.json, json.dumps(written_down, indent=2) + "\n")
     return figures
 
 

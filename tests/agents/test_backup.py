@@ -1,7 +1,7 @@
 import pytest
 from scripted_world import START, step
 
-from agents.backup import backup, discounted_returns, max_return, mean_return
+from agents.backup import backup, max_return, mean_return
 from agents.tree import Node
 
 
@@ -11,10 +11,6 @@ def chain() -> tuple[Node, Node, Node]:
     a = root.add_child(step(START, "a\n", num_tokens=3))
     b = a.add_child(step(a.state, "b\n", num_tokens=2))
     return root, a, b
-
-
-def test_discounted_returns_by_hand():
-    assert discounted_returns(0.8, [0.5, 0.25]) == pytest.approx([0.8, 0.4, 0.1])
 
 
 def test_mean_and_max_of_two_scores():

@@ -14,6 +14,7 @@ from agents.tree import render_tree
 from alphallm_env.errors import ServerError
 from alphallm_env.lm.base import Completion, GenerationRequest
 from alphallm_env.simulator import Simulator
+from alphallm_env.types import State
 
 BUDGET = Budget(simulations=20)
 PLANNERS = {
@@ -23,17 +24,25 @@ PLANNERS = {
 
 
 def count_calls(simulator: Simulator, fails_at: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Lets the policy's call with this number fail. Returns the numbers of all calls, as they come."""
+    """Lets the call with this number fail, of policy or critics. Returns the numbers of all calls, as they come."""
     calls: list[int] = []
-    generate = type(simulator.policy.lm).generate
+    generate, score = type(simulator.policy.lm).generate, Simulator.score
 
-    def failing(self: object, requests: Sequence[GenerationRequest]) -> list[Completion]:
+    def count() -> None:
         calls.append(len(calls))
         if calls[-1] == fails_at:
             raise ServerError("http://127.0.0.1:1 is gone: the request with seed 3")
+
+    def generating(self: object, requests: Sequence[GenerationRequest]) -> list[Completion]:
+        count()
         return generate(self, requests)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(type(simulator.policy.lm), "generate", failing)
+    async def scoring(self: Simulator, critic: str, states: Sequence[State]) -> list[float]:
+        count()
+        return await score(self, critic, states)
+
+    monkeypatch.setattr(type(simulator.policy.lm), "generate", generating)
+    monkeypatch.setattr(Simulator, "score", scoring)
     return calls
 
 

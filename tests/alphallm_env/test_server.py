@@ -12,7 +12,6 @@ import pytest
 
 pytest.importorskip("openai", reason="needs the extra alphallm-env[server]")
 
-from fault_server import LABELS, TOKEN_LOG_PROB, FaultServer
 from transformers import AutoTokenizer
 
 from alphallm_env.errors import ModelError, ServerError
@@ -25,6 +24,7 @@ from alphallm_env.loading import TINY_POLICY, load_policy
 from alphallm_env.options import FormulaRule, RegexRule, SentenceRule, TokenRule
 from alphallm_env.testing import check_language_model
 from alphallm_env.types import StopReason
+from experiments.bench.fault_server import LABELS, TOKEN_LOG_PROB, FaultServer
 
 QUICK = ServerSettings(attempts=4, first_wait=0.001, longest_wait=0.002, rest=0.001)
 DIALECTS = ("vllm", "llama-cpp-python", "plain")

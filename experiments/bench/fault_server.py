@@ -1,6 +1,7 @@
 """A small HTTP server on loopback that speaks `/v1/completions` in the dialects of real ones, and fails on demand.
 
 Its model goes on after "Answer:" with a text that names the question; a token is a word with its white space.
+The tests and `faults.py` run it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ _TOKEN = re.compile(r"\s*\S+\s*|\s+")
 TOKEN_LOG_PROB = -0.5
 LABELS = {"True": -0.25, "False": -2.0, "Maybe": -3.5}
 END = "</s>"
+VERBS = ("Take", "Use", "Note")  # how a text may begin
 STATUS = {"200": "OK", "400": "Bad Request", "404": "Not Found", "429": "Too Many Requests", "500": "Server Error"}
 
 
@@ -26,6 +28,7 @@ class FaultServer:
     """`faults` are used up one per completion request; `fault` is what every one gets after them.
 
     Faults: a status, "garbage", "shape" (JSON of another kind), "half" (of a body), "hang", "close".
+    After `dies_after` requests, if it is not 0, it dies.
     """
 
     dialect: str = "vllm"  # or llama-cpp-python, llama.cpp, transformers, and OpenAI's own: plain
@@ -36,6 +39,9 @@ class FaultServer:
     retry_after: str = ""
     cached_tokens: int | None = None  # of each prompt, as the server tells
     seconds: float = 0.0  # that an answer takes
+    num_verbs: int = 1  # among which a request's seed chooses
+    dies_after: int = 0
+    num_faults: int = 0  # requests that met one
     bodies: list[Record] = field(default_factory=list)
     in_flight: int = 0
     most_in_flight: int = 0
@@ -50,6 +56,7 @@ class FaultServer:
 
     @property
     def url(self) -> str:
+        """The address that clients are given."""
         return f"http://127.0.0.1:{self.port}/v1"
 
     def start(self) -> None:
@@ -79,7 +86,7 @@ class FaultServer:
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
                 length = re.search(r"(?i)content-length: *(\d+)", head)
@@ -101,6 +108,9 @@ class FaultServer:
         self.bodies.append(body)
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        if self.dies_after and len(self.bodies) >= self.dies_after:
+            self.num_faults += 0 if self._stop.is_set() else self.in_flight
+            self._stop.set()
         try:
             await asyncio.sleep(self.seconds)
             await self._complete_or_fail(writer, body, self.faults.popleft() if self.faults else self.fault)
@@ -109,6 +119,7 @@ class FaultServer:
 
     async def _complete_or_fail(self, writer: asyncio.StreamWriter, body: Record, fault: str) -> None:
         answer = self.completion(body)
+        self.num_faults += bool(fault)
         if fault == "hang":
             await asyncio.sleep(3600)
         elif fault == "close":
@@ -142,7 +153,7 @@ class FaultServer:
         stops = [str(stop) for stop in body.get("stop", [])]  # type: ignore[union-attr]
         written: list[str] = []
         stop, ended = "", False
-        for token in [*tokens(continuation(prompt)), END]:
+        for token in [*tokens(self._continuation(body)), END]:
             if len(written) == most:
                 break
             ended = token == END
@@ -152,6 +163,10 @@ class FaultServer:
             if stop:
                 break
         return self._record(body, prompt, written, stop, ended)
+
+    def _continuation(self, body: Record) -> str:
+        seed = int(str(body.get("seed") or 0))
+        return continuation(str(body["prompt"]), VERBS[seed % self.num_verbs])
 
     def _record(self, body: Record, prompt: str, written: list[str], stop: str, ended: bool) -> Record:
         text = "".join(written).removesuffix(END)
@@ -189,11 +204,12 @@ def tokens(text: str) -> list[str]:
     return [part for word in _TOKEN.findall(text) for part in re.split(r"(?<=Answer:)", word) if part]
 
 
-def continuation(prompt: str) -> str:
+def continuation(prompt: str, verb: str = VERBS[0]) -> str:
     """Returns what the model writes after a prompt: a text on the question, or a label."""
     question, _, written = prompt.partition("Answer:")
     if "Judge" in question:
         return "" if written else "True"
     number = question.split()[-2] if len(question.split()) > 1 else "0"
-    whole = f"Take {number} .\n\nTwice it .\n#### {number}\n"
+    verb = next((verb for verb in VERBS if written.startswith(verb)), verb)
+    whole = f"{verb} {number} .\n\nTwice it .\n#### {number}\n"
     return whole[len(written) :]
