@@ -9,7 +9,7 @@ DEMO_FLAGS ?=
 TEST_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: demo test check format clean help
+.PHONY: demo test check core format clean help
 
 demo: $(INSTALLED)  ## Run the whole self-improvement loop with the tiny model
 	.venv/bin/python -m experiments.self_improve --preset tiny --out runs/demo $(DEMO_FLAGS)
@@ -23,12 +23,17 @@ check: $(INSTALLED)  ## Check format, lint, types and the examples in docstrings
 	.venv/bin/pyright
 	.venv/bin/python -m pytest -q --doctest-modules $(PACKAGES)
 
+core:  ## Install without extras into .venv-core, and play an episode there
+	$(PYTHON) -m venv --clear .venv-core
+	.venv-core/bin/python -m pip install --quiet -c constraints.txt .
+	.venv-core/bin/python tests/core_install.py
+
 format: $(INSTALLED)  ## Format the code and apply the safe fixes of the linter
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 
 clean:  ## Remove the environment, build products and caches; runs/ stays
-	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-core build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find $(PACKAGES) tests -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 help:  ## List the targets
