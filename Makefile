@@ -9,7 +9,7 @@ DEMO_FLAGS ?=
 TEST_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: demo test check core format clean help
+.PHONY: demo test check docs core format clean help
 
 demo: $(INSTALLED)  ## Run the whole self-improvement loop with the tiny model
 	.venv/bin/python -m experiments.self_improve --preset tiny --out runs/demo $(DEMO_FLAGS)
@@ -17,11 +17,15 @@ demo: $(INSTALLED)  ## Run the whole self-improvement loop with the tiny model
 test: $(INSTALLED)  ## Run the tests
 	.venv/bin/python -m pytest -q $(TEST_FLAGS)
 
-check: $(INSTALLED)  ## Check format, lint, types and the examples in docstrings
+check: $(INSTALLED)  ## Check format, lint, types, the examples in docstrings, and that the docs build
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/pyright
 	.venv/bin/python -m pytest -q --doctest-modules $(PACKAGES)
+	@$(MAKE) --no-print-directory docs
+
+docs: $(INSTALLED)  ## Build the documentation into build/docs; a warning is an error
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet -f docs/site/mkdocs.yml
 
 core:  ## Install without extras into .venv-core, and play an episode there
 	$(PYTHON) -m venv --clear .venv-core
