@@ -30,9 +30,10 @@ from rich.table import Table
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
-from alphallm_env.critics.calibration import PlattScaling, Quality, fit_platt, quality
+from alphallm_env.critics.calibration import Scaling, ScalingKind, fit_scaling, save_calibration
 from alphallm_env.critics.generative import Labeller, share_of_true
-from alphallm_env.critics.model import CriticModel, save_calibration
+from alphallm_env.critics.measures import Quality, quality
+from alphallm_env.critics.model import CriticModel
 from alphallm_env.critics.notes import NoteTaker, save_notes_limit
 from alphallm_env.critics.value import save_head
 from alphallm_env.engine import Engine
@@ -59,6 +60,7 @@ class CriticsConfig:
     policy: str = "tiny"
     trunk: str = ""  # the folder of the language model that the critics start from; empty: the policy
     calibrate: str = ""  # a folder of critics, or tiny: scaled anew and measured, not trained
+    calibration: ScalingKind = "platt"
     problems: str = "gsm_symbolic"
     option_rule: str = "sentence"
     train_problems: int = 1_200
@@ -213,7 +215,7 @@ class Scored:
     scores: list[float]
     outcomes: list[bool]
 
-    def calibrated(self, scaling: PlattScaling) -> Scored:
+    def calibrated(self, scaling: Scaling) -> Scored:
         """Returns the scaled scores."""
         return Scored([scaling(score) for score in self.scores], self.outcomes)
 
@@ -345,7 +347,10 @@ def finish(
     critic.model.bfloat16().float()
     critic.forget()
     development = score_all(critic, notes["development"], template, data["development"], config.threshold)
-    scalings = {name: fit_platt(s.scores, [float(o) for o in s.outcomes]) for name, s in development.items()}
+    scalings = {
+        name: fit_scaling(config.calibration, s.scores, [float(o) for o in s.outcomes])
+        for name, s in development.items()
+    }
     test = score_all(critic, notes["test"], template, data["test"], config.threshold)
     qualities = {
         name: quality(scored.calibrated(scalings[name]).scores, scored.outcomes) for name, scored in test.items()
