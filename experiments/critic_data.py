@@ -8,15 +8,18 @@ correctly (Math-Shepherd: Wang et al. 2024); prefixes visited less often get rol
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import combinations, islice
 from pathlib import Path
+from random import Random
 from typing import Any, cast
 
-from alphallm_env.errors import RunError
+from alphallm_env.errors import ProblemError, RunError
 from alphallm_env.grading import Verdict, extract_answer, grade
 from alphallm_env.lm.base import GenerationRequest
 from alphallm_env.options import TO_THE_END, OptionRule
+from alphallm_env.problems import check_overlap, load_problems
 from alphallm_env.randomness import derive_seed
 from alphallm_env.simulator import Policy
 from alphallm_env.types import Problem
@@ -65,6 +68,24 @@ class ProblemData:
             LabelledStep(s["question"], tuple(s["before"]), s["step"], s["share_correct"]) for s in fields["steps"]
         )
         return ProblemData(samples, steps)
+
+
+def problem_splits(source: str, sizes: Mapping[str, int], seed: int) -> dict[str, list[Problem]]:
+    """Returns as many problems of each split as `sizes` says. A JSONL file is shuffled and cut into them, in order.
+
+    Raises OverlapError if two splits share a question, ProblemError if a file has too few problems.
+    """
+    if source.endswith(".jsonl"):
+        rows = load_problems(source)
+        if len(rows) < sum(sizes.values()):
+            raise ProblemError(f"expected {sum(sizes.values())} problems in {source}, got {len(rows)}")
+        shuffled = iter(Random(seed).sample(rows, len(rows)))
+        problems = {split: list(islice(shuffled, size)) for split, size in sizes.items()}
+    else:
+        problems = {split: load_problems(source, split, size, seed) for split, size in sizes.items()}
+    for one, other in combinations(problems.values(), 2):
+        check_overlap(one, other)
+    return problems
 
 
 def split_steps(text: str, rule: OptionRule) -> tuple[str, ...]:

@@ -18,7 +18,6 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import cast
@@ -37,15 +36,13 @@ from alphallm_env.critics.model import CriticModel
 from alphallm_env.critics.notes import NoteTaker, save_notes_limit
 from alphallm_env.critics.value import save_head
 from alphallm_env.engine import Engine
-from alphallm_env.errors import ProblemError
 from alphallm_env.lm.templates import PromptTemplate
 from alphallm_env.lm.transformers_lm import TransformersLM
 from alphallm_env.loading import READER_FOLDER, TINY_CRITICS, TINY_POLICY, load_policy, resolve
 from alphallm_env.options import option_rule
-from alphallm_env.problems import check_overlap, load_problems
 from alphallm_env.simulator import Policy
 from alphallm_env.types import Problem
-from experiments.critic_data import ProblemData, Sampler, collect, prefix_counts
+from experiments.critic_data import ProblemData, Sampler, collect, prefix_counts, problem_splits
 from experiments.monitor import quiet_libraries
 from experiments.optimizers import MuonAndAdam
 from experiments.precision import mixed_precision
@@ -272,16 +269,7 @@ def splits(config: CriticsConfig) -> dict[str, list[Problem]]:
     Raises OverlapError if two splits share a question, ProblemError if a file has too few problems.
     """
     sizes = {"development": config.development_problems, "test": config.test_problems, "train": config.train_problems}
-    if config.problems.endswith(".jsonl"):
-        rows = load_problems(config.problems)
-        if len(rows) < sum(sizes.values()):
-            raise ProblemError(f"expected {sum(sizes.values())} problems in {config.problems}, got {len(rows)}")
-        shuffled = iter(Random(config.seed).sample(rows, len(rows)))
-        problems = {split: list(islice(shuffled, size)) for split, size in sizes.items()}
-    else:
-        problems = {split: load_problems(config.problems, split, size, config.seed) for split, size in sizes.items()}
-    check_overlap(problems["train"], [*problems["development"], *problems["test"]])
-    check_overlap(problems["development"], problems["test"])
+    problems = problem_splits(config.problems, sizes, config.seed)
     return {split: found for split, found in problems.items() if split != "train" or not config.calibrate}
 
 
