@@ -8,7 +8,7 @@ correctly (Math-Shepherd: Wang et al. 2024); prefixes visited less often get rol
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations, islice
 from pathlib import Path
@@ -22,7 +22,7 @@ from alphallm_env.options import TO_THE_END, OptionRule
 from alphallm_env.problems import check_overlap, load_problems
 from alphallm_env.randomness import derive_seed
 from alphallm_env.simulator import Policy
-from alphallm_env.types import Problem
+from alphallm_env.types import Option, Problem, State
 from experiments.records import Journal, Json
 
 
@@ -97,6 +97,14 @@ def split_steps(text: str, rule: OptionRule) -> tuple[str, ...]:
             steps.append(text[start:end])
             start = end
     return (*steps, text[start:]) if start < len(text) else tuple(steps)
+
+
+def state_after(question: str, steps: Sequence[str]) -> State:
+    """Returns the state in which a critic finds these steps. Critics read texts, so no tokens are counted."""
+    state = State("", question)
+    for step in steps:
+        state = state.child(Option(step, 0), None)
+    return state
 
 
 class Sampler:
@@ -196,16 +204,20 @@ def label_steps(
     return [labelled[problem.id] for problem, _ in groups]
 
 
+StepLabeller = Callable[[Sequence[tuple[Problem, Sequence[Sample]]]], list[list[LabelledStep]]]
+
+
 def collect(
     sampler: Sampler,
     problems: Sequence[Problem],
     path: Path,
     num_samples: int,
-    min_visits: int,
-    steps_per_problem: int,
+    label: StepLabeller,
     chunk: int = 64,
 ) -> list[ProblemData]:
     """Returns the data of all problems; finished problems are read back from `path`, a JSONL file.
+
+    `label` labels the steps of samples, per problem.
 
     Raises RunError if the file holds other problems.
     """
@@ -216,7 +228,7 @@ def collect(
     for start in range(len(data), len(problems), chunk):
         part = problems[start : start + chunk]
         samples = sampler.trajectories(part, num_samples)
-        steps = label_steps(sampler, list(zip(part, samples, strict=True)), min_visits, steps_per_problem)
+        steps = label(list(zip(part, samples, strict=True)))
         fresh = [ProblemData(tuple(s), tuple(t)) for s, t in zip(samples, steps, strict=True)]
         journal.append(fresh)
         data += fresh

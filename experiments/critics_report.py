@@ -18,6 +18,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal, cast
 
@@ -38,8 +39,8 @@ from alphallm_env.engine import Engine
 from alphallm_env.loading import build_simulator, load_policy
 from alphallm_env.options import option_rule
 from alphallm_env.simulator import Simulator
-from alphallm_env.types import Option, State
-from experiments.critic_data import ProblemData, Sampler, collect, problem_splits
+from alphallm_env.types import State
+from experiments.critic_data import ProblemData, Sampler, collect, label_steps, problem_splits, state_after
 from experiments.monitor import quiet_libraries, results_console
 from experiments.records import Json, git_revision, settle_config, write_whole
 from experiments.reliability import depth_picture, reliability_picture
@@ -119,14 +120,6 @@ class Scored:
         }
 
 
-def state_after(question: str, steps: Sequence[str]) -> State:
-    """Returns the state in which a critic finds these steps. Critics read texts, so no tokens are counted."""
-    state = State("", question)
-    for step in steps:
-        state = state.child(Option(step, 0), None)
-    return state
-
-
 def items_of(data: Sequence[ProblemData], threshold: float) -> dict[str, list[Item]]:
     """Returns what each critic is asked: every prefix (value), every labelled step (PRM), every end (ORM)."""
     items: dict[str, list[Item]] = {name: [] for name in CRITICS}
@@ -162,15 +155,9 @@ def collect_data(config: ReportConfig, simulator: Simulator) -> dict[str, list[P
         sizes["unseen_templates"] = config.unseen_problems
     rule = option_rule(config.option_rule)
     sampler = Sampler(simulator.policy, rule, config.max_tokens, config.temperature, config.seed)
+    label = partial(label_steps, sampler, min_visits=config.min_visits, steps_per_problem=config.steps_per_problem)
     return {
-        split: collect(
-            sampler,
-            problems,
-            config.out / f"{split}.jsonl",
-            config.samples,
-            config.min_visits,
-            config.steps_per_problem,
-        )
+        split: collect(sampler, problems, config.out / f"{split}.jsonl", config.samples, label)
         for split, problems in problem_splits(config.problems, sizes, config.seed).items()
     }
 
