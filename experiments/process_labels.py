@@ -236,7 +236,7 @@ class LabelsConfig:
 
 
 def main(config: LabelsConfig) -> dict[str, float]:
-    """Labels wrong solutions both ways; prints and writes rollouts used, and how often both name the same step."""
+    """Labels wrong solutions of two steps or more both ways; prints and writes what that took, and how they agree."""
     quiet_libraries()
     policy = load_policy(config.policy, config.device)
     sampler = Sampler(policy, option_rule(config.option_rule), config.max_tokens, config.temperature, config.seed)
@@ -246,10 +246,12 @@ def main(config: LabelsConfig) -> dict[str, float]:
         Solution(problem, sample.steps, is_correct=False)
         for problem, group in zip(problems, drawn, strict=True)
         for sample in dict.fromkeys(group)
-        if not sample.correct and sample.steps
+        if not sample.correct and len(sample.steps) > 1
     ]
     if not wrong:
-        raise ValueError(f"expected wrong solutions to label, got none of {config.policy!r} on {config.problems!r}")
+        raise ValueError(
+            f"expected wrong solutions of two steps or more, got none of {config.policy!r} on {config.problems!r}"
+        )
     estimate = rollout_estimator(sampler, config.num_rollouts)
     searched = label_by_binary_search(wrong, estimate, config.threshold)
     sampled = label_by_prefixes(wrong, estimate, config.threshold)

@@ -171,6 +171,6 @@ def test_comparing_counts_what_each_way_cost() -> None:
 
 def test_the_command_runs_with_the_tiny_policy(tmp_path: Path) -> None:
     file = tmp_path / "labels.json"
-    figures = main(LabelsConfig(json=file, limit=6, samples=3, num_rollouts=4, threshold=0.25, device="cpu"))
+    figures = main(LabelsConfig(json=file, limit=16, samples=4, num_rollouts=2, threshold=0.5, device="cpu"))
     assert 0.0 <= figures["agreement"] <= 1.0
     assert json.loads(file.read_text())["rollouts_prefixes"] == figures["rollouts_prefixes"] > 0

@@ -101,14 +101,12 @@ def test_rows_that_are_not_as_expected_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("critic", ["tiny", "prompted"])
 def test_the_command_measures_critics_by_name(critic: str, tmp_path: Path) -> None:
     rows = [
-        Row(f"r{n}", f"Ana has {n} apples and buys 2. How many has she?", (f"{n} + 2 = {n + 2}", f"#### {n + 2 + wrong}"),
-            1 if wrong else -1)
-        for n in range(3, 9) for wrong in (0, 7)
-    ]  # fmt: skip
-    out = tmp_path / "found.json"
-    config = BenchConfig(
-        rows=write(tmp_path / "rows.jsonl", rows), critic=critic, json=out, development=4, device="cpu"
-    )
+        Row("", f"Ana has {n} apples and buys 2. How many has she?", (f"{n} + 2 = {n + 2}", f"#### {answer}"), label)
+        for n in range(3, 9)
+        for answer, label in ((n + 2, -1), (n + 9, 1))
+    ]
+    out, path = tmp_path / "found.json", write(tmp_path / "rows.jsonl", rows)
+    config = BenchConfig(rows=path, critic=critic, json=out, development=4, device="cpu")
     found = processbench.main(config)
     record = json.loads(out.read_text())
     assert found.num_wrong + found.num_right == 8

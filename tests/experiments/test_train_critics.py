@@ -112,12 +112,11 @@ def test_few_examples_are_one_batch_and_none_are_an_error():
     before = critic.model.get_input_embeddings().weight.detach().clone()
     head = torch.nn.Linear(critic.model.config.hidden_size, 1)
     labels = critic.label_ids(("True", "False"))
-    critic_lessons.train(
-        critic, head, [critic_lessons.Example((1, 2, 3), truth=1.0)], labels, critic_lessons.Training()
-    )
+    settings, example = critic_lessons.Training(), critic_lessons.Example((1, 2, 3), truth=1.0)
+    critic_lessons.train(critic, head, [example], labels, settings)
     assert not torch.equal(before, critic.model.get_input_embeddings().weight)
     with pytest.raises(ValueError, match="at least one example"):
-        critic_lessons.train(critic, head, [], labels, critic_lessons.Training())
+        critic_lessons.train(critic, head, [], labels, settings)
 
 
 def qwen_trunk(folder: Path) -> str:
