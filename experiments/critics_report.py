@@ -237,7 +237,7 @@ def main(config: ReportConfig) -> dict[str, CriticReport]:
 def as_json(reports: dict[str, CriticReport], config: ReportConfig) -> dict[str, Json]:
     """Returns the report as JSON: headline figures as `critic_measure`, then everything. NaN becomes null."""
     headline: dict[str, Json] = {}
-    everything: dict[str, Json] = {}
+    critics: dict[str, Json] = {}
     for name, report in reports.items():
         measures = _measures(report.headline(config.calibration))
         headline |= {f"{name}_{measure}": value for measure, value in measures.items()}
@@ -247,14 +247,13 @@ def as_json(reports: dict[str, CriticReport], config: ReportConfig) -> dict[str,
             for split, qualities in report.splits.items()
         }
         depths: dict[str, Json] = {str(depth): _measures(found) for depth, found in report.depths.items()}
-        everything[name] = {"splits": splits, "by_depth": depths}
+        critics[name] = {"splits": splits, "by_depth": depths}
     paper: dict[str, Json] = {
         name: dict(zip(("precision", "recall", "ece"), row, strict=True)) for name, row in PAPER.items()
     }
     settings = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(config).items()}
-    return headline | {
-        "critics": everything, "paper": paper, "config": cast(Json, settings), "revision": git_revision(),
-    }  # fmt: skip
+    headline |= {"critics": critics, "paper": paper, "config": cast(Json, settings), "revision": git_revision()}
+    return headline
 
 
 def _measures(found: Quality) -> dict[str, Json]:

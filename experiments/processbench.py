@@ -99,14 +99,16 @@ def read_rows(path: Path, limit: int | None = None) -> list[Row]:
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()[:limit], 1):
         try:
             record = cast("dict[str, Any]", json.loads(line))
-            row = Row(str(record.get("id", number)), record["question"], tuple(record["steps"]), int(record["label"]))
+            name, question, steps = str(record.get("id", number)), record["question"], record["steps"]
+            label = int(record["label"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ProblemError(f"expected question, steps and label in line {number} of {path}: {error!r}") from error
-        if not row.steps or not all(isinstance(step, str) for step in row.steps):
-            raise ProblemError(f"expected steps, a list of texts, in line {number} of {path}, got {row.steps}")
-        if not ALL_RIGHT <= row.label < len(row.steps):
-            raise ProblemError(f"label must be in [-1, {len(row.steps)}) in line {number} of {path}, got {row.label}")
-        rows.append(row)
+        texts = [question, *steps] if isinstance(steps, list) and steps else [None]
+        if not all(isinstance(text, str) for text in texts):
+            raise ProblemError(f"expected a question and steps, a list of texts, in line {number} of {path}: {record}")
+        if not ALL_RIGHT <= label < len(steps):
+            raise ProblemError(f"label must be in [-1, {len(steps)}) in line {number} of {path}, got {label}")
+        rows.append(Row(name, question, tuple(steps), label))
     if not rows:
         raise ProblemError(f"expected at least one row in {path}, got none")
     return rows

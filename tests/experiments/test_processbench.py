@@ -88,6 +88,8 @@ def test_rows_that_are_not_as_expected_are_named(tmp_path: Path) -> None:
         ('{"question": "Q?"}', "line 2.*KeyError"),
         ('{"question": "Q?", "steps": [], "label": -1}', "a list of texts, in line 2"),
         ('{"question": "Q?", "steps": [1], "label": -1}', "a list of texts, in line 2"),
+        ('{"question": "Q?", "steps": "ab", "label": -1}', "a list of texts, in line 2"),
+        ('{"question": 7, "steps": ["a"], "label": -1}', "a list of texts, in line 2"),
         ('{"question": "Q?", "steps": ["a"], "label": 1}', r"in \[-1, 1\) in line 2.*got 1"),
     ):
         path.write_text(f"{good}\n{bad}\n")
