@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, cast
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from alphallm_env.critics.calibration import CalibratedCritic
+from alphallm_env.critics.base import Critic
+from alphallm_env.critics.calibration import CALIBRATION_FILE, CalibratedCritic, load_calibration
 from alphallm_env.critics.generative import OutcomeRewardModel, ProcessRewardModel
-from alphallm_env.critics.model import CriticModel, load_calibration
+from alphallm_env.critics.model import CriticModel
 from alphallm_env.critics.notes import NoteTaker, load_notes_limit
+from alphallm_env.critics.public import load_public_prm, split_source
 from alphallm_env.critics.value import LearnedValue, MonteCarloValue
 from alphallm_env.dynamics import Rules
 from alphallm_env.engine import Engine
@@ -92,6 +94,23 @@ def prompted_critics(policy: Policy, engine: Engine) -> Critics:
     )
 
 
+def public_critics(source: str, engine: Engine, device: str = "auto") -> Critics:
+    """Returns the PRM called `ADAPTER:MODEL`, and as ORM the lowest score that it gives a step of a solution.
+
+    Where the model is a folder with a `calibration.json`, they are calibrated by it. `build_simulator` adds a
+    value function.
+    """
+    prm = load_public_prm(source, engine, device=device)
+    orm = load_public_prm(source, engine, device=device, aggregation="min", name="orm")
+    _, model = source.split(":", 1)
+    scalings = load_calibration(Path(model)) if (Path(model) / CALIBRATION_FILE).is_file() else {}
+
+    def calibrated(critic: Critic) -> Critic:
+        return CalibratedCritic(critic, scalings[critic.name]) if critic.name in scalings else critic
+
+    return Critics(prm=calibrated(prm), orm=calibrated(orm))
+
+
 def build_simulator(
     policy: Policy,
     critics: str,
@@ -100,13 +119,19 @@ def build_simulator(
     device: str = "auto",
     rollout_policy: Policy | None = None,
 ) -> Simulator:
-    """Returns a simulator around a policy; `critics` is tiny, prompted, none, or a folder."""
+    """Returns a simulator around a policy.
+
+    `critics` is tiny, prompted, none, a folder of trained ones, or ADAPTER:MODEL of a public PRM (`public.py`).
+    """
     if critics == "none":
         return Simulator(policy, Critics(), rules, rollout_policy, engine)
-    if critics != PROMPTED:
+    if critics == PROMPTED:
+        judges = prompted_critics(policy, engine)
+    elif split_source(critics) is not None:
+        judges = public_critics(critics, engine, device)
+    else:
         judges = load_critics(resolve(critics, TINY_CRITICS), engine, device)
         return Simulator(policy, judges, rules, rollout_policy, engine)
-    judges = prompted_critics(policy, engine)
     asking = Simulator(policy, judges, rules, rollout_policy, engine)
     with_value = Critics(value=MonteCarloValue(asking), prm=judges.prm, orm=judges.orm)
     return Simulator(policy, with_value, rules, rollout_policy, engine)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from alphallm_env import dynamics
 from alphallm_env.critics.base import Critic, checked_scores
+from alphallm_env.critics.provenance import Provenance, provenance_of
 from alphallm_env.dynamics import Rules
 from alphallm_env.engine import Engine
 from alphallm_env.errors import CriticError, StateError
@@ -48,6 +49,11 @@ class Critics:
         if critic is None:
             raise CriticError(f"a critic {name!r} is needed here, and none was given")
         return critic
+
+    def provenance(self) -> dict[str, Provenance]:
+        """Returns where the scores of each critic at hand come from: what a run's record keeps of them."""
+        critics = {"value": self.value, "prm": self.prm, "orm": self.orm}
+        return {name: provenance_of(critic) for name, critic in critics.items() if critic is not None}
 
 
 @dataclass(frozen=True)

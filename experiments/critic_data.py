@@ -8,18 +8,21 @@ correctly (Math-Shepherd: Wang et al. 2024); prefixes visited less often get rol
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import combinations, islice
 from pathlib import Path
+from random import Random
 from typing import Any, cast
 
-from alphallm_env.errors import RunError
+from alphallm_env.errors import ProblemError, RunError
 from alphallm_env.grading import Verdict, extract_answer, grade
 from alphallm_env.lm.base import GenerationRequest
 from alphallm_env.options import TO_THE_END, OptionRule
+from alphallm_env.problems import check_overlap, load_problems
 from alphallm_env.randomness import derive_seed
 from alphallm_env.simulator import Policy
-from alphallm_env.types import Problem
+from alphallm_env.types import Option, Problem, State
 from experiments.records import Journal, Json
 
 
@@ -67,6 +70,24 @@ class ProblemData:
         return ProblemData(samples, steps)
 
 
+def problem_splits(source: str, sizes: Mapping[str, int], seed: int) -> dict[str, list[Problem]]:
+    """Returns as many problems of each split as `sizes` says. A JSONL file is shuffled and cut into them, in order.
+
+    Raises OverlapError if two splits share a question, ProblemError if a file has too few problems.
+    """
+    if source.endswith(".jsonl"):
+        rows = load_problems(source)
+        if len(rows) < sum(sizes.values()):
+            raise ProblemError(f"expected {sum(sizes.values())} problems in {source}, got {len(rows)}")
+        shuffled = iter(Random(seed).sample(rows, len(rows)))
+        problems = {split: list(islice(shuffled, size)) for split, size in sizes.items()}
+    else:
+        problems = {split: load_problems(source, split, size, seed) for split, size in sizes.items()}
+    for one, other in combinations(problems.values(), 2):
+        check_overlap(one, other)
+    return problems
+
+
 def split_steps(text: str, rule: OptionRule) -> tuple[str, ...]:
     """Returns the options that `rule` cuts a finished text into; the last one may be open."""
     steps: list[str] = []
@@ -76,6 +97,14 @@ def split_steps(text: str, rule: OptionRule) -> tuple[str, ...]:
             steps.append(text[start:end])
             start = end
     return (*steps, text[start:]) if start < len(text) else tuple(steps)
+
+
+def state_after(question: str, steps: Sequence[str]) -> State:
+    """Returns the state in which a critic finds these steps. Critics read texts, so no tokens are counted."""
+    state = State("", question)
+    for step in steps:
+        state = state.child(Option(step, 0), None)
+    return state
 
 
 class Sampler:
@@ -175,16 +204,20 @@ def label_steps(
     return [labelled[problem.id] for problem, _ in groups]
 
 
+StepLabeller = Callable[[Sequence[tuple[Problem, Sequence[Sample]]]], list[list[LabelledStep]]]
+
+
 def collect(
     sampler: Sampler,
     problems: Sequence[Problem],
     path: Path,
     num_samples: int,
-    min_visits: int,
-    steps_per_problem: int,
+    label: StepLabeller,
     chunk: int = 64,
 ) -> list[ProblemData]:
     """Returns the data of all problems; finished problems are read back from `path`, a JSONL file.
+
+    `label` labels the steps of samples, per problem.
 
     Raises RunError if the file holds other problems.
     """
@@ -195,7 +228,7 @@ def collect(
     for start in range(len(data), len(problems), chunk):
         part = problems[start : start + chunk]
         samples = sampler.trajectories(part, num_samples)
-        steps = label_steps(sampler, list(zip(part, samples, strict=True)), min_visits, steps_per_problem)
+        steps = label(list(zip(part, samples, strict=True)))
         fresh = [ProblemData(tuple(s), tuple(t)) for s, t in zip(samples, steps, strict=True)]
         journal.append(fresh)
         data += fresh

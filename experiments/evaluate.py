@@ -156,7 +156,11 @@ def main(config: EvaluateConfig) -> list[Row]:
         console.print(f"{name}: {rows[-1].accuracy:.3f} in {time.monotonic() - start:.0f} s{note}")
     console.print(results_table(rows, f"{config.policy} on {config.problems}"))
     if folder:
-        results = {"rows": [row.to_json() for row in rows], "is_reproducible": simulator.is_reproducible}
+        results = {
+            "rows": [row.to_json() for row in rows],
+            "is_reproducible": simulator.is_reproducible,
+            "critics": {name: asdict(found) for name, found in simulator.critics.provenance().items()},
+        }
         write_ledger(folder.path, searches)
         write_whole(folder.path / "results.json", json.dumps(results, indent=2) + "\n")
     return rows

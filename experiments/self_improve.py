@@ -273,9 +273,12 @@ class SelfImprovement:
         lift, interval = paired_difference(
             self.outcomes["before", "test", "eta_mcts_large"], self.outcomes["before", "test", "greedy"][:few]
         )
+        simulator = self.simulator(self.config.policy)
+        critics = {name: asdict(found) for name, found in simulator.critics.provenance().items()}
         results: dict[str, Json] = {
             "rows": [row.to_json() for row in rows],
-            "is_reproducible": self.simulator(self.config.policy).is_reproducible,
+            "is_reproducible": simulator.is_reproducible,
+            "critics": cast(Json, critics),  # those of the first stage; prompted ones are the policy, which learns
             "gain_after_last_round": gains,
             "eta_mcts_large_over_greedy_before": {"gain": lift, "ci95": list(interval)},
         }

@@ -12,7 +12,11 @@ from alphallm_env.types import State
 
 @runtime_checkable
 class Critic(Protocol):
-    """Estimates how likely each state is to end in a correct answer, or how good its last option is."""
+    """Estimates how likely each state is to end in a correct answer, or how good its last option is.
+
+    Value function, PRM, ORM, verifier and mixes of them are all asked this way. One that has a property
+    `provenance` tells where its scores come from (`provenance.py`).
+    """
 
     @property
     def name(self) -> str:

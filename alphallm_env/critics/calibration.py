@@ -1,22 +1,38 @@
-"""Makes a critic's scores mean what they say: Platt scaling, fitted on a development split.
+"""Makes a critic's scores mean what they say: a scaling, fitted on a development split and kept with the critic.
 
-A calibrated score is σ(a·logit(score) + b), Platt 1999. Measures of how well scores fit outcomes are
-here too: expected calibration error, area under the ROC curve, precision and recall.
+Three kinds, from the stiffest to the loosest: temperature (one number, Guo et al. 2017), Platt (two, Platt 1999),
+isotonic (a staircase, Zadrozny & Elkan 2002). Scores of different critics are mixed only after this.
 """
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal, cast, get_args
 
 import numpy as np
 
 from alphallm_env.critics.base import Critic
-from alphallm_env.lm.base import forget
+from alphallm_env.critics.provenance import Provenance, provenance_of
+from alphallm_env.errors import ModelError
+from alphallm_env.lm.base import forget, is_reproducible
 from alphallm_env.types import State
 
+CALIBRATION_FILE = "calibration.json"
+ScalingKind = Literal["temperature", "platt", "isotonic"]
+SCALING_KINDS: tuple[str, ...] = get_args(ScalingKind)
 _EDGE = 1e-6  # scores are kept this far from 0 and 1 before their logit is taken
+
+
+def _sigmoid_of(score: float, slope: float, intercept: float) -> float:
+    """Returns σ(slope · logit(score) + intercept)."""
+    score = min(max(score, _EDGE), 1.0 - _EDGE)
+    scaled = slope * math.log(score / (1.0 - score)) + intercept
+    return 1.0 / (1.0 + math.exp(-scaled)) if scaled >= 0 else 1.0 - 1.0 / (1.0 + math.exp(scaled))
 
 
 @dataclass(frozen=True)
@@ -25,6 +41,7 @@ class PlattScaling:
 
     slope: float = 1.0
     intercept: float = 0.0
+    kind: Literal["platt"] = "platt"
 
     def __call__(self, score: float) -> float:
         """Returns the calibrated score in (0, 1).
@@ -32,100 +49,190 @@ class PlattScaling:
         >>> PlattScaling()(0.25)
         0.25
         """
-        score = min(max(score, _EDGE), 1.0 - _EDGE)
-        scaled = self.slope * math.log(score / (1.0 - score)) + self.intercept
-        return 1.0 / (1.0 + math.exp(-scaled)) if scaled >= 0 else 1.0 - 1.0 / (1.0 + math.exp(scaled))
+        return _sigmoid_of(score, self.slope, self.intercept)
+
+
+@dataclass(frozen=True)
+class TemperatureScaling:
+    """σ(logit(score) / temperature). The default changes nothing, and 0.5 stays 0.5."""
+
+    temperature: float = 1.0
+    kind: Literal["temperature"] = "temperature"
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise ValueError(f"temperature must be > 0, got {self.temperature}")
+
+    def __call__(self, score: float) -> float:
+        """Returns the calibrated score in (0, 1).
+
+        >>> round(TemperatureScaling(0.5)(0.75), 6)  # odds of 3, squared
+        0.9
+        """
+        return _sigmoid_of(score, 1.0 / self.temperature, 0.0)
+
+
+@dataclass(frozen=True)
+class IsotonicScaling:
+    """Straight lines between knots: `scores` rise, `values` never fall. Beyond the outer knots it stays level."""
+
+    scores: tuple[float, ...]
+    values: tuple[float, ...]
+    kind: Literal["isotonic"] = "isotonic"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scores", tuple(self.scores))  # lists, where JSON was read
+        object.__setattr__(self, "values", tuple(self.values))
+        if not self.scores or len(self.scores) != len(self.values):
+            raise ValueError(f"expected as many values as scores, got {len(self.values)} and {len(self.scores)}")
+        if any(a >= b for a, b in pairwise(self.scores)):
+            raise ValueError(f"expected scores that rise, got {self.scores}")
+        if any(a > b for a, b in pairwise(self.values)):
+            raise ValueError(f"expected values that do not fall, got {self.values}")
+        if not (self.values[0] >= 0.0 and self.values[-1] <= 1.0):
+            raise ValueError(f"expected values in [0, 1], got {self.values}")
+
+    def __call__(self, score: float) -> float:
+        """Returns the calibrated score in [0, 1].
+
+        >>> round(IsotonicScaling((0.2, 0.6), (0.1, 0.5))(0.3), 6)
+        0.2
+        """
+        return float(np.interp(score, self.scores, self.values))
+
+
+# Maps a raw score in [0, 1] to a calibrated one; never turns the order of two scores round.
+Scaling = TemperatureScaling | PlattScaling | IsotonicScaling
+
+
+def fit_scaling(kind: str, scores: Sequence[float], outcomes: Sequence[float]) -> Scaling:
+    """Returns the scaling of that kind that fits `scores` in [0, 1] to `outcomes` in [0, 1].
+
+    Temperature and Platt minimise the log loss, isotonic the squared error. Raises ValueError for an unknown kind,
+    fewer than two scores, or outcomes that are all alike.
+    """
+    fits: dict[str, Callable[[Sequence[float], Sequence[float]], Scaling]] = {
+        "temperature": fit_temperature, "platt": fit_platt, "isotonic": fit_isotonic,
+    }  # fmt: skip
+    if kind not in fits:
+        raise ValueError(f"calibration must be one of {', '.join(fits)}, got {kind!r}")
+    return fits[kind](scores, outcomes)
 
 
 def fit_platt(scores: Sequence[float], outcomes: Sequence[float]) -> PlattScaling:
-    """Returns the scaling that minimises the log loss of `scores` in [0, 1] on `outcomes` in [0, 1].
+    """Returns the Platt scaling that minimises the log loss. Raises ValueError as `fit_scaling` does."""
+    slope, intercept = _least_log_loss(scores, outcomes, lambda parameters: (parameters[0], parameters[1]), [1.0, 0.0])
+    return PlattScaling(float(slope), float(intercept))
 
-    Raises ValueError where there are fewer than two scores or all outcomes are alike.
+
+def fit_temperature(scores: Sequence[float], outcomes: Sequence[float]) -> TemperatureScaling:
+    """Returns the temperature that minimises the log loss. Raises ValueError as `fit_scaling` does.
+
+    And where no temperature fits, as a higher score foretells a worse outcome.
     """
+    [slope] = _least_log_loss(scores, outcomes, lambda parameters: (parameters[0], 0.0), [1.0])
+    if slope <= 0:
+        raise ValueError(f"expected scores that rise with outcomes, got a best slope of {slope:.3f}")
+    return TemperatureScaling(1.0 / float(slope))
+
+
+def fit_isotonic(scores: Sequence[float], outcomes: Sequence[float]) -> IsotonicScaling:
+    """Returns the isotonic regression of outcomes on scores. Raises ValueError as `fit_scaling` does.
+
+    Equal scores are one point, weighted by their number; a knot stands at both ends of every level stretch.
+    """
+    from scipy.optimize import isotonic_regression
+
+    targets = _checked_outcomes(scores, outcomes)
+    points, places, counts = np.unique(np.asarray(scores, dtype=float), return_inverse=True, return_counts=True)
+    means = np.bincount(places, weights=targets) / counts
+    values = np.clip(isotonic_regression(means, weights=counts).x, 0.0, 1.0)
+    level = np.concatenate([[True], values[1:] != values[:-1]])  # a new stretch begins here
+    kept = level | np.concatenate([level[1:], [True]])
+    return IsotonicScaling(tuple(points[kept].tolist()), tuple(np.maximum.accumulate(values[kept]).tolist()))
+
+
+def _checked_outcomes(scores: Sequence[float], outcomes: Sequence[float]) -> np.ndarray:
+    targets = np.asarray(outcomes, dtype=float)
+    if len(scores) != len(targets):
+        raise ValueError(f"expected as many outcomes as scores, got {len(targets)} and {len(scores)}")
+    if len(targets) < 2 or targets.min() == targets.max():
+        mean = targets.mean() if len(targets) else math.nan
+        raise ValueError(f"expected outcomes of both kinds, got {len(targets)} of mean {mean:.3f}")
+    return targets
+
+
+def _least_log_loss(
+    scores: Sequence[float],
+    outcomes: Sequence[float],
+    line: Callable[[np.ndarray], tuple[float, float]],
+    start: Sequence[float],
+) -> np.ndarray:
+    """Returns the parameters whose `line` (slope, intercept) on the logits has the least log loss."""
     from scipy.optimize import minimize
 
-    targets = np.asarray(outcomes, dtype=float)
-    if len(targets) < 2 or targets.min() == targets.max():
-        raise ValueError(f"expected outcomes of both kinds, got {len(targets)} of mean {targets.mean():.3f}")
+    targets = _checked_outcomes(scores, outcomes)
     clipped = np.clip(np.asarray(scores, dtype=float), _EDGE, 1.0 - _EDGE)
     logits = np.log(clipped / (1.0 - clipped))
 
     def log_loss(parameters: np.ndarray) -> float:
-        scaled = parameters[0] * logits + parameters[1]
-        return float(np.mean(np.logaddexp(0.0, scaled) - targets * scaled) + 1e-6 * parameters[0] ** 2)
+        slope, intercept = line(parameters)
+        scaled = slope * logits + intercept
+        return float(np.mean(np.logaddexp(0.0, scaled) - targets * scaled) + 1e-6 * slope**2)
 
-    slope, intercept = minimize(log_loss, np.array([1.0, 0.0]), method="BFGS").x
-    return PlattScaling(float(slope), float(intercept))
+    return cast(np.ndarray, minimize(log_loss, np.asarray(start), method="BFGS").x)
 
 
 class CalibratedCritic:
     """A critic whose scores pass through a fitted scaling."""
 
-    def __init__(self, critic: Critic, scaling: PlattScaling) -> None:
+    def __init__(self, critic: Critic, scaling: Scaling) -> None:
         self.name = critic.name
-        self._critic = critic
-        self._scaling = scaling
+        self.critic = critic
+        self.scaling = scaling
+
+    @property
+    def is_reproducible(self) -> bool:
+        """Whether the critic's scores do not depend on what is judged beside them."""
+        return is_reproducible(self.critic)
+
+    @property
+    def provenance(self) -> Provenance:
+        """The critic's own, with this calibration."""
+        return replace(provenance_of(self.critic), calibration=json.dumps(asdict(self.scaling)))
 
     def forget(self) -> None:
         """Lets the critic forget."""
-        forget(self._critic)
+        forget(self.critic)
 
     async def evaluate(self, states: Sequence[State]) -> list[float]:
         """Returns the calibrated scores in [0, 1], in order."""
-        return [self._scaling(score) for score in await self._critic.evaluate(states)]
+        return [self.scaling(score) for score in await self.critic.evaluate(states)]
 
 
-def expected_calibration_error(scores: Sequence[float], outcomes: Sequence[float], bins: int = 10) -> float:
-    """Returns Σ over equal-width bins of |mean score − mean outcome| · share. Naeini et al. 2015.
+def raw(critic: Critic) -> Critic:
+    """Returns the critic without its calibration, itself where it has none."""
+    return critic.critic if isinstance(critic, CalibratedCritic) else critic
 
-    >>> expected_calibration_error([0.9, 0.9], [1.0, 0.0])
-    0.4
+
+def save_calibration(folder: Path, scalings: dict[str, Scaling]) -> None:
+    """Writes the scalings of the critics called value, prm and orm beside their model."""
+    text = json.dumps({name: asdict(s) for name, s in scalings.items()}, indent=2)
+    (folder / CALIBRATION_FILE).write_text(text + "\n")
+
+
+def load_calibration(folder: Path) -> dict[str, Scaling]:
+    """Returns the scalings that `save_calibration` wrote. One that names no kind is Platt's.
+
+    Raises ModelError where there are none, or one is not as expected.
     """
-    score_array, outcome_array = np.asarray(scores, dtype=float), np.asarray(outcomes, dtype=float)
-    indices = np.minimum((score_array * bins).astype(int), bins - 1)
-    gaps = [
-        abs(score_array[indices == b].mean() - outcome_array[indices == b].mean()) * (indices == b).mean()
-        for b in range(bins)
-        if (indices == b).any()
-    ]
-    return float(round(sum(gaps), 12))
-
-
-def area_under_roc(scores: Sequence[float], outcomes: Sequence[bool]) -> float:
-    """Returns the chance that a correct item scores above an incorrect one, ties counting half.
-
-    >>> area_under_roc([0.1, 0.4, 0.4, 0.8], [False, False, True, True])
-    0.875
-    """
-    from scipy.stats import rankdata
-
-    truths = np.asarray(outcomes, dtype=bool)
-    positives, negatives = int(truths.sum()), int((~truths).sum())
-    if not positives or not negatives:
-        raise ValueError(f"expected outcomes of both kinds, got {positives} correct and {negatives} incorrect")
-    ranks = rankdata(np.asarray(scores, dtype=float))
-    return float((ranks[truths].sum() - positives * (positives + 1) / 2) / (positives * negatives))
-
-
-@dataclass(frozen=True)
-class Quality:
-    """How well a critic's scores fit outcomes. Precision and recall are at a score of 0.5."""
-
-    precision: float
-    recall: float
-    ece: float
-    auc: float
-    num_scores: int
-
-
-def quality(scores: Sequence[float], outcomes: Sequence[bool]) -> Quality:
-    """Returns the measures of one critic on held-out items. Precision is NaN where nothing is accepted."""
-    accepted = [score >= 0.5 for score in scores]
-    hits = sum(a and o for a, o in zip(accepted, outcomes, strict=True))
-    return Quality(
-        precision=hits / sum(accepted) if any(accepted) else math.nan,
-        recall=hits / sum(outcomes) if any(outcomes) else math.nan,
-        ece=expected_calibration_error(scores, [float(o) for o in outcomes]),
-        auc=area_under_roc(scores, outcomes),
-        num_scores=len(scores),
-    )
+    path = folder / CALIBRATION_FILE
+    if not path.is_file():
+        raise ModelError(f"expected the critics' calibration at {path}, found none")
+    kinds = {"platt": PlattScaling, "temperature": TemperatureScaling, "isotonic": IsotonicScaling}
+    try:
+        return {
+            name: kinds[values.get("kind", "platt")](**values) for name, values in json.loads(path.read_text()).items()
+        }
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ModelError(f"expected scalings of kinds {', '.join(kinds)} in {path}: {error!r}") from error

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from alphallm_env.critics.notes import NoteTaker, notes_on
+from alphallm_env.critics.provenance import Provenance, model_revision, prompt_version
 from alphallm_env.engine import Engine, asynchronous
 from alphallm_env.errors import CriticError
 from alphallm_env.lm.base import LabelProbs, LanguageModel, forget, is_reproducible
@@ -69,6 +70,15 @@ class GenerativeCritic(ABC):
     def is_reproducible(self) -> bool:
         """Whether a score does not depend on what is judged beside it."""
         return is_reproducible(self._labeller.lm)
+
+    @property
+    def provenance(self) -> Provenance:
+        """The model asked, the wording of the question, and the reader of the notes."""
+        lm = self._labeller.lm
+        return Provenance(
+            self.name, lm.name, model_revision(lm), prompt_version(self._template),
+            parts=() if self._notes is None else (self._notes.provenance,),
+        )  # fmt: skip
 
     def forget(self) -> None:
         """Drops prefixes and notes."""

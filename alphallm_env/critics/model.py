@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -12,12 +10,9 @@ from safetensors.torch import load_file
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.cache_utils import DynamicCache
 
-from alphallm_env.critics.calibration import PlattScaling
 from alphallm_env.critics.value import HEAD_FILE, Estimate
 from alphallm_env.errors import ModelError
 from alphallm_env.lm.transformers_lm import TransformersLM
-
-CALIBRATION_FILE = "calibration.json"
 
 
 class CriticModel(TransformersLM):
@@ -56,17 +51,3 @@ class CriticModel(TransformersLM):
     ) -> torch.Tensor:
         output = self.model.base_model(input_ids=ids, attention_mask=mask, position_ids=places, past_key_values=cache)
         return output.last_hidden_state
-
-
-def save_calibration(folder: Path, scalings: dict[str, PlattScaling]) -> None:
-    """Writes the scalings of the critics called value, prm and orm beside their model."""
-    text = json.dumps({name: asdict(scaling) for name, scaling in scalings.items()}, indent=2)
-    (folder / CALIBRATION_FILE).write_text(text + "\n")
-
-
-def load_calibration(folder: Path) -> dict[str, PlattScaling]:
-    """Returns the scalings that `save_calibration` wrote."""
-    path = folder / CALIBRATION_FILE
-    if not path.is_file():
-        raise ModelError(f"expected the critics' calibration at {path}, found none")
-    return {name: PlattScaling(**values) for name, values in json.loads(path.read_text()).items()}

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
+from alphallm_env.critics.provenance import Provenance, model_revision
 from alphallm_env.engine import Engine
 from alphallm_env.lm.base import Completion, GenerationRequest, Passage, Reading, forget
 from alphallm_env.lm.templates import PromptTemplate, plain
@@ -87,6 +88,11 @@ class NoteTaker:
         self._solutions: dict[str, tuple[str, int]] = {}
         self._readings: dict[Passage, Reading] = {}
         self._paid: WeakKeyDictionary[Meter, set[Hashable]] = WeakKeyDictionary()
+
+    @property
+    def provenance(self) -> Provenance:
+        """The reader's model."""
+        return Provenance("notes", getattr(self._reader, "name", None), model_revision(self._reader))
 
     def forget(self) -> None:
         """Drops solutions and readings."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from alphallm_env.critics.notes import NoteTaker, notes_on
+from alphallm_env.critics.provenance import Provenance, model_revision, prompt_version, provenance_of
 from alphallm_env.engine import Engine
 from alphallm_env.lm.base import forget, is_reproducible
 from alphallm_env.lm.templates import PromptTemplate
@@ -58,6 +59,14 @@ class LearnedValue:
         """Whether a value does not depend on what is judged beside it."""
         return is_reproducible(self._model)
 
+    @property
+    def provenance(self) -> Provenance:
+        """The model with the head, the wording of its prompts, and the reader of the notes."""
+        return Provenance(
+            self.name, getattr(self._model, "name", None), model_revision(self._model), prompt_version(self._template),
+            parts=() if self._notes is None else (self._notes.provenance,),
+        )  # fmt: skip
+
     def forget(self) -> None:
         """Drops prefixes and notes."""
         forget(self._model, self._notes)
@@ -88,6 +97,13 @@ class MonteCarloValue:
         self._simulator = simulator
         self._num_rollouts = num_rollouts
         self._seed = seed
+
+    @property
+    def provenance(self) -> Provenance:
+        """The policy that rolls out, and the ORM that judges where that ends."""
+        lm = (self._simulator.rollout_policy or self._simulator.policy).lm
+        orm = provenance_of(self._simulator.critics.require("orm"))
+        return Provenance(self.name, lm.name, model_revision(lm), aggregation="mean", parts=(orm,))
 
     async def evaluate(self, states: Sequence[State]) -> list[float]:
         """Returns the mean ORM score in [0, 1] over the rollouts of each state."""

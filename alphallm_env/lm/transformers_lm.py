@@ -17,6 +17,7 @@ from alphallm_env.lm.decoding import Decoder, written
 from alphallm_env.lm.prefill import Forward, all_logits, last_logits
 from alphallm_env.lm.prefixes import Prefixes
 from alphallm_env.lm.reading import last_outputs, token_log_probs
+from alphallm_env.lm.revision import source_revision
 from alphallm_env.lm.vocabulary import vocabulary_of
 
 _LOGITS_PER_BATCH = 2**27  # held at once where every token's are needed: 512 MiB of float32
@@ -58,6 +59,11 @@ class TransformersLM:
     def is_reproducible(self) -> bool:
         """Whether a text does not depend on what is written beside it: float32 rounds finely enough for that."""
         return self.model.dtype == torch.float32
+
+    @cached_property
+    def revision(self) -> str | None:
+        """The hub's commit, or a digest of the weights in a folder; None where the model came from neither."""
+        return source_revision(self.name, self.model)
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
         """Returns one completion per request, in order."""

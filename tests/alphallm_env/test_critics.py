@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
+import subprocess
 from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
 from alphallm_env import dynamics
 from alphallm_env.critics import notes
 from alphallm_env.critics.base import checked_scores
-from alphallm_env.critics.calibration import (
-    CalibratedCritic,
-    PlattScaling,
-    area_under_roc,
-    expected_calibration_error,
-    fit_platt,
-    quality,
-)
 from alphallm_env.critics.generative import ProcessRewardModel, share_of_true
+from alphallm_env.critics.mixed import MixedCritic
 from alphallm_env.critics.notes import NoteTaker
+from alphallm_env.critics.provenance import Provenance, prompt_version, provenance_of
+from alphallm_env.critics.verifier import Verifier
 from alphallm_env.dynamics import Rules
 from alphallm_env.engine import Engine
 from alphallm_env.errors import CriticError
 from alphallm_env.lm.base import Passage, Reading
+from alphallm_env.lm.revision import weights_digest
 from alphallm_env.lm.scripted import ScriptedLM
-from alphallm_env.lm.templates import TinyTemplate
-from alphallm_env.loading import load_simulator
+from alphallm_env.lm.templates import FewShotTemplate, TinyTemplate
+from alphallm_env.loading import TINY_CRITICS, build_simulator, load_policy, load_simulator
 from alphallm_env.metering import Meter, metering
 from alphallm_env.problems import gsm_symbolic
-from alphallm_env.types import Option, State, StopReason
+from alphallm_env.types import Option, Problem, State, StopReason
 
 
 def test_the_score_is_the_share_of_true_among_both_labels() -> None:
@@ -47,45 +47,90 @@ def test_a_score_out_of_range_or_missing_is_an_error_never_a_zero() -> None:
             checked_scores(scores, states, "c")
 
 
-def test_platt_scaling_by_hand() -> None:
-    assert PlattScaling(slope=2.0, intercept=0.0)(0.5) == 0.5
-    assert PlattScaling(slope=2.0)(0.75) == pytest.approx(0.9)  # odds 3 squared are 9
-    assert PlattScaling(slope=1.0, intercept=math.log(3))(0.5) == pytest.approx(0.75)
-    assert 0.0 < PlattScaling()(0.0) < PlattScaling()(1.0) < 1.0
-
-
-def test_fitting_repairs_overconfident_scores() -> None:
-    scores = [0.99] * 100 + [0.01] * 100
-    outcomes = [1.0] * 80 + [0.0] * 20 + [1.0] * 20 + [0.0] * 80
-    scaling = fit_platt(scores, outcomes)
-    assert scaling(0.99) == pytest.approx(0.8, abs=1e-3)
-    assert scaling(0.01) == pytest.approx(0.2, abs=1e-3)
-    with pytest.raises(ValueError, match="both kinds"):
-        fit_platt([0.1, 0.2], [1.0, 1.0])
-
-
-def test_quality_by_hand() -> None:
-    scores, outcomes = [0.9, 0.8, 0.3, 0.6], [True, True, True, False]
-    measured = quality(scores, outcomes)
-    assert measured.precision == pytest.approx(2 / 3)
-    assert measured.recall == pytest.approx(2 / 3)
-    assert measured.auc == pytest.approx(2 / 3)  # 0.3 lies below the incorrect 0.6
-    # four bins of one item each: gaps 0.1, 0.2, 0.7, 0.6, a quarter each
-    assert expected_calibration_error(scores, [float(o) for o in outcomes]) == pytest.approx(0.4)
-    with pytest.raises(ValueError, match="both kinds"):
-        area_under_roc([0.5], [True])
-
-
 class Fixed:
-    name = "fixed"
+    def __init__(self, score: float, name: str = "fixed") -> None:
+        self.name = name
+        self._score = score
 
     async def evaluate(self, states: Sequence[State]) -> list[float]:
-        return [0.75 for _ in states]
+        return [self._score for _ in states]
 
 
-def test_a_calibrated_critic_scales_every_score() -> None:
-    critic = CalibratedCritic(Fixed(), PlattScaling(slope=2.0))
-    assert asyncio.run(critic.evaluate([State("p", "q")])) == [pytest.approx(0.9)]
+class Failing(Fixed):
+    async def evaluate(self, states: Sequence[State]) -> list[float]:
+        raise CriticError("no label")
+
+
+def test_a_mix_is_the_weighted_mean_and_fails_with_its_parts() -> None:
+    mix = MixedCritic([(Fixed(0.2, "prm"), 1.0), (Fixed(0.6, "orm"), 3.0)])
+    assert asyncio.run(mix.evaluate([State("p", "q"), State("p", "r")])) == [pytest.approx(0.5)] * 2
+    assert provenance_of(mix).aggregation == "weighted mean (prm 1, orm 3)"
+    assert [part.critic for part in provenance_of(mix).parts] == ["prm", "orm"]
+    with pytest.raises(CriticError, match="no label"):
+        asyncio.run(MixedCritic([(Fixed(0.2), 1.0), (Failing(0.2), 1.0)]).evaluate([State("p", "q")]))
+    with pytest.raises(CriticError, match=r"in \[0, 1\], got 1.5"):
+        asyncio.run(MixedCritic([(Fixed(0.2), 1.0), (Fixed(1.5), 1.0)]).evaluate([State("p", "q")]))
+    for weights in ([], [(Fixed(0.2), 0.0)]):
+        with pytest.raises(ValueError, match="weights > 0"):
+            MixedCritic(weights)
+
+
+def ended(problem: Problem, text: str) -> State:
+    option = Option(text, 1, None, StopReason.END_OF_TEXT)
+    return dynamics.transition(dynamics.initial_state(problem), option, Rules()).state
+
+
+def test_the_verifier_knows_right_from_wrong_and_says_where_it_does_not() -> None:
+    problem = Problem("p", "How many?", answer="3")
+    verifier = Verifier([problem, Problem("imagined", "How many?")])
+    states = [ended(problem, text) for text in ("#### 3", "#### 4", "I do not know.")]
+    assert asyncio.run(verifier.evaluate(states)) == [1.0, 0.0, 0.0]
+    for state, message in (
+        (State("p", "How many?"), "got a running one"),
+        (ended(Problem("imagined", "How many?"), "#### 3"), "'imagined' without"),
+        (ended(problem, "#### 9^{9^{9^{9^{9}}}}"), "not to say it is wrong"),
+    ):
+        with pytest.raises(CriticError, match=message):
+            asyncio.run(verifier.evaluate([state]))
+
+
+def test_the_shipped_critics_tell_where_their_scores_come_from() -> None:
+    found = load_simulator(device="cpu").critics.provenance()
+    assert set(found) == {"value", "prm", "orm"}
+    for name, provenance in found.items():
+        assert provenance.critic == name
+        assert provenance.model == str(TINY_CRITICS)
+        assert provenance.revision == weights_digest(TINY_CRITICS)
+        assert provenance.prompt == prompt_version(TinyTemplate())
+        assert provenance.calibration is not None
+        assert "kind" in json.loads(provenance.calibration)
+        assert [part.model for part in provenance.parts] == [str(TINY_CRITICS / "reader")]
+    json.dumps({name: asdict(provenance) for name, provenance in found.items()})
+    prompted = build_simulator(load_policy(device="cpu"), "prompted", Rules(), Engine()).critics.provenance()
+    assert prompted["prm"].calibration is None
+    assert prompted["value"].parts[0].critic == "orm"
+    assert provenance_of(Fixed(0.5)) == Provenance("fixed")
+
+
+def test_the_version_of_a_prompt_changes_with_its_wording() -> None:
+    class Reworded(FewShotTemplate):
+        def judge_step(self, question: str, before: str, step: str, notes: str = "") -> str:
+            return super().judge_step(question, before, step, notes) + " "
+
+    assert prompt_version(FewShotTemplate()) == prompt_version(FewShotTemplate())
+    assert prompt_version(FewShotTemplate()).startswith("few_shot@")
+    assert prompt_version(Reworded()) != prompt_version(FewShotTemplate())
+
+
+def test_the_digest_of_weights_is_that_of_sha256sum(tmp_path: Path) -> None:
+    assert weights_digest(tmp_path) is None
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "two.safetensors").write_bytes(b"2")
+    (tmp_path / "one.safetensors").write_bytes(b"1")
+    (tmp_path / "config.json").write_text("{}")
+    command = "find . -name '*.safetensors' -printf '%P\\0' | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum"
+    printed = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert weights_digest(tmp_path) == f"sha256:{printed.split()[0]}"
 
 
 def test_a_prm_refuses_a_state_without_a_step() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,16 @@ from alphallm_env.lm.templates import TinyTemplate
 from alphallm_env.options import SentenceRule
 from alphallm_env.simulator import Policy
 from alphallm_env.types import Problem
-from experiments.critic_data import Sample, Sampler, collect, is_correct, prefix_counts, split_steps
+from experiments.critic_data import (
+    ProblemData,
+    Sample,
+    Sampler,
+    collect,
+    is_correct,
+    label_steps,
+    prefix_counts,
+    split_steps,
+)
 
 PROBLEM = Problem("p", "How many?", answer="3")
 
@@ -75,14 +85,18 @@ def test_a_continuation_may_be_as_long_as_what_is_left() -> None:
 def test_collected_data_survive_a_kill_and_other_problems_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "train.jsonl"
     problems = [Problem(f"p{n}", f"How many are {n}?", answer="3") for n in range(3)]
-    arguments = {"num_samples": 2, "min_visits": 1, "steps_per_problem": 2}
-    data = collect(sampler(CountingLM()), problems, path, **arguments)
+
+    def collected(lm: ScriptedLM, of: list[Problem]) -> list[ProblemData]:
+        drawing = sampler(lm)
+        return collect(drawing, of, path, 2, partial(label_steps, drawing, min_visits=1, steps_per_problem=2))
+
+    data = collected(CountingLM(), problems)
     whole = path.read_text()
     assert len(whole.splitlines()) == 3
     path.write_text(whole[:-20])
     lm = CountingLM()
-    assert collect(sampler(lm), problems, path, **arguments) == data
+    assert collected(lm, problems) == data
     assert len(lm.limits) == 2  # of the last problem only
     assert path.read_text() == whole
     with pytest.raises(RunError, match="problems have changed"):
-        collect(sampler(lm), problems[1:], path, **arguments)
+        collected(lm, problems[1:])

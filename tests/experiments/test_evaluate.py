@@ -125,7 +125,10 @@ def test_a_run_keeps_the_ledger_of_each_row(tmp_path: Path):
             assert row[role][what] == pytest.approx(sum(getattr(getattr(s.usage, role), what) for s in searches))
             assert row[role][what] > 0
     assert row["policy"]["generated"] == row["policy_tokens"]
-    assert json.loads((tmp_path / "results.json").read_text())["is_reproducible"] is True
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["is_reproducible"] is True
+    assert [critic["critic"] for critic in results["critics"].values()] == ["value", "prm", "orm"]
+    assert all(critic["revision"].startswith("sha256:") for critic in results["critics"].values())
 
 
 def test_problems_that_changed_are_refused(tmp_path: Path):

@@ -31,7 +31,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 def test_a_run_leaves_everything_behind(finished: tuple[Path, str]) -> None:
     out, _ = finished
-    rows = json.loads((out / "results.json").read_text())["rows"]
+    results = json.loads((out / "results.json").read_text())
+    assert set(results["critics"]) == {"value", "prm", "orm"}
+    rows = results["rows"]
     greedy = [row["stage"] for row in rows if row["planner"] == "greedy" and row["split"] == "test"]
     assert greedy == STAGES
     searched = {(row["stage"], row["planner"]) for row in rows if row["num_problems"] == 4 and row["split"] == "test"}

@@ -9,16 +9,19 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from alphallm_env.critics.notes import load_notes_limit
 from alphallm_env.dynamics import Rules
 from alphallm_env.engine import Engine
-from alphallm_env.errors import OverlapError, ProblemError, RunError
+from alphallm_env.errors import ModelError, OverlapError, ProblemError, RunError
+from alphallm_env.lm.transformers_lm import TransformersLM
 from alphallm_env.loading import build_simulator, load_policy
 from alphallm_env.metering import Meter, metering
 from alphallm_env.problems import gsm_symbolic
 from alphallm_env.types import Option
-from experiments import critic_data, train_critics
+from experiments import critic_data, critic_lessons, train_critics
 from experiments.train_critics import CriticsConfig
 
 
@@ -103,13 +106,81 @@ def test_a_file_is_cut_into_splits_that_share_no_question(config: CriticsConfig,
         train_critics.splits(config)
 
 
-def test_few_examples_are_one_batch_and_none_are_an_error(config: CriticsConfig):
+def test_few_examples_are_one_batch_and_none_are_an_error():
     lm = load_policy(device="cpu").lm
-    critic = train_critics.TransformersLM.load(lm.name, "cpu", "float32")
+    critic = TransformersLM.load(lm.name, "cpu", "float32")
     before = critic.model.get_input_embeddings().weight.detach().clone()
     head = torch.nn.Linear(critic.model.config.hidden_size, 1)
     labels = critic.label_ids(("True", "False"))
-    train_critics.train(critic, head, [train_critics.Example((1, 2, 3), label=labels[0])], labels, config)
+    settings, example = critic_lessons.Training(), critic_lessons.Example((1, 2, 3), truth=1.0)
+    critic_lessons.train(critic, head, [example], labels, settings)
     assert not torch.equal(before, critic.model.get_input_embeddings().weight)
     with pytest.raises(ValueError, match="at least one example"):
-        train_critics.train(critic, head, [], labels, config)
+        critic_lessons.train(critic, head, [], labels, settings)
+
+
+def qwen_trunk(folder: Path) -> str:
+    """Writes a random Qwen2 of four layers that reads bytes and has a chat template."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    inner = Tokenizer(models.BPE({character: index for index, character in enumerate(alphabet)}, []))
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    inner.add_special_tokens(["<|end|>"])
+    template = "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}<|end|>{% endfor %}"
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<|end|>", chat_template=template)
+    config = Qwen2Config(
+        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=16, num_hidden_layers=4, num_attention_heads=2,
+        num_key_value_heads=1, max_position_embeddings=8192, eos_token_id=tokenizer.eos_token_id,
+    )  # fmt: skip
+    Qwen2ForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.mark.parametrize("labels", ["prefixes", "binary_search"])
+def test_critics_of_another_architecture_learn_in_their_last_layers(labels: str, tmp_path: Path):
+    trunk = qwen_trunk(tmp_path / "trunk")
+    config = CriticsConfig(
+        out=tmp_path / "out", trunk=trunk, notes=False, last_layers=1, labels=labels, soft_labels=True,
+        calibration="isotonic", train_problems=4, development_problems=6, test_problems=4, samples=4, min_visits=2,
+        batch_sequences=8, device="cpu",
+    )  # fmt: skip
+    qualities = train_critics.main(config)
+    assert set(qualities) == {"value", "prm", "orm"}
+    folder = config.out / "critics"
+    before, after = (load_file(Path(where) / "model.safetensors") for where in (trunk, folder))
+    changed = {name for name in before if not torch.equal(before[name].bfloat16(), after[name])}
+    assert changed
+    assert all(name.startswith(("model.layers.3.", "model.norm.")) for name in changed)
+    assert not (folder / "reader").exists()
+    with Engine() as engine:
+        simulator = build_simulator(load_policy(device="cpu"), str(folder), Rules(), engine, device="cpu")
+        [problem] = gsm_symbolic.problems("test", 1)
+        state = simulator.initial_state(problem)
+        state = simulator.transition(state, Option("1 + 1 = 2\n", 6)).state
+        for critic in ("value", "prm", "orm"):
+            [score] = engine.run(simulator.score(critic, [state]))
+            assert 0.0 <= score <= 1.0
+        provenance = simulator.critics.provenance()["orm"]
+    assert provenance.prompt is not None
+    assert provenance.prompt.startswith("chat@")
+    assert '"isotonic"' in (provenance.calibration or "")
+
+
+def test_more_layers_than_there_are_cannot_learn(tmp_path: Path):
+    model = Qwen2ForCausalLM.from_pretrained(qwen_trunk(tmp_path))
+    with pytest.raises(ModelError, match="at least 5 layers to train, got 4 of Qwen2ForCausalLM"):
+        critic_lessons.freeze_but_last(model, 5)
+
+
+def test_soft_labels_pull_towards_the_share():
+    critic = TransformersLM.load(load_policy(device="cpu").lm.name, "cpu", "float32")
+    head = torch.nn.Linear(critic.model.config.hidden_size, 1)
+    labels = critic.label_ids(("True", "False"))
+
+    def loss(truth: float) -> float:
+        batch = [critic_lessons.Example((1, 2, 3), truth=truth)]
+        return critic_lessons.loss_of(critic.model, head, batch, critic.vocabulary.pad_id, labels).item()
+
+    # Cross entropy is linear in its target.
+    assert loss(0.25) == pytest.approx(0.25 * loss(1.0) + 0.75 * loss(0.0), abs=1e-4)

@@ -1,0 +1,345 @@
+"""Measures critics on trajectories they never saw: precision, recall, F1, AUC, Brier, calibration; by split and depth.
+
+    python -m experiments.critics_report --json FILE --out runs/critics_report        # the shipped ones
+    python -m experiments.critics_report --policy FOLDER --critics FOLDER --problems FILE.jsonl --json FILE
+    python -m experiments.critics_report --policy FOLDER --critics rlhflow:FOLDER --problems FILE.jsonl --only prm orm
+
+A policy's trajectories are sampled and graded as for training (`critic_data.py`). The value function is asked at every
+prefix of each, against its end; the PRM at steps, against the share of continuations that end correctly; the ORM at
+ends. Scalings of all kinds are fitted on the development split and measured on the others, beside the scores as they
+are (raw) and as the critics' own folder calibrates them (kept). The one called `--calibration` is what the headline,
+the depths and the pictures show; `calibration.json` in `--out` holds its fit. Sampling can be stopped and goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal, cast
+
+import tyro
+from rich.table import Table
+
+from alphallm_env.critics.calibration import (
+    SCALING_KINDS,
+    CalibratedCritic,
+    Scaling,
+    fit_scaling,
+    raw,
+    save_calibration,
+)
+from alphallm_env.critics.measures import Quality, quality
+from alphallm_env.dynamics import Rules
+from alphallm_env.engine import Engine
+from alphallm_env.loading import build_simulator, load_policy
+from alphallm_env.options import option_rule
+from alphallm_env.simulator import Simulator
+from alphallm_env.types import State
+from experiments.critic_data import ProblemData, Sampler, collect, label_steps, problem_splits, state_after
+from experiments.monitor import quiet_libraries, results_console
+from experiments.records import Json, git_revision, settle_config, write_whole
+from experiments.reliability import depth_picture, reliability_picture
+
+# PAPER §3, on GSM8K's test problems: precision, recall, ECE.
+PAPER = {"value": (0.82, 0.79, 0.032), "prm": (0.62, 0.90, 0.375)}
+CRITICS = ("value", "prm", "orm")
+
+
+@dataclass(frozen=True)
+class ReportConfig:
+    """Settings of one report. `critics` auto is tiny for the tiny policy, else the prompted policy."""
+
+    json: Path | None = None
+    out: Path = Path("runs/critics_report")
+    policy: str = "tiny"
+    critics: str = "auto"
+    only: tuple[str, ...] = CRITICS
+    problems: str = "gsm_symbolic"
+    calibration: Literal["raw", "kept", "temperature", "platt", "isotonic"] = "kept"
+    option_rule: str = "sentence"
+    development_problems: int = 600
+    test_problems: int = 600
+    unseen_problems: int = 100  # of templates that no training saw; gsm_symbolic only
+    samples: int = 8  # trajectories per problem
+    min_visits: int = 4  # continuations behind every PRM label
+    steps_per_problem: int = 4
+    threshold: float = 0.25  # a step is good if at least this share of its continuations is
+    temperature: float = 1.0
+    max_tokens: int = 120
+    device: str = "auto"
+    seed: int = 1
+    smoke: bool = False  # a handful of problems, for a test
+
+    def __post_init__(self) -> None:
+        if unknown := set(self.only) - set(CRITICS):
+            raise ValueError(f"--only must name some of {', '.join(CRITICS)}, got {', '.join(sorted(unknown))}")
+
+
+SMOKE = {"development_problems": 8, "test_problems": 8, "unseen_problems": 4, "samples": 4, "min_visits": 2}
+_DATA = ("policy", "problems", "option_rule", "development_problems", "test_problems", "unseen_problems", "samples",
+         "min_visits", "steps_per_problem", "temperature", "max_tokens", "seed")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Item:
+    """A state that a critic is asked about, and the outcome that its score should foretell."""
+
+    state: State
+    outcome: bool
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Items of one split with one critic's raw scores, in [0, 1]."""
+
+    items: list[Item]
+    scores: list[float]
+
+    @property
+    def outcomes(self) -> list[bool]:
+        """The items' outcomes."""
+        return [item.outcome for item in self.items]
+
+    def through(self, scaling: Scaling | None) -> list[float]:
+        """Returns the scores after a scaling, as they are where there is none."""
+        return [scaling(score) for score in self.scores] if scaling else self.scores
+
+    def by_depth(self) -> dict[int, Scored]:
+        """Returns the items of each depth, in options taken."""
+        parts: dict[int, list[int]] = defaultdict(list)
+        for index, item in enumerate(self.items):
+            parts[item.state.depth].append(index)
+        return {
+            depth: Scored([self.items[i] for i in indices], [self.scores[i] for i in indices])
+            for depth, indices in sorted(parts.items())
+        }
+
+
+def items_of(data: Sequence[ProblemData], threshold: float) -> dict[str, list[Item]]:
+    """Returns what each critic is asked: every prefix (value), every labelled step (PRM), every end (ORM)."""
+    items: dict[str, list[Item]] = {name: [] for name in CRITICS}
+    for entry in data:
+        for sample in entry.samples:
+            path = list(state_after(sample.question, sample.steps).path())
+            items["orm"].append(Item(path[0], sample.correct))
+            items["value"] += [Item(state, sample.correct) for state in reversed(path)]
+        for step in entry.steps:
+            state = state_after(step.question, (*step.before, step.step))
+            items["prm"].append(Item(state, step.share_correct >= threshold))
+    return items
+
+
+def raw_scores(simulator: Simulator, name: str, items: list[Item]) -> Scored:
+    """Returns the critic's scores without its calibration. Equal states are asked about once."""
+    critic = raw(simulator.critics.require(name))
+    states = list(dict.fromkeys(item.state for item in items))
+    scores = dict(zip(states, simulator.engine.run(critic.evaluate(states)), strict=True))
+    return Scored(items, [scores[item.state] for item in items])
+
+
+def collect_data(config: ReportConfig, simulator: Simulator) -> dict[str, list[ProblemData]]:
+    """Returns graded trajectories of each split, read back from `out` where it has them.
+
+    Raises RunError if it holds data of other settings.
+    """
+    config.out.mkdir(parents=True, exist_ok=True)
+    settings = {name: value for name, value in asdict(config).items() if name in _DATA}
+    settle_config(config.out / "data_config.json", cast("dict[str, Json]", settings))
+    sizes = {"development": config.development_problems, "test": config.test_problems}
+    if not config.problems.endswith(".jsonl") and config.unseen_problems:
+        sizes["unseen_templates"] = config.unseen_problems
+    rule = option_rule(config.option_rule)
+    sampler = Sampler(simulator.policy, rule, config.max_tokens, config.temperature, config.seed)
+    label = partial(label_steps, sampler, min_visits=config.min_visits, steps_per_problem=config.steps_per_problem)
+    return {
+        split: collect(sampler, problems, config.out / f"{split}.jsonl", config.samples, label)
+        for split, problems in problem_splits(config.problems, sizes, config.seed).items()
+    }
+
+
+def scalings_of(simulator: Simulator, name: str, development: Scored) -> dict[str, Scaling | None]:
+    """Returns the ways to calibrate a critic: raw, kept (its own), and every kind fitted on the development split."""
+    critic = simulator.critics.require(name)
+    kept = critic.scaling if isinstance(critic, CalibratedCritic) else None
+    targets = [float(outcome) for outcome in development.outcomes]
+    fitted: dict[str, Scaling | None] = {k: fit_scaling(k, development.scores, targets) for k in SCALING_KINDS}
+    return {"raw": None, "kept": kept} | fitted
+
+
+@dataclass(frozen=True)
+class CriticReport:
+    """One critic's measures."""
+
+    scaling: Scaling | None  # of the headline
+    splits: dict[str, dict[str, Quality]]  # split -> calibration -> measures
+    depths: dict[int, Quality]  # of the test split, as the headline has it
+    test: Scored
+    unseen: Scored | None
+
+    def headline(self, calibration: str) -> Quality:
+        """Returns the measures on the test split."""
+        return self.splits["test"][calibration]
+
+
+def report_on(
+    simulator: Simulator, name: str, data: dict[str, list[ProblemData]], config: ReportConfig
+) -> CriticReport:
+    """Returns the measures of one critic on every split."""
+    scored = {
+        split: raw_scores(simulator, name, items_of(part, config.threshold)[name]) for split, part in data.items()
+    }
+    scalings = scalings_of(simulator, name, scored["development"])
+    chosen, test = scalings[config.calibration], scored["test"]
+    return CriticReport(
+        scaling=chosen,
+        splits={
+            split: {how: quality(part.through(scaling), part.outcomes) for how, scaling in scalings.items()}
+            for split, part in scored.items()
+        },
+        depths={depth: quality(part.through(chosen), part.outcomes) for depth, part in test.by_depth().items()},
+        test=test,
+        unseen=scored.get("unseen_templates"),
+    )
+
+
+def main(config: ReportConfig) -> dict[str, CriticReport]:
+    """Samples, scores, measures; prints the tables and writes JSON, calibration and pictures."""
+    if config.smoke:
+        config = replace(config, **SMOKE)
+    quiet_libraries()
+    critics = config.critics if config.critics != "auto" else ("tiny" if config.policy == "tiny" else "prompted")
+    rules = Rules(option_rule=option_rule(config.option_rule), max_tokens=config.max_tokens)
+    with Engine() as engine:
+        policy = load_policy(config.policy, config.device)
+        simulator = build_simulator(policy, critics, rules, engine, config.device)
+        data = collect_data(config, simulator)
+        reports = {name: report_on(simulator, name, data, config) for name in config.only}
+        provenance = {name: asdict(p) for name, p in simulator.critics.provenance().items() if name in config.only}
+    console = results_console()
+    for table in tables(reports, config):
+        console.print(table)
+    write_pictures(config.out, reports)
+    fitted = {name: report.scaling for name, report in reports.items() if report.scaling is not None}
+    if fitted:
+        save_calibration(config.out, fitted)
+    record = as_json(reports, config) | {"provenance": cast(Json, provenance)}
+    for path in (config.out / "report.json", *([config.json] if config.json else [])):
+        write_whole(path, json.dumps(record, indent=2) + "\n")
+    console.print(f"pictures, calibration and data: {config.out}")
+    return reports
+
+
+def as_json(reports: dict[str, CriticReport], config: ReportConfig) -> dict[str, Json]:
+    """Returns the report as JSON: headline figures as `critic_measure`, then everything. NaN becomes null."""
+    headline: dict[str, Json] = {}
+    critics: dict[str, Json] = {}
+    for name, report in reports.items():
+        measures = _measures(report.headline(config.calibration))
+        headline |= {f"{name}_{measure}": value for measure, value in measures.items()}
+        headline[f"{name}_ece_raw"] = report.headline("raw").ece
+        splits: dict[str, Json] = {
+            split: {how: _measures(found) for how, found in qualities.items()}
+            for split, qualities in report.splits.items()
+        }
+        depths: dict[str, Json] = {str(depth): _measures(found) for depth, found in report.depths.items()}
+        critics[name] = {"splits": splits, "by_depth": depths}
+    paper: dict[str, Json] = {
+        name: dict(zip(("precision", "recall", "ece"), row, strict=True)) for name, row in PAPER.items()
+    }
+    settings = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(config).items()}
+    headline |= {"critics": critics, "paper": paper, "config": cast(Json, settings), "revision": git_revision()}
+    return headline
+
+
+def _measures(found: Quality) -> dict[str, Json]:
+    return {name: None if math.isnan(value) else value for name, value in asdict(found).items()}
+
+
+def tables(reports: dict[str, CriticReport], config: ReportConfig) -> list[Table]:
+    """Returns the tables that the terminal shows: the paper's, calibration, splits, depths."""
+    return [
+        paper_table(reports, config.calibration),
+        calibration_table(reports),
+        _quality_table(
+            f"by split, {config.calibration}",
+            [
+                (name, split, found[config.calibration])
+                for name, r in reports.items()
+                for split, found in r.splits.items()
+            ],
+        ),
+        _quality_table(
+            f"by depth on the test split, {config.calibration}",
+            [(name, str(depth), found) for name, r in reports.items() for depth, found in r.depths.items()],
+        ),
+    ]
+
+
+def _table(title: str, *columns: str, num_names: int = 1) -> Table:
+    table = Table(title=title)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index < num_names else "right")
+    return table
+
+
+def _shown(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.3f}"
+
+
+def paper_table(reports: dict[str, CriticReport], calibration: str) -> Table:
+    """Returns AlphaLLM's table of critics with ours on the test split beside it."""
+    table = _table(
+        "the paper's table (GSM8K, 70B) and ours (test split)",
+        "critic", "precision, paper", "ours", "recall, paper", "ours", "ECE, paper", "ours",
+    )  # fmt: skip
+    for name, report in reports.items():
+        found = report.headline(calibration)
+        paper = PAPER.get(name, (math.nan,) * 3)
+        ours = (found.precision, found.recall, found.ece)
+        table.add_row(name, *(_shown(value) for pair in zip(paper, ours, strict=True) for value in pair))
+    return table
+
+
+def calibration_table(reports: dict[str, CriticReport]) -> Table:
+    """Returns ECE and Brier score on the test split after every calibration."""
+    ways = list(next(iter(reports.values())).splits["test"])
+    table = _table("ECE (Brier) on the test split, fitted on the development split", "critic", *ways)
+    for name, report in reports.items():
+        found = report.splits["test"]
+        table.add_row(name, *(f"{_shown(found[way].ece)} ({_shown(found[way].brier)})" for way in ways))
+    return table
+
+
+def _quality_table(title: str, rows: Sequence[tuple[str, str, Quality]]) -> Table:
+    shown: dict[str, Callable[[Quality], str]] = {
+        "precision": lambda q: _shown(q.precision), "recall": lambda q: _shown(q.recall), "F1": lambda q: _shown(q.f1),
+        "AUC": lambda q: _shown(q.auc), "ECE": lambda q: _shown(q.ece), "Brier": lambda q: _shown(q.brier),
+        "correct": lambda q: _shown(q.base_rate), "scores": lambda q: str(q.num_scores),
+    }  # fmt: skip
+    table = _table(title, "critic", "part", *shown, num_names=2)
+    for name, part, found in rows:
+        table.add_row(name, part, *(show(found) for show in shown.values()))
+    return table
+
+
+def write_pictures(folder: Path, reports: dict[str, CriticReport]) -> None:
+    """Writes reliability diagrams of the test split and of unseen templates, and AUC and ECE by depth."""
+    tested = {name: (r.test.outcomes, r.test.scores, r.test.through(r.scaling)) for name, r in reports.items()}
+    (folder / "reliability_test.png").write_bytes(reliability_picture(tested, "test split"))
+    unseen = {
+        name: (r.unseen.outcomes, r.unseen.scores, r.unseen.through(r.scaling))
+        for name, r in reports.items()
+        if r.unseen is not None
+    }
+    if unseen:
+        (folder / "reliability_unseen_templates.png").write_bytes(reliability_picture(unseen, "unseen templates"))
+    (folder / "by_depth.png").write_bytes(depth_picture({name: r.depths for name, r in reports.items()}))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(ReportConfig))
