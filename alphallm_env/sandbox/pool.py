@@ -1,0 +1,107 @@
+"""The sandbox: a pool of warm workers, each of which runs one program at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sys
+import weakref
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self
+
+from alphallm_env.errors import SandboxError
+from alphallm_env.sandbox.limits import Limits, ProgramResult
+from alphallm_env.sandbox.worker import ALL_LAYERS, Layers, Worker, WorkerLostError
+
+_ATTEMPTS = 2
+
+
+class Sandbox:
+    """Runs programs that a model wrote, where they can do no harm. Thread-safe; a context manager.
+
+    Each program runs in a fresh process: nothing of one is left for the next. Workers start when first needed,
+    which takes seconds; then a program costs milliseconds. `without` leaves out layers, to test the others.
+
+    >>> with Sandbox() as sandbox:
+    ...     print(sandbox.run("from sympy import *; print(factorint(360))").stdout)
+    {2: 3, 3: 2, 5: 1}
+    """
+
+    def __init__(self, limits: Limits | None = None, num_workers: int = 1, *, without: Iterable[str] = ()) -> None:
+        if sys.platform != "linux":
+            raise SandboxError(
+                f"programs are run on Linux only, by its namespaces, Landlock and seccomp; this is {sys.platform}"
+            )
+        if num_workers < 1:
+            raise ValueError(f"num_workers must be >= 1, got {num_workers}")
+        avoided = tuple(without)
+        if unknown := set(avoided) - set(ALL_LAYERS[:3]):
+            raise ValueError(f"layers that can be left out are {', '.join(ALL_LAYERS[:3])}, got {sorted(unknown)}")
+        self.limits = limits or Limits()
+        self.num_lost = 0  # workers that were lost, and replaced when next needed
+        self._workers = [Worker(avoided) for _ in range(num_workers)]
+        self._free: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+        for worker in self._workers:
+            self._free.put(worker)
+        self._is_closed = False
+        # Also runs at interpreter exit, and when the sandbox is garbage.
+        self._finalizer = weakref.finalize(self, _kill_all, self._workers)
+
+    def layers(self) -> Layers:
+        """Returns what keeps programs harmless on this machine. Raises SandboxError where that is not enough."""
+        worker = self._take()
+        try:
+            return worker.layers()
+        finally:
+            self._free.put(worker)
+
+    def run(self, code: str, limits: Limits | None = None) -> ProgramResult:
+        """Returns what came of a program: whatever it does is data. The wait for a free worker is not timed.
+
+        Raises SandboxError where no program can be run, and ValueError for one of more than megabytes. A program
+        whose worker is lost (killed from outside) is run once more.
+        """
+        worker = self._take()
+        try:
+            return self._attempt(worker, code, limits or self.limits)
+        finally:
+            self._free.put(worker)
+
+    async def run_async(self, code: str, limits: Limits | None = None) -> ProgramResult:
+        """Returns what `run` returns, without holding up the event loop."""
+        return await asyncio.to_thread(self.run, code, limits)
+
+    def _take(self) -> Worker:
+        if self._is_closed:
+            raise SandboxError("this sandbox is closed")
+        return self._free.get()
+
+    def _attempt(self, worker: Worker, code: str, limits: Limits) -> ProgramResult:
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                return worker.run(code, limits)
+            except WorkerLostError as error:
+                self.num_lost += 1
+                if attempt == _ATTEMPTS or self._is_closed:
+                    raise SandboxError(f"{error}, {attempt} times over one program") from error
+        raise AssertionError("unreachable")
+
+    def close(self) -> None:
+        """Ends the workers. May be called twice."""
+        self._is_closed = True
+        self._finalizer()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _kill_all(workers: Iterable[Worker]) -> None:
+    """Ends every worker's process."""
+    for worker in workers:
+        worker.kill()
