@@ -22,9 +22,9 @@ def main(avoided: list[str]) -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
     os.dup2(nothing, 1)
-    with contextlib.suppress(OSError):  # out of memory, the system shall end this process and no other
-        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
-            file.write("1000")
+    # Out of memory, the system shall end this process and no other.
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+        file.write("1000")
     house = lockdown.settle(preloading.load(), avoided)
     refusal = lockdown.insufficient(house)
     layers = cast("list[frames.Json]", list(house.layers))
