@@ -41,7 +41,7 @@ class Sandbox:
         self.limits = limits or Limits()
         self.num_lost = 0  # workers that were lost, and replaced when next needed
         self._workers = [Worker(avoided) for _ in range(num_workers)]
-        self._free: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+        self._free: queue.LifoQueue[Worker] = queue.LifoQueue()  # as few start as are needed at once
         for worker in self._workers:
             self._free.put(worker)
         self._is_closed = False

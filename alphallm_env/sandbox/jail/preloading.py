@@ -21,7 +21,8 @@ _STANDARD = (
 )  # fmt: skip
 _ALGEBRA = (
     "mpmath", "sympy", "sympy.abc", "sympy.combinatorics", "sympy.geometry", "sympy.ntheory",
-    "sympy.parsing.sympy_parser", "sympy.physics.units", "sympy.solvers.inequalities", "sympy.stats", "sympy.integrals.manualintegrate",
+    "sympy.parsing.sympy_parser", "sympy.physics.units", "sympy.solvers.inequalities", "sympy.stats",
+    "sympy.integrals.manualintegrate",
     "sympy.integrals.heurisch", "sympy.integrals.meijerint", "sympy.integrals.risch", "sympy.solvers.diophantine",
     "sympy.plotting.experimental_lambdify",
 )  # fmt: skip
