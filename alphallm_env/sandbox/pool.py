@@ -11,8 +11,9 @@ from types import TracebackType
 from typing import Self
 
 from alphallm_env.errors import SandboxError
+from alphallm_env.sandbox.jail.protocol import OPTIONAL_LAYERS
 from alphallm_env.sandbox.limits import Limits, ProgramResult
-from alphallm_env.sandbox.worker import ALL_LAYERS, Layers, Worker, WorkerLostError
+from alphallm_env.sandbox.worker import Layers, Worker, WorkerLostError
 
 _ATTEMPTS = 2
 
@@ -36,8 +37,8 @@ class Sandbox:
         if num_workers < 1:
             raise ValueError(f"num_workers must be >= 1, got {num_workers}")
         avoided = tuple(without)
-        if unknown := set(avoided) - set(ALL_LAYERS[:3]):
-            raise ValueError(f"layers that can be left out are {', '.join(ALL_LAYERS[:3])}, got {sorted(unknown)}")
+        if unknown := set(avoided) - set(OPTIONAL_LAYERS):
+            raise ValueError(f"layers that can be left out are {', '.join(OPTIONAL_LAYERS)}, got {sorted(unknown)}")
         self.limits = limits or Limits()
         self.num_lost = 0  # workers that were lost, and replaced when next needed
         self._workers = [Worker(avoided) for _ in range(num_workers)]

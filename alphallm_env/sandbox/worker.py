@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import cast
 
 from alphallm_env.errors import SandboxError
-from alphallm_env.sandbox.jail import frames, lockdown, program, warden
-from alphallm_env.sandbox.jail.zygote import MAX_REQUEST_BYTES
+from alphallm_env.sandbox.jail import frames, protocol
 from alphallm_env.sandbox.limits import Limits, ProgramResult, Status
 
 _START_SECONDS = 300.0  # computer algebra takes its time on a machine that is busy
@@ -72,8 +71,10 @@ class Worker:
                 "folder_bytes": limits.folder_bytes,
             }
         )
-        if len(request) > MAX_REQUEST_BYTES:
-            raise ValueError(f"a program must have at most {MAX_REQUEST_BYTES} bytes as JSON, got {len(request)}")
+        if len(request) > protocol.MAX_REQUEST_BYTES:
+            raise ValueError(
+                f"a program must have at most {protocol.MAX_REQUEST_BYTES} bytes as JSON, got {len(request)}"
+            )
         process = self._ready_process()
         try:
             reply = _exchange(process, request, limits)
@@ -172,13 +173,10 @@ def _result(reply: dict[str, frames.Json], limits: Limits) -> ProgramResult:
 
 
 def _status(end: str, exit_code: int, cpu_seconds: float, limits: Limits) -> Status:
-    if end == warden.OUT_OF_TIME or (exit_code == -9 and cpu_seconds >= limits.cpu_seconds):
+    if end == protocol.OUT_OF_TIME or (exit_code == -9 and cpu_seconds >= limits.cpu_seconds):
         return Status.TIMEOUT
-    if end == warden.TOO_MUCH_OUTPUT:
+    if end == protocol.TOO_MUCH_OUTPUT:
         return Status.TOO_MUCH_OUTPUT
-    if exit_code == program.OUT_OF_MEMORY:
+    if exit_code == protocol.OUT_OF_MEMORY:
         return Status.OUT_OF_MEMORY
     return Status.OK if exit_code == 0 else Status.ERROR
-
-
-ALL_LAYERS = lockdown.LAYERS

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import capabilities, landlock, limits, namespaces, seccomp
+from .protocol import LANDLOCK, LAYERS, NAMESPACES, SECCOMP
 from .system import PR_SET_PDEATHSIG, prctl
 
-NAMESPACES, LANDLOCK, SECCOMP, PRIVILEGES, LIMITS = "namespaces", "landlock", "seccomp", "privileges", "limits"
-LAYERS = (NAMESPACES, LANDLOCK, SECCOMP, PRIVILEGES, LIMITS)  # the last two hold wherever Linux runs
 KEPT = 3
 _HIGHEST_DESCRIPTOR = 1024  # the zygote starts with three, and opens few
 

@@ -8,8 +8,9 @@ import sys
 import traceback
 import types
 
+from .protocol import FAILED, OUT_OF_MEMORY
+
 NAME = "<program>"
-FAILED, OUT_OF_MEMORY = 1, 3
 _MOST_FRAMES = 20
 
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 from . import namespaces, program
 from .frames import Json
-from .lockdown import KEPT, NAMESPACES, House, Request, lock_up
+from .lockdown import KEPT, House, Request, lock_up
+from .protocol import EXITED, NAMESPACES, OUT_OF_TIME, TOO_MUCH_OUTPUT
 from .system import PR_SET_PDEATHSIG, LockdownError, prctl
 
-EXITED, OUT_OF_TIME, TOO_MUCH_OUTPUT = "exited", "out_of_time", "too_much_output"  # how a program ended
 _CHUNK = 65_536
 _READY = b"ready"
 _LOCKDOWN_SECONDS = 60.0  # on a machine that is busy with other things

@@ -12,8 +12,7 @@ import select
 from typing import cast
 
 from . import frames, lockdown, preloading, warden
-
-MAX_REQUEST_BYTES = 32 << 20
+from .protocol import MAX_REQUEST_BYTES
 
 
 def main(avoided: list[str]) -> None:
