@@ -57,6 +57,10 @@ class Sandbox:
         finally:
             self._free.put(worker)
 
+    def process_ids(self) -> list[int]:
+        """Returns the ids of the workers' processes that are up, one a worker that was needed so far."""
+        return [worker.process_id for worker in self._workers if worker.process_id is not None]
+
     def run(self, code: str, limits: Limits | None = None) -> ProgramResult:
         """Returns what came of a program: whatever it does is data. The wait for a free worker is not timed.
 

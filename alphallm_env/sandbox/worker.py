@@ -50,6 +50,11 @@ class Worker:
         self._layers: Layers | None = None
         self._owner = os.getpid()
 
+    @property
+    def process_id(self) -> int | None:
+        """The zygote's process, None where there is none yet."""
+        return None if self._process is None else self._process.pid
+
     def layers(self) -> Layers:
         """Returns what holds. Raises SandboxError where that does not suffice."""
         self._ready_process()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import linecache
 import os
+import random
 import sys
 import traceback
 import types
@@ -26,6 +27,7 @@ def run(code: str) -> None:
 
 
 def _execute(code: str) -> int:
+    random.seed(0)  # every program draws the same numbers: a score can be had again
     module = types.ModuleType("__main__")
     sys.modules["__main__"] = module
     sys.argv = [NAME]
