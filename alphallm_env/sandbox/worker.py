@@ -20,6 +20,8 @@ from alphallm_env.sandbox.limits import Limits, ProgramResult, Status
 _START_SECONDS = 300.0  # computer algebra takes its time on a machine that is busy
 _GRACE_SECONDS = 120.0  # beyond a program's own time, until its zygote counts as lost
 _REPLY_OVERHEAD = 100_000
+_SIGKILL = 9
+_CLOCK_TICKS = 0.2  # seconds by which the kernel's two counts of processor time differ at most
 _MOST_ESCAPED = 12  # bytes of JSON that one byte of output may become: "\\ufffd" where it is no UTF-8, twice over
 # The folder above `jail` is on the path only while it is imported: no program finds the library there.
 _START = (
@@ -178,7 +180,8 @@ def _result(reply: dict[str, frames.Json], limits: Limits) -> ProgramResult:
 
 
 def _status(end: str, exit_code: int, cpu_seconds: float, limits: Limits) -> Status:
-    if end == protocol.OUT_OF_TIME or (exit_code == -9 and cpu_seconds >= limits.cpu_seconds):
+    used_up = cpu_seconds >= math.ceil(limits.cpu_seconds) - _CLOCK_TICKS
+    if end == protocol.OUT_OF_TIME or (exit_code == -_SIGKILL and used_up):
         return Status.TIMEOUT
     if end == protocol.TOO_MUCH_OUTPUT:
         return Status.TOO_MUCH_OUTPUT

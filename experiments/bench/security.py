@@ -35,11 +35,16 @@ LITTLE = Limits(seconds=2.0, cpu_seconds=1.0)  # for attacks that only spin
 GRADING_SECONDS = 2.0
 NEXT = """
 import builtins, decimal, gc, math, os, random, signal, sys, threading, sympy
-print(sympy.factorint(360), sympy.sqrt(8), sympy.S(1) + 2, 7 + 1, math.pi, os.listdir('.'), random.random(), len(sys.path),
-      sys.getrecursionlimit(), [str(signal.getsignal(n)) for n in (2, 14, 15)], decimal.getcontext().prec,
-      sorted(os.environ), gc.isenabled(), builtins.open.__name__, threading.active_count(), sys.get_int_max_str_digits())
+print(sympy.factorint(360), sympy.sqrt(8), sympy.S(1) + 2, 7 + 1, math.pi, os.path.exists('left'))
+print(random.random(), len(sys.path), sys.getrecursionlimit(), decimal.getcontext().prec, sorted(os.environ))
+print([str(signal.getsignal(n)) for n in (2, 14, 15)], gc.isenabled(), builtins.open.__name__)
+print(threading.active_count(), sys.get_int_max_str_digits())
 """
-BENIGN = "from sympy import symbols, solve, integrate\nx = symbols('x')\nprint(solve(x**2 - 5*x + 6, x), integrate(x**2, x))"
+BENIGN = """
+from sympy import symbols, solve, integrate
+x = symbols('x')
+print(solve(x**2 - 5*x + 6, x), integrate(x**2, x))
+"""
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,9 @@ def outcome_of(result: ProgramResult) -> str:
     return last.rpartition(".")[2] if last and len(last) < 60 and " " not in last else "crash"
 
 
-def attack_grader(grader: Grader, answers: Iterable[HostileAnswer], outside: Outside, tell: Callable[[str], None]) -> Tallies:
+def attack_grader(
+    grader: Grader, answers: Iterable[HostileAnswer], outside: Outside, tell: Callable[[str], None]
+) -> Tallies:
     """Grades the answers one after the other, and after each a benign one that must be graded right."""
     grader.grade("1/2", "0.5")
     tallies: Tallies = defaultdict(Tally)
@@ -158,7 +165,9 @@ def results_table(title: str, tallies: Tallies) -> Table:
     for column in ("kind", "attacks", "escapes", "hangs", "lost", "slowest", "ended by"):
         table.add_column(column, justify="left" if column in ("kind", "ended by") else "right")
     for kind, tally in tallies.items():
-        ended = ", ".join(f"{name} {count}" for name, count in sorted(tally.outcomes.items(), key=lambda item: -item[1]))
+        ended = ", ".join(
+            f"{name} {count}" for name, count in sorted(tally.outcomes.items(), key=lambda item: -item[1])
+        )
         numbers = (tally.attacks, len(tally.escapes), len(tally.hangs), len(tally.lost))
         table.add_row(kind, *map(str, numbers), f"{tally.slowest:.2f} s", ended)
     return table
