@@ -7,16 +7,23 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import json
 import os
 import select
+import sys
 from typing import cast
 
 from . import frames, lockdown, preloading, warden
 from .protocol import MAX_REQUEST_BYTES
 
 
-def main(avoided: list[str]) -> None:
-    """Reports what holds here, then serves programs until the input ends. `avoided` layers are left out."""
+def main(settings: str) -> None:
+    """Reports what holds here, then serves programs until the input ends.
+
+    `settings` are JSON: `paths`, where computer algebra is found, and `avoided`, layers that are left out.
+    """
+    asked = json.loads(settings)
+    sys.path += [path for path in asked["paths"] if path not in sys.path]
     requests, replies = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
@@ -24,7 +31,7 @@ def main(avoided: list[str]) -> None:
     # Out of memory, the system shall end this process and no other.
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
         file.write("1000")
-    house = lockdown.settle(preloading.load(), avoided)
+    house = lockdown.settle(preloading.load(), asked["avoided"])
     refusal = lockdown.insufficient(house)
     layers = cast("list[frames.Json]", list(house.layers))
     missing = cast("dict[str, frames.Json]", house.missing)
