@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
+import json
 import math
 import os
 import subprocess
@@ -24,9 +26,7 @@ _SIGKILL = 9
 _CLOCK_TICKS = 0.2  # seconds by which the kernel's two counts of processor time differ at most
 _MOST_ESCAPED = 12  # bytes of JSON that one byte of output may become: "\\ufffd" where it is no UTF-8, twice over
 # The folder above `jail` is on the path only while it is imported: no program finds the library there.
-_START = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from jail.zygote import main; del sys.path[0]; main(sys.argv[2:])"
-)
+_START = "import sys; sys.path.insert(0, sys.argv[1]); from jail.zygote import main; del sys.path[0]; main(sys.argv[2])"
 # No variable of ours is handed on. Hashes are not random: a program prints the same each time.
 _ENVIRONMENT = {"LANG": "C.UTF-8", "PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
@@ -127,8 +127,9 @@ class Worker:
 
 def _start(avoided: Sequence[str]) -> subprocess.Popen[bytes]:
     """Returns a new zygote, in a session of its own, away from the terminal's signals."""
+    settings = json.dumps({"paths": _algebra_paths(), "avoided": list(avoided)})
     process = subprocess.Popen(
-        [sys.executable, "-P", "-s", "-c", _START, str(Path(__file__).parent), *avoided],
+        [sys.executable, "-P", "-s", "-c", _START, str(Path(__file__).parent), settings],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -140,6 +141,17 @@ def _start(avoided: Sequence[str]) -> subprocess.Popen[bytes]:
     assert process.stdin is not None
     os.set_blocking(process.stdin.fileno(), False)
     return process
+
+
+def _algebra_paths() -> list[str]:
+    """Returns the folders in which this process finds computer algebra, without loading it."""
+    found: list[str] = []
+    for name in ("sympy", "mpmath"):
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None:
+            raise SandboxError(f"the sandbox needs {name}, which is not installed")
+        found.append(str(Path(spec.origin).parents[1].absolute()))
+    return list(dict.fromkeys(found))
 
 
 def _first_report(process: subprocess.Popen[bytes]) -> Layers:
