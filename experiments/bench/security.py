@@ -29,7 +29,7 @@ from experiments.bench.attacks.answers import ANSWERS, HostileAnswer
 from experiments.bench.attacks.outside import Outside
 from experiments.records import write_whole
 
-SLACK_SECONDS = 30.0  # beyond a limit: what forking, killing and waiting take on a machine that is busy
+SLACK_SECONDS = 15.0  # beyond a limit: what forking, killing and waiting take on a machine that is busy
 PLENTY = Limits(seconds=60.0, cpu_seconds=20.0)  # so that what stops an attack is never the clock
 LITTLE = Limits(seconds=2.0, cpu_seconds=1.0)  # for attacks that only spin
 GRADING_SECONDS = 2.0
@@ -68,13 +68,13 @@ class Tally:
     hangs: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     outcomes: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    slowest: float = 0.0
+    slowest: tuple[float, str] = (0.0, "")
 
     def count(self, name: str, outcome: str, seconds: float, limit: float, escapes: Iterable[str]) -> None:
         """Counts one attack."""
         self.attacks += 1
         self.outcomes[outcome] += 1
-        self.slowest = max(self.slowest, seconds)
+        self.slowest = max(self.slowest, (seconds, name))
         self.escapes += [f"{name}: {escape}" for escape in escapes]
         if seconds > limit + SLACK_SECONDS:
             self.hangs.append(f"{name}: {seconds:.1f} s")
@@ -169,7 +169,7 @@ def results_table(title: str, tallies: Tallies) -> Table:
             f"{name} {count}" for name, count in sorted(tally.outcomes.items(), key=lambda item: -item[1])
         )
         numbers = (tally.attacks, len(tally.escapes), len(tally.hangs), len(tally.lost))
-        table.add_row(kind, *map(str, numbers), f"{tally.slowest:.2f} s", ended)
+        table.add_row(kind, *map(str, numbers), f"{tally.slowest[0]:.2f} s", ended)
     return table
 
 
@@ -182,6 +182,7 @@ def figures_of(programs: Tallies, answers: Tallies) -> dict[str, object]:
         "escapes": sum(len(tally.escapes) for tally in every),
         "hangs": sum(len(tally.hangs) for tally in every),
         "workers_lost": sum(len(tally.lost) for tally in every),
+        "slowest": {kind: tally.slowest for kind, tally in (programs | answers).items()},
         "went_wrong": [what for tally in every for what in (*tally.escapes, *tally.hangs, *tally.lost)],
     }
 

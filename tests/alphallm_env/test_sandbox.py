@@ -105,6 +105,12 @@ def test_it_has_a_folder_of_its_own_and_nothing_of_it_is_left(sandbox: Sandbox) 
     assert [sandbox.run(code).stdout for _ in range(2)] == ["[]\nb\n", "[]\nb\n"]
 
 
+def test_only_what_is_promised_can_be_imported(sandbox: Sandbox) -> None:
+    assert sandbox.run("import sympy.physics.quantum, mpmath, colorsys; print(1)").stdout == "1\n"
+    for module in ("numpy", "pip", "alphallm_env"):
+        assert sandbox.run(f"import {module}").stderr.splitlines()[-1].startswith("ModuleNotFoundError")
+
+
 def test_no_variable_of_this_process_is_handed_on(sandbox: Sandbox) -> None:
     assert SECRET_VARIABLE in os.environ
     assert sandbox.run("import os; print(sorted(os.environ))").stdout == (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -33,7 +34,9 @@ def load() -> list[Path]:
         with contextlib.suppress(ImportError):  # a Python may be built without some of them
             importlib.import_module(name)
     _warm()
-    return [Path(sysconfig.get_path("stdlib")), *(_folder(name) for name in ("sympy", "mpmath"))]
+    standard = Path(sysconfig.get_path("stdlib"))
+    sys.path[:] = [str(standard)]  # packages that are loaded find the rest of themselves; others are not there
+    return [standard, *(_folder(name) for name in ("sympy", "mpmath"))]
 
 
 def _folder(name: str) -> Path:
