@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import sys
 import weakref
@@ -47,7 +48,10 @@ class Sandbox:
             self._free.put(worker)
         self._is_closed = False
         # Also runs at interpreter exit, and when the sandbox is garbage.
-        self._finalizer = weakref.finalize(self, _kill_all, self._workers)
+        self._finalizer = weakref.finalize(self, _end_all, self._workers)
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Sandbox:
+        return self  # a copied environment shares it
 
     def layers(self) -> Layers:
         """Returns what keeps programs harmless on this machine. Raises SandboxError where that is not enough."""
@@ -55,7 +59,7 @@ class Sandbox:
         try:
             return worker.layers()
         finally:
-            self._free.put(worker)
+            self._give_back(worker)
 
     def process_ids(self) -> list[int]:
         """Returns the ids of the workers' processes that are up, one a worker that was needed so far."""
@@ -71,31 +75,52 @@ class Sandbox:
         try:
             return self._attempt(worker, code, limits or self.limits)
         finally:
-            self._free.put(worker)
+            self._give_back(worker)
 
     async def run_async(self, code: str, limits: Limits | None = None) -> ProgramResult:
         """Returns what `run` returns, without holding up the event loop."""
         return await asyncio.to_thread(self.run, code, limits)
 
     def _take(self) -> Worker:
+        """Returns a free worker, and waits for one. Raises SandboxError if the sandbox is closed by then."""
+        self._refuse_if_closed()
+        worker = self._free.get()
+        if self._is_closed:
+            self._give_back(worker)
+        self._refuse_if_closed()
+        return worker
+
+    def _give_back(self, *workers: Worker) -> None:
+        """Makes workers free again; those of a closed sandbox are ended, and who waits for one is told by it."""
+        idle = list(workers)
+        with contextlib.suppress(queue.Empty):
+            while self._is_closed:
+                idle.append(self._free.get_nowait())
+        for worker in idle:
+            if self._is_closed:
+                worker.kill()
+            self._free.put(worker)
+
+    def _refuse_if_closed(self) -> None:
         if self._is_closed:
             raise SandboxError("this sandbox is closed")
-        return self._free.get()
 
     def _attempt(self, worker: Worker, code: str, limits: Limits) -> ProgramResult:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 return worker.run(code, limits)
             except WorkerLostError as error:
+                self._refuse_if_closed()
                 self.num_lost += 1
-                if attempt == _ATTEMPTS or self._is_closed:
+                if attempt == _ATTEMPTS:
                     raise SandboxError(f"{error}, {attempt} times over one program") from error
         raise AssertionError("unreachable")
 
     def close(self) -> None:
-        """Ends the workers. May be called twice."""
+        """Ends the workers. May be called twice. Who waits for a program gets SandboxError."""
         self._is_closed = True
         self._finalizer()
+        self._give_back()
 
     def __enter__(self) -> Self:
         return self
@@ -106,7 +131,7 @@ class Sandbox:
         self.close()
 
 
-def _kill_all(workers: Iterable[Worker]) -> None:
+def _end_all(workers: Iterable[Worker]) -> None:
     """Ends every worker's process."""
     for worker in workers:
-        worker.kill()
+        worker.end()

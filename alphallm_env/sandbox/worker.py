@@ -23,8 +23,8 @@ _START_SECONDS = 300.0  # computer algebra takes its time on a machine that is b
 _GRACE_SECONDS = 120.0  # beyond a program's own time, until its zygote counts as lost
 _REPLY_OVERHEAD = 100_000
 _SIGKILL = 9
-_CLOCK_TICKS = 0.2  # seconds by which the kernel's two counts of processor time differ at most
-_MOST_ESCAPED = 12  # bytes of JSON that one byte of output may become: "\\ufffd" where it is no UTF-8, twice over
+_USED_UP = 0.5  # of its processor time: who is killed past that was at the limit, which the kernel counts in ticks
+_MOST_ESCAPED = 6  # bytes of JSON that one byte of output may become, as \\u0000 is for a NUL
 # The folder above `jail` is on the path only while it is imported: no program finds the library there.
 _START = "import sys; sys.path.insert(0, sys.argv[1]); from jail.zygote import main; del sys.path[0]; main(sys.argv[2])"
 # No variable of ours is handed on. Hashes are not random: a program prints the same each time.
@@ -95,14 +95,19 @@ class Worker:
             raise SandboxError(f"a program could not be locked up and was not run: {reply['failure']}")
         return _result(reply, limits)
 
+    def end(self) -> None:
+        """Ends the zygote and all under it, from any thread: one that waits for it finds it lost."""
+        process = self._process
+        if process is not None and self._owner == os.getpid():
+            process.kill()
+            process.wait()
+
     def kill(self) -> None:
-        """Ends the zygote and all under it. In a forked child, leaves the parent's alone."""
+        """Ends the zygote and closes its pipes. In a forked child, leaves the parent's process alone."""
+        self.end()
         process, self._process = self._process, None
         if process is None:
             return
-        if self._owner == os.getpid():
-            process.kill()
-            process.wait()
         for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe is not None:
                 with contextlib.suppress(OSError):
@@ -192,7 +197,7 @@ def _result(reply: dict[str, frames.Json], limits: Limits) -> ProgramResult:
 
 
 def _status(end: str, exit_code: int, cpu_seconds: float, limits: Limits) -> Status:
-    used_up = cpu_seconds >= math.ceil(limits.cpu_seconds) - _CLOCK_TICKS
+    used_up = cpu_seconds >= _USED_UP * math.ceil(limits.cpu_seconds)
     if end == protocol.OUT_OF_TIME or (exit_code == -_SIGKILL and used_up):
         return Status.TIMEOUT
     if end == protocol.TOO_MUCH_OUTPUT:
