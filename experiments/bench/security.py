@@ -27,6 +27,7 @@ from alphallm_env.sandbox import Limits, ProgramResult, Sandbox, Status
 from experiments.bench.attacks import PROGRAMS, Attack
 from experiments.bench.attacks.answers import ANSWERS, HostileAnswer
 from experiments.bench.attacks.outside import Outside
+from experiments.monitor import results_console
 from experiments.records import write_whole
 
 SLACK_SECONDS = 15.0  # beyond a limit: what forking, killing and waiting take on a machine that is busy
@@ -189,7 +190,7 @@ def figures_of(programs: Tallies, answers: Tallies) -> dict[str, object]:
 
 def main(config: SecurityConfig) -> dict[str, object]:
     """Attacks, prints the tables and returns the figures."""
-    console, log = Console(), Console(stderr=True, quiet=not Console(stderr=True).is_terminal)
+    console, log = results_console(), Console(stderr=True, quiet=not Console(stderr=True).is_terminal)
     programs: Tallies = {}
     answers: Tallies = {}
     with Outside() as outside, Sandbox(without=config.without) as sandbox:

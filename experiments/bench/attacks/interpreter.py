@@ -5,7 +5,7 @@ from experiments.bench.attacks.attack import table
 _OBJECTS = table("objects", {
     "subclasses: Popen": "for c in ().__class__.__base__.__subclasses__():\n    if c.__name__ == 'Popen': found = c(['/bin/sh', '-c', 'echo x > {target}'])",
     "subclasses: os._wrap_close": "[c for c in ().__class__.__base__.__subclasses__() if c.__name__ == '_wrap_close'][0].__init__.__globals__['system']('echo x > {target}')\nraise OSError",
-    "subclasses: FileLoader": "print([c for c in object.__subclasses__() if 'FileLoader' in c.__name__][0]('x', '{canary}').get_data('{canary}'))",
+    "subclasses: FileLoader": "print([c for c in object.__subclasses__() if c.__name__ == 'FileLoader' and 'frozen' in c.__module__][0]('x', '{canary}').get_data('{canary}'))",
     "subclasses: FileIO": "import _io\nprint([c for c in _io._RawIOBase.__subclasses__() if c.__name__ == 'FileIO'][0]('{canary}').read())",
     "builtins of a function": "print((lambda: 0).__globals__['__builtins__']['open']('{canary}').read())",
     "builtins of a generator": "g = (x for x in ())\nprint(g.gi_frame.f_builtins['open']('{canary}').read())",
