@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import gymnasium as gym
@@ -71,6 +71,12 @@ class PlanResult:
         return extract_answer(self.best.state.text)
 
 
+def with_transcripts(result: PlanResult, meter: Meter) -> PlanResult:
+    """Returns the result with what critics wrote, while `meter` was the current one, about its trajectories."""
+    finished = tuple(map(meter.with_transcript, result.finished))
+    return replace(result, best=meter.with_transcript(result.best), finished=finished)
+
+
 class Planner(ABC):
     """Chooses options by thinking ahead. Planning never moves the environment."""
 
@@ -91,7 +97,7 @@ class AsyncPlanner(Planner):
     async def metered_search(self, simulator: Simulator, state: State, budget: Budget, seed: int) -> PlanResult:
         """Runs `search` under a meter of its own."""
         with metering(Meter()) as meter:
-            return await self.search(simulator, state, budget, seed, meter)
+            return with_transcripts(await self.search(simulator, state, budget, seed, meter), meter)
 
     def plan(self, env: gym.Env[str, str], budget: Budget, rng: np.random.Generator) -> PlanResult:
         """Returns an episode that starts from the environment's current state. Blocks."""

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 
 from agents.backup import backup
-from agents.base import AsyncPlanner, Budget, PlanResult
+from agents.base import AsyncPlanner, Budget, PlanResult, with_transcripts
 from agents.evaluation import Evaluator
 from agents.expansion import Sampling, grow
 from agents.presets import PRESETS, MCTSConfig, resolved
@@ -44,7 +44,7 @@ class EtaMCTS(AsyncPlanner):
         May be interrupted again. Run it as any coroutine of a search: `engine.run(planner.resume(error, budget))`.
         """
         with metering(interrupted.meter) as meter:
-            return await self._go_on(interrupted.search, budget, meter)
+            return with_transcripts(await self._go_on(interrupted.search, budget, meter), meter)
 
     async def _go_on(self, tree: TreeSearch, budget: Budget, meter: Meter) -> PlanResult:
         started = time.perf_counter()

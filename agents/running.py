@@ -16,7 +16,7 @@ from itertools import islice
 import gymnasium as gym
 import numpy as np
 
-from agents.base import AsyncPlanner, Budget, Planner, PlanResult
+from agents.base import AsyncPlanner, Budget, Planner, PlanResult, with_transcripts
 from alphallm_env.env import MathReasoningEnv
 from alphallm_env.metering import Meter, Usage, metering
 from alphallm_env.randomness import derive_seed
@@ -127,7 +127,7 @@ def _planned(planner: Planner, env: gym.Env[str, str], budget: Budget, rng: np.r
     try:
         env.reset(seed=int(rng.integers(2**31)))
         with metering(Meter()) as meter:
-            result = planner.plan(env, budget, rng)
+            result = with_transcripts(planner.plan(env, budget, rng), meter)
     finally:
         env.close()
     spent = Usage(simulations=result.usage.simulations, seconds=time.perf_counter() - started)

@@ -14,6 +14,7 @@ from alphallm_env.errors import (
     OverlapError,
     ProblemError,
     RunError,
+    SandboxError,
     ServerError,
     StateError,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "ProblemError",
     "Rules",
     "RunError",
+    "SandboxError",
     "ServerError",
     "Simulator",
     "State",

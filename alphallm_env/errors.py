@@ -29,5 +29,9 @@ class CriticError(AlphaLLMError, RuntimeError):
     """A critic could not score a state. Never turned into a number."""
 
 
+class SandboxError(AlphaLLMError, RuntimeError):
+    """No program can be run: the machine offers no layers that suffice, or the sandbox is broken or closed."""
+
+
 class RunError(AlphaLLMError, RuntimeError):
     """A run folder does not fit the command that wants to go on with it."""

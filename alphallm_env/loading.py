@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -14,12 +15,14 @@ from alphallm_env.critics.generative import OutcomeRewardModel, ProcessRewardMod
 from alphallm_env.critics.model import CriticModel
 from alphallm_env.critics.notes import NoteTaker, load_notes_limit
 from alphallm_env.critics.public import load_public_prm, split_source
+from alphallm_env.critics.tool_augmented import ToolAugmentedORM
 from alphallm_env.critics.value import LearnedValue, MonteCarloValue
 from alphallm_env.dynamics import Rules
 from alphallm_env.engine import Engine
 from alphallm_env.errors import ModelError
 from alphallm_env.lm.templates import FewShotTemplate, template_for
 from alphallm_env.lm.transformers_lm import TransformersLM
+from alphallm_env.sandbox import Sandbox
 from alphallm_env.simulator import Critics, Policy, Simulator
 
 if TYPE_CHECKING:
@@ -32,6 +35,8 @@ TINY_POLICY = Path(__file__).parent / "lm" / "tiny"
 TINY_CRITICS = Path(__file__).parent / "critics" / "tiny"
 READER_FOLDER = "reader"  # inside a folder of critics: the model that takes their notes
 PROMPTED = "prompted"  # the policy itself, asked
+PROMPTED_WITH_TOOLS = "prompted_tools"  # the same, and as ORM it may run programs before it judges
+_MOST_SANDBOX_WORKERS = 4
 _MODELS_KEPT = 4  # of each kind: a loop trains a new policy every round
 
 
@@ -86,12 +91,14 @@ def load_critics(folder: str | Path, engine: Engine, device: str = "auto") -> Cr
     )
 
 
-def prompted_critics(policy: Policy, engine: Engine) -> Critics:
-    """Returns PRM and ORM that ask the policy's own model. `build_simulator` adds a value function."""
-    return Critics(
-        prm=ProcessRewardModel(policy.lm, policy.template, engine),
-        orm=OutcomeRewardModel(policy.lm, policy.template, engine),
-    )
+def prompted_critics(policy: Policy, engine: Engine, sandbox: Sandbox | None = None) -> Critics:
+    """Returns PRM and ORM that ask the policy's own model. `build_simulator` adds a value function.
+
+    With a sandbox the ORM may run programs. Raises CriticError where the model cannot be asked for any.
+    """
+    lm, template = policy.lm, policy.template
+    orm = ToolAugmentedORM(lm, template, engine, sandbox) if sandbox else OutcomeRewardModel(lm, template, engine)
+    return Critics(prm=ProcessRewardModel(lm, template, engine), orm=orm)
 
 
 def public_critics(source: str, engine: Engine, device: str = "auto") -> Critics:
@@ -121,12 +128,13 @@ def build_simulator(
 ) -> Simulator:
     """Returns a simulator around a policy.
 
-    `critics` is tiny, prompted, none, a folder of trained ones, or ADAPTER:MODEL of a public PRM (`public.py`).
+    `critics` is tiny, prompted, prompted_tools, none, a folder of trained ones, or ADAPTER:MODEL of a public PRM
+    (`public.py`).
     """
     if critics == "none":
         return Simulator(policy, Critics(), rules, rollout_policy, engine)
-    if critics == PROMPTED:
-        judges = prompted_critics(policy, engine)
+    if critics in (PROMPTED, PROMPTED_WITH_TOOLS):
+        judges = prompted_critics(policy, engine, shared_sandbox() if critics == PROMPTED_WITH_TOOLS else None)
     elif split_source(critics) is not None:
         judges = public_critics(critics, engine, device)
     else:
@@ -160,6 +168,12 @@ def load_simulator(
 def shared_engine() -> Engine:
     """Returns the engine that environments made by name have in common."""
     return Engine()
+
+
+@cache
+def shared_sandbox() -> Sandbox:
+    """Returns the sandbox that critics made by name have in common. It ends with this process."""
+    return Sandbox(num_workers=max(1, min(_MOST_SANDBOX_WORKERS, os.cpu_count() or 1)))
 
 
 @lru_cache(maxsize=_MODELS_KEPT)

@@ -10,7 +10,9 @@ import contextlib
 import enum
 from collections.abc import Generator
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+from alphallm_env.types import State, Trajectory, Transcript
 
 
 class Role(enum.Enum):
@@ -88,10 +90,22 @@ class Usage:
 
 
 class Meter:
-    """A running count of what one search used."""
+    """A running count of what one search used, and what critics wrote down in it."""
 
     def __init__(self) -> None:
         self.usage = Usage()
+        self._transcripts: dict[tuple[str, str], Transcript] = {}
+
+    def keep(self, state: State, transcript: Transcript) -> None:
+        """Keeps what a critic wrote about a solution; its last word stands."""
+        self._transcripts[state.question, state.text] = transcript
+
+    def with_transcript(self, trajectory: Trajectory) -> Trajectory:
+        """Returns the trajectory with what a critic wrote about it, as it is where none wrote anything."""
+        if not self._transcripts:
+            return trajectory
+        found = self._transcripts.get((trajectory.state.question, trajectory.state.text))
+        return replace(trajectory, transcript=found)
 
     def add(self, usage: Usage) -> None:
         """Counts `usage` on top of what there is."""

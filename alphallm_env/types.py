@@ -212,11 +212,33 @@ class Transition:
 
 
 @dataclass(frozen=True, slots=True)
+class ProgramRun:
+    """A program that a critic wrote, what came of it (a `sandbox.Status`), and the output as the critic saw it."""
+
+    code: str
+    status: str
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What a critic wrote before it judged, programs and their outputs in it, and the score that it then gave."""
+
+    text: str
+    programs: tuple[ProgramRun, ...]
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
 class Trajectory:
-    """A finished or cut episode with the score that a critic gave it, in [0, 1]."""
+    """A finished or cut episode with the score that a critic gave it, in [0, 1].
+
+    `transcript` is what that critic wrote down, None for one that writes nothing.
+    """
 
     state: State
     score: float
+    transcript: Transcript | None = None
 
     @property
     def options(self) -> tuple[Option, ...]:

@@ -13,7 +13,7 @@ from agents.base import PlanResult
 from agents.tree import depth, num_nodes, width
 from alphallm_env.grading import Verdict, grade
 from alphallm_env.metering import Usage, Work
-from alphallm_env.types import Problem, State, Trajectory
+from alphallm_env.types import Problem, ProgramRun, State, Trajectory, Transcript
 from experiments.records import Json
 
 _RESAMPLES = 10_000
@@ -49,7 +49,11 @@ class Outcome:
             "answer": self.answer,
             "verdict": self.verdict,
             "score": self.score,
-            "best": {"state": self.best.state.to_bytes().decode("utf-8", "surrogatepass"), "score": self.best.score},
+            "best": {
+                "state": self.best.state.to_bytes().decode("utf-8", "surrogatepass"),
+                "score": self.best.score,
+                "transcript": None if self.best.transcript is None else cast(Json, asdict(self.best.transcript)),
+            },
             "usage": asdict(self.usage),
             "num_nodes": self.num_nodes,
             "depth": self.depth,
@@ -62,12 +66,21 @@ class Outcome:
         fields = dict(cast("dict[str, object]", record))
         best = cast("dict[str, object]", fields.pop("best"))
         state = State.from_bytes(str(best["state"]).encode("utf-8", "surrogatepass"))
-        trajectory = Trajectory(state, cast(float, best["score"]))
+        trajectory = Trajectory(state, cast(float, best["score"]), _transcript(best.get("transcript")))
         problem = Problem(**cast("dict[str, str]", fields.pop("problem")))
         counts = dict(cast("dict[str, object]", fields.pop("usage")))
         work = {role: Work(**cast("dict[str, int]", counts.pop(role))) for role in ("policy", "rollout", "critic")}
         usage = Usage(**counts, **work)  # type: ignore[arg-type]
         return Outcome(problem=problem, best=trajectory, usage=usage, **fields)  # type: ignore[arg-type]
+
+
+def _transcript(record: object) -> Transcript | None:
+    """Returns the transcript that a record holds; there is none in those of critics that write nothing."""
+    if record is None:
+        return None
+    fields = cast("dict[str, object]", record)
+    programs = tuple(ProgramRun(**run) for run in cast("list[dict[str, str]]", fields["programs"]))
+    return Transcript(str(fields["text"]), programs, cast(float, fields["score"]))
 
 
 def outcome_of(problem: Problem, result: PlanResult) -> Outcome:

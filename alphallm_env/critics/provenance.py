@@ -9,9 +9,10 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from alphallm_env.lm.templates import PromptTemplate, ToolTemplate
+
 if TYPE_CHECKING:
     from alphallm_env.critics.base import Critic
-    from alphallm_env.lm.templates import PromptTemplate
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ def prompt_version(template: PromptTemplate) -> str:
             template.judge_step("question", "before", "step", "notes"),
             template.judge_outcome("question", "solution", "notes"),
             *template.labels,
+            template.check_outcome("question", "solution", "work") if isinstance(template, ToolTemplate) else "",
         )
     )
     return f"{template.name}@{hashlib.sha256(wording.encode()).hexdigest()[:12]}"

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
+from alphallm_env.lm import tool_prompts
 from alphallm_env.lm.word_tokenizer import OUTCOME, QUESTION, SOLUTION, STEP
 
 if TYPE_CHECKING:
@@ -69,6 +70,20 @@ class PromptTemplate(Protocol):
 
     def judge_outcome(self, question: str, solution: str, notes: str = "") -> str:
         """Returns the prompt that asks an ORM whether the whole `solution` is correct."""
+        ...
+
+
+@runtime_checkable
+class ToolTemplate(PromptTemplate, Protocol):
+    """Renders prompts for models that can be asked to write programs while they check a solution."""
+
+    @property
+    def check_stop_text(self) -> str:
+        """What a critic writes only after its check has ended; empty where it closes its texts itself."""
+        ...
+
+    def check_outcome(self, question: str, solution: str, work: str) -> str:
+        """Returns the prompt after which an ORM goes on with `work`, its check of the whole `solution`."""
         ...
 
 
@@ -142,6 +157,10 @@ def _outcome_question(question: str, solution: str, notes: str) -> str:
     return JUDGE_OUTCOME.format(question=plain(question), notes=_noted(notes), solution=plain(solution).strip())
 
 
+def _check_question(question: str, solution: str) -> str:
+    return tool_prompts.CHECK.format(question=plain(question), solution=plain(solution).strip())
+
+
 def _noted(notes: str) -> str:
     return NOTES.format(notes=plain(notes).strip()) if notes else ""
 
@@ -156,6 +175,7 @@ class ChatTemplate:
     name = "chat"
     labels = LABELS
     stop_text = ""
+    check_stop_text = ""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         if not tokenizer.chat_template:
@@ -196,6 +216,18 @@ class ChatTemplate:
         """Returns a user turn that asks for True or False about the solution."""
         return self._ask(_outcome_question(question, solution, notes))
 
+    def check_outcome(self, question: str, solution: str, work: str) -> str:
+        """Returns checks of other solutions as turns, a user turn that asks for this one, and the opened check."""
+        shots = [
+            turn
+            for shown, proposed, check in tool_prompts.SHOTS
+            for turn in (
+                {"role": "user", "content": _check_question(shown, proposed)},
+                {"role": "assistant", "content": check},
+            )
+        ]
+        return self._ask(_check_question(question, solution), shots) + plain(work)
+
 
 class FewShotTemplate:
     """Prompts for a base model: worked examples as plain text, behind the token that begins its texts."""
@@ -203,6 +235,7 @@ class FewShotTemplate:
     name = "few_shot"
     labels = (" True", " False")
     stop_text = "\nQuestion:"
+    check_stop_text = "\nProblem:"
 
     def __init__(self, bos_token: str = "") -> None:
         self._bos_token = bos_token
@@ -228,6 +261,13 @@ class FewShotTemplate:
     def judge_outcome(self, question: str, solution: str, notes: str = "") -> str:
         """Returns the question of the ORM as a completion prompt."""
         return f"{self._bos_token}{_outcome_question(question, solution, notes)}\nAnswer:"
+
+    def check_outcome(self, question: str, solution: str, work: str) -> str:
+        """Returns checks of other solutions as text, the question for this one, and the opened check."""
+        shots = "".join(
+            f"{_check_question(q, proposed)}\nCheck:\n{check}\n\n" for q, proposed, check in tool_prompts.SHOTS
+        )
+        return f"{self._bos_token}{shots}{_check_question(question, solution)}\nCheck:\n{plain(work)}"
 
 
 def template_for(tokenizer: PreTrainedTokenizerBase) -> PromptTemplate:

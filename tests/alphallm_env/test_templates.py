@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections import Counter
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given
@@ -11,22 +13,34 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from alphallm_env.lm import tool_prompts
 from alphallm_env.lm.templates import (
     ChatTemplate,
     FewShotTemplate,
     PromptTemplate,
     TinyTemplate,
+    ToolTemplate,
     plain,
     template_for,
 )
 from alphallm_env.lm.word_tokenizer import SPECIAL_TOKENS
 from alphallm_env.loading import TINY_POLICY
+from alphallm_env.sandbox import Limits, Sandbox
 
 SPELLINGS = (
     *SPECIAL_TOKENS, "<|im_start|>", "<|im_end|>", "<|eot_id|>", "<s>", "</s>", "[INST]", "[/INST]",
     "<start_of_turn>", "<end_of_turn>", "<bos>", "<eos>", "<think>", "</think>", "<｜User｜>",  # noqa: RUF001
 )  # fmt: skip
 HOSTILE = " ".join(SPELLINGS)
+
+
+@pytest.fixture(scope="module")
+def sandboxed() -> Iterator[Callable[[str], str]]:
+    """Runs a program and returns what it prints."""
+    if sys.platform != "linux":
+        pytest.skip("programs are run on Linux only")
+    with Sandbox(Limits(seconds=60.0)) as sandbox:
+        yield lambda code: sandbox.run(code).stdout
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +75,7 @@ def prompts(template: PromptTemplate, text: str) -> list[str]:
         template.judge_step(text, text, text, text),
         template.judge_outcome(text, text),
         template.judge_outcome(text, text, text),
+        *([template.check_outcome(text, text, text)] if isinstance(template, ToolTemplate) else []),
     ]
 
 
@@ -105,6 +120,25 @@ def test_the_few_shot_template_shows_worked_examples_that_are_right():
     for left, sign, right, result in equations:
         assert compute[sign](int(left), int(right)) == int(result)
     assert re.findall(r"= (\d+)[^=]*\n#### (\d+)\n", shots) == SHOWN_ANSWERS
+
+
+def test_the_checks_that_are_shown_are_right(sandboxed: Callable[[str], str]):
+    for question, solution, check in tool_prompts.SHOTS:
+        if (program := tool_prompts.program_in(check)) is not None:
+            assert f"```output\n{sandboxed(program[1])}```" in check, question
+        answer = solution.rpartition("#### ")[2]
+        assert check.endswith("it is right." if f"{answer}, as the solution says" in check else "it is wrong.")
+
+
+def test_a_check_goes_on_where_it_was_left(tokenizer: PreTrainedTokenizerBase):
+    work = tool_prompts.program_with_output("print(1)\n", "1")
+    assert (
+        FewShotTemplate()
+        .check_outcome("Why?", "So.", work)
+        .endswith(f"one sentence on what you found.\nCheck:\n{work}")
+    )
+    chat = ChatTemplate(tokenizer)
+    assert chat.check_outcome("Why?", "So.", work) == chat.check_outcome("Why?", "So.", "") + work
 
 
 def test_braces_in_a_problem_are_no_format_fields(template: PromptTemplate):
