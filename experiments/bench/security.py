@@ -27,13 +27,13 @@ from alphallm_env.sandbox import Limits, ProgramResult, Sandbox, Status
 from experiments.bench.attacks import PROGRAMS, Attack
 from experiments.bench.attacks.answers import ANSWERS, HostileAnswer
 from experiments.bench.attacks.outside import Outside
-from experiments.monitor import results_console
 from experiments.records import write_whole
 
 SLACK_SECONDS = 15.0  # beyond a limit: what forking, killing and waiting take on a machine that is busy
 PLENTY = Limits(seconds=60.0, cpu_seconds=20.0)  # so that what stops an attack is never the clock
 LITTLE = Limits(seconds=2.0, cpu_seconds=1.0)  # for attacks that only spin
 GRADING_SECONDS = 2.0
+_WIDTH = 120  # of the tables where there is no terminal
 NEXT = """
 import builtins, decimal, gc, math, os, random, signal, sys, threading, sympy
 print(sympy.factorint(360), sympy.sqrt(8), sympy.S(1) + 2, 7 + 1, math.pi, os.path.exists('left'))
@@ -190,7 +190,9 @@ def figures_of(programs: Tallies, answers: Tallies) -> dict[str, object]:
 
 def main(config: SecurityConfig) -> dict[str, object]:
     """Attacks, prints the tables and returns the figures."""
-    console, log = results_console(), Console(stderr=True, quiet=not Console(stderr=True).is_terminal)
+    console, log = Console(), Console(stderr=True)
+    log.quiet = not log.is_terminal
+    console = console if console.is_terminal else Console(width=_WIDTH)
     programs: Tallies = {}
     answers: Tallies = {}
     with Outside() as outside, Sandbox(without=config.without) as sandbox:
