@@ -9,7 +9,7 @@ prefix of each, against its end; the PRM at steps, against the share of continua
 ends. Scalings of all kinds are fitted on the development split and measured on the others, beside the scores as they
 are (raw) and as the critics' own folder calibrates them (kept). The one called `--calibration` is what the headline,
 the depths and the pictures show: best is the kind with the lowest Brier score in a cross-validation over development
-problems, so the test split has no say. `calibration.json` in `--out` holds its fit. Sampling may be stopped and goes on.
+problems, so the test split has no say. `calibration.json` in `--out` holds its fit. Sampling that is stopped goes on.
 """
 
 from __future__ import annotations
