@@ -8,7 +8,8 @@ A policy's trajectories are sampled and graded as for training (`critic_data.py`
 prefix of each, against its end; the PRM at steps, against the share of continuations that end correctly; the ORM at
 ends. Scalings of all kinds are fitted on the development split and measured on the others, beside the scores as they
 are (raw) and as the critics' own folder calibrates them (kept). The one called `--calibration` is what the headline,
-the depths and the pictures show; `calibration.json` in `--out` holds its fit. Sampling can be stopped and goes on.
+the depths and the pictures show: best is the kind with the lowest Brier score in a cross-validation over development
+problems, so the test split has no say. `calibration.json` in `--out` holds its fit. Sampling that is stopped goes on.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from alphallm_env.dynamics import Rules
 from alphallm_env.engine import Engine
 from alphallm_env.loading import build_simulator, load_policy
 from alphallm_env.options import option_rule
+from alphallm_env.randomness import derive_seed
 from alphallm_env.simulator import Simulator
 from alphallm_env.types import State
 from experiments.critic_data import ProblemData, Sampler, collect, label_steps, problem_splits, state_after
@@ -48,6 +50,7 @@ from experiments.reliability import depth_picture, reliability_picture
 # PAPER §3, on GSM8K's test problems: precision, recall, ECE.
 PAPER = {"value": (0.82, 0.79, 0.032), "prm": (0.62, 0.90, 0.375)}
 CRITICS = ("value", "prm", "orm")
+NUM_FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class ReportConfig:
     critics: str = "auto"
     only: tuple[str, ...] = CRITICS
     problems: str = "gsm_symbolic"
-    calibration: Literal["raw", "kept", "temperature", "platt", "isotonic"] = "kept"
+    calibration: Literal["best", "kept", "raw", "temperature", "platt", "isotonic"] = "best"
     option_rule: str = "sentence"
     development_problems: int = 600
     test_problems: int = 600
@@ -162,6 +165,20 @@ def collect_data(config: ReportConfig, simulator: Simulator) -> dict[str, list[P
     }
 
 
+def cross_validated(kind: str, development: Scored, num_folds: int = NUM_FOLDS) -> Quality:
+    """Returns the measures of a kind of scaling on development problems that its fit left out, all folds together."""
+    folds = [derive_seed(item.state.question) % num_folds for item in development.items]
+    targets = [float(outcome) for outcome in development.outcomes]
+    scores = list(development.scores)
+    for fold in set(folds):
+        fitted = [index for index, other in enumerate(folds) if other != fold]
+        scaling = fit_scaling(kind, [development.scores[i] for i in fitted], [targets[i] for i in fitted])
+        for index, own in enumerate(folds):
+            if own == fold:
+                scores[index] = scaling(scores[index])
+    return quality(scores, development.outcomes)
+
+
 def scalings_of(simulator: Simulator, name: str, development: Scored) -> dict[str, Scaling | None]:
     """Returns the ways to calibrate a critic: raw, kept (its own), and every kind fitted on the development split."""
     critic = simulator.critics.require(name)
@@ -175,15 +192,18 @@ def scalings_of(simulator: Simulator, name: str, development: Scored) -> dict[st
 class CriticReport:
     """One critic's measures."""
 
-    scaling: Scaling | None  # of the headline
+    calibration: str  # of the headline
+    scaling: Scaling | None  # the same
+    folds: dict[str, Quality]  # kind -> measures in the cross-validation over development problems
     splits: dict[str, dict[str, Quality]]  # split -> calibration -> measures
     depths: dict[int, Quality]  # of the test split, as the headline has it
     test: Scored
     unseen: Scored | None
 
-    def headline(self, calibration: str) -> Quality:
-        """Returns the measures on the test split."""
-        return self.splits["test"][calibration]
+    @property
+    def headline(self) -> Quality:
+        """The measures on the test split."""
+        return self.splits["test"][self.calibration]
 
 
 def report_on(
@@ -194,9 +214,15 @@ def report_on(
         split: raw_scores(simulator, name, items_of(part, config.threshold)[name]) for split, part in data.items()
     }
     scalings = scalings_of(simulator, name, scored["development"])
-    chosen, test = scalings[config.calibration], scored["test"]
+    folds = {kind: cross_validated(kind, scored["development"]) for kind in SCALING_KINDS}
+    calibration = config.calibration
+    if calibration == "best":
+        calibration = min(SCALING_KINDS, key=lambda kind: folds[kind].brier)
+    chosen, test = scalings[calibration], scored["test"]
     return CriticReport(
+        calibration=calibration,
         scaling=chosen,
+        folds=folds,
         splits={
             split: {how: quality(part.through(scaling), part.outcomes) for how, scaling in scalings.items()}
             for split, part in scored.items()
@@ -221,7 +247,7 @@ def main(config: ReportConfig) -> dict[str, CriticReport]:
         reports = {name: report_on(simulator, name, data, config) for name in config.only}
         provenance = {name: asdict(p) for name, p in simulator.critics.provenance().items() if name in config.only}
     console = results_console()
-    for table in tables(reports, config):
+    for table in tables(reports):
         console.print(table)
     write_pictures(config.out, reports)
     fitted = {name: report.scaling for name, report in reports.items() if report.scaling is not None}
@@ -239,15 +265,17 @@ def as_json(reports: dict[str, CriticReport], config: ReportConfig) -> dict[str,
     headline: dict[str, Json] = {}
     critics: dict[str, Json] = {}
     for name, report in reports.items():
-        measures = _measures(report.headline(config.calibration))
+        measures = _measures(report.headline)
         headline |= {f"{name}_{measure}": value for measure, value in measures.items()}
-        headline[f"{name}_ece_raw"] = report.headline("raw").ece
+        headline |= {f"{name}_ece_{how}": report.splits["test"][how].ece for how in ("raw", "kept")}
+        headline[f"{name}_calibration"] = report.calibration
         splits: dict[str, Json] = {
             split: {how: _measures(found) for how, found in qualities.items()}
             for split, qualities in report.splits.items()
         }
         depths: dict[str, Json] = {str(depth): _measures(found) for depth, found in report.depths.items()}
-        critics[name] = {"splits": splits, "by_depth": depths}
+        folds: dict[str, Json] = {kind: _measures(found) for kind, found in report.folds.items()}
+        critics[name] = {"splits": splits, "by_depth": depths, "cross_validated": folds}
     paper: dict[str, Json] = {
         name: dict(zip(("precision", "recall", "ece"), row, strict=True)) for name, row in PAPER.items()
     }
@@ -260,21 +288,23 @@ def _measures(found: Quality) -> dict[str, Json]:
     return {name: None if math.isnan(value) else value for name, value in asdict(found).items()}
 
 
-def tables(reports: dict[str, CriticReport], config: ReportConfig) -> list[Table]:
+def tables(reports: dict[str, CriticReport]) -> list[Table]:
     """Returns the tables that the terminal shows: the paper's, calibration, splits, depths."""
     return [
-        paper_table(reports, config.calibration),
-        calibration_table(reports),
-        _quality_table(
-            f"by split, {config.calibration}",
-            [
-                (name, split, found[config.calibration])
-                for name, r in reports.items()
-                for split, found in r.splits.items()
-            ],
+        paper_table(reports),
+        calibration_table(
+            "ECE (Brier), cross-validated over development problems", {n: r.folds for n, r in reports.items()}
+        ),
+        calibration_table(
+            "ECE (Brier) on the test split, fitted on the development split",
+            {name: report.splits["test"] for name, report in reports.items()},
         ),
         _quality_table(
-            f"by depth on the test split, {config.calibration}",
+            "by split",
+            [(name, split, found[r.calibration]) for name, r in reports.items() for split, found in r.splits.items()],
+        ),
+        _quality_table(
+            "by depth on the test split, in options taken",
             [(name, str(depth), found) for name, r in reports.items() for depth, found in r.depths.items()],
         ),
     ]
@@ -291,26 +321,26 @@ def _shown(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.3f}"
 
 
-def paper_table(reports: dict[str, CriticReport], calibration: str) -> Table:
+def paper_table(reports: dict[str, CriticReport]) -> Table:
     """Returns AlphaLLM's table of critics with ours on the test split beside it."""
     table = _table(
         "the paper's table (GSM8K, 70B) and ours (test split)",
-        "critic", "precision, paper", "ours", "recall, paper", "ours", "ECE, paper", "ours",
+        "critic", "precision, paper", "ours", "recall, paper", "ours", "ECE, paper", "ours", "calibration",
     )  # fmt: skip
     for name, report in reports.items():
-        found = report.headline(calibration)
+        found = report.headline
         paper = PAPER.get(name, (math.nan,) * 3)
         ours = (found.precision, found.recall, found.ece)
-        table.add_row(name, *(_shown(value) for pair in zip(paper, ours, strict=True) for value in pair))
+        figures = (_shown(value) for pair in zip(paper, ours, strict=True) for value in pair)
+        table.add_row(name, *figures, report.calibration)
     return table
 
 
-def calibration_table(reports: dict[str, CriticReport]) -> Table:
-    """Returns ECE and Brier score on the test split after every calibration."""
-    ways = list(next(iter(reports.values())).splits["test"])
-    table = _table("ECE (Brier) on the test split, fitted on the development split", "critic", *ways)
-    for name, report in reports.items():
-        found = report.splits["test"]
+def calibration_table(title: str, critics: dict[str, dict[str, Quality]]) -> Table:
+    """Returns ECE and Brier score of each critic after every calibration."""
+    ways = list(next(iter(critics.values())))
+    table = _table(title, "critic", *ways)
+    for name, found in critics.items():
         table.add_row(name, *(f"{_shown(found[way].ece)} ({_shown(found[way].brier)})" for way in ways))
     return table
 

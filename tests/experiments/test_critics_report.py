@@ -14,6 +14,7 @@ import pytest
 from alphallm_env.critics.calibration import load_calibration
 from alphallm_env.critics.measures import quality
 from alphallm_env.errors import RunError
+from alphallm_env.randomness import derive_seed
 from experiments import critics_report
 from experiments.critic_data import LabelledStep, ProblemData, Sample, state_after
 from experiments.critics_report import Item, ReportConfig, Scored, items_of
@@ -68,7 +69,7 @@ def test_every_figure_is_written(config: ReportConfig, reports) -> None:
         assert set(written["critics"][name]["splits"]) == {"development", "test", "unseen_templates"}
         assert set(written["critics"][name]["splits"]["test"]) == {"raw", "kept", "temperature", "platt", "isotonic"}
         depths = written["critics"][name]["by_depth"]
-        assert sum(depth["num_scores"] for depth in depths.values()) == reports[name].headline("platt").num_scores
+        assert sum(depth["num_scores"] for depth in depths.values()) == reports[name].headline.num_scores
         assert written["provenance"][name]["calibration"]
     assert written["paper"]["prm"] == {"precision": 0.62, "recall": 0.90, "ece": 0.375}
     assert json.loads((config.out / "report.json").read_text()) == written
@@ -82,10 +83,29 @@ def test_the_fit_is_kept_and_better_on_what_it_was_fitted_to(config: ReportConfi
         assert development["isotonic"].brier <= development["raw"].brier + 1e-9
 
 
+def test_a_fold_is_measured_by_a_fit_that_did_not_see_it() -> None:
+    # Two problems in different folds, with opposite outcomes at equal scores: each fold gets the other's mean.
+    first = "Q0?"
+    second = next(q for q in (f"Q{n}?" for n in range(1, 99)) if derive_seed(q) % 2 != derive_seed(first) % 2)
+    items = [
+        Item(state_after(question, ()), outcome)
+        for question, outcomes in ((first, (True, True, True, False)), (second, (False, False, False, True)))
+        for outcome in outcomes
+    ]
+    found = critics_report.cross_validated("isotonic", Scored(items, [0.5] * 8), num_folds=2)
+    assert found.brier == pytest.approx((6 * 0.75**2 + 2 * 0.25**2) / 8)
+
+
+def test_the_best_kind_is_chosen_without_the_test_split(config: ReportConfig, reports) -> None:
+    best = critics_report.main(replace(config, calibration="best", only=("prm",)))["prm"]
+    assert best.calibration == min(best.folds, key=lambda kind: best.folds[kind].brier)
+    assert best.headline == best.splits["test"][best.calibration]
+
+
 def test_data_are_collected_once_and_not_mixed(config: ReportConfig, reports, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(critics_report.Sampler, "continuations", lambda *_: pytest.fail("sampled twice"))
     again = critics_report.main(replace(config, only=("orm",)))
-    assert again["orm"].headline("raw") == reports["orm"].headline("raw")
+    assert again["orm"].headline == reports["orm"].headline
     with pytest.raises(RunError, match="samples: 4 there, 5 now"):
         critics_report.main(replace(config, smoke=False, **{**critics_report.SMOKE, "samples": 5}))
 

@@ -129,7 +129,7 @@ def qwen_trunk(folder: Path) -> str:
     template = "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}<|end|>{% endfor %}"
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<|end|>", chat_template=template)
     config = Qwen2Config(
-        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=16, num_hidden_layers=4, num_attention_heads=2,
+        vocab_size=len(tokenizer) + 6, hidden_size=16, intermediate_size=16, num_hidden_layers=4, num_attention_heads=2,
         num_key_value_heads=1, max_position_embeddings=8192, eos_token_id=tokenizer.eos_token_id,
     )  # fmt: skip
     Qwen2ForCausalLM(config).save_pretrained(folder)
