@@ -18,9 +18,9 @@ class StepBestOfN(agents.AsyncPlanner):
     async def search(
         self, simulator: Simulator, state: State, budget: agents.Budget, seed: int, meter: Meter
     ) -> agents.PlanResult:
-        """Returns the best of the episodes written until the budget is spent; there is always one."""
+        """Returns the best of the episodes that the budget allows; there is always one."""
         outcomes, finished = Outcomes(simulator), list[Trajectory]()
-        while not finished or budget.allows(meter.usage):
+        while not finished or meter.usage.tokens / len(finished) <= budget.tokens_left(meter.usage):
             ended = await self.write(simulator, state, derive_seed(seed, len(finished)))
             [score] = await outcomes.score([ended])
             finished.append(Trajectory(ended, score))
