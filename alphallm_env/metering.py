@@ -2,6 +2,7 @@
 
 A `Meter` is made current for a block of code; whatever that block asks of a model is counted on it,
 also through threads' and tasks' copies of the context. Critics and planners need no plumbing.
+Where blocks are nested, what the inner meter counts is counted on the outer too: nobody spends unseen.
 """
 
 from __future__ import annotations
@@ -94,6 +95,7 @@ class Meter:
 
     def __init__(self) -> None:
         self.usage = Usage()
+        self._outer: Meter | None = None  # while it is the current one
         self._transcripts: dict[tuple[str, str], Transcript] = {}
 
     def keep(self, state: State, transcript: Transcript) -> None:
@@ -108,8 +110,23 @@ class Meter:
         return replace(trajectory, transcript=found)
 
     def add(self, usage: Usage) -> None:
-        """Counts `usage` on top of what there is."""
+        """Counts `usage` on top of what there is, here and on the meters around this one."""
         self.usage = self.usage + usage
+        if self._outer is not None:
+            self._outer.add(usage)
+
+    def enter(self, outer: Meter | None) -> None:
+        """Begins to count on `outer` too. Raises RuntimeError for a meter that would count on itself, or on two."""
+        around = outer
+        while around is not None and around is not self:
+            around = around._outer
+        if around is self or self._outer is not None:
+            raise RuntimeError("expected a meter that is not in use, got one that counts already")
+        self._outer = outer
+
+    def leave(self) -> None:
+        """Counts for itself again."""
+        self._outer = None
 
     def generated(self, role: Role, tokens: int, prefilled: int = 0, saved: int = 0) -> None:
         """Counts tokens that the model of `role` wrote, after a prompt of which it read a part and knew the rest."""
@@ -145,9 +162,11 @@ def current_meter() -> Meter:
 
 @contextlib.contextmanager
 def metering(meter: Meter) -> Generator[Meter]:
-    """Makes `meter` the current one inside the block."""
+    """Makes `meter` the current one inside the block. Raises RuntimeError if it is that already, or around it."""
+    meter.enter(_current.get())
     token = _current.set(meter)
     try:
         yield meter
     finally:
         _current.reset(token)
+        meter.leave()

@@ -41,6 +41,9 @@ class RecordingLM:
             number = derive_seed(request.prompt, seed, text) % 90
             answers = (request.prompt + text).count("\n") >= 3
             text += f"#### {number}\n" if answers else f"so {number} + 1 = {number + 1}\n"
+            before = request.before_stop(text)
+            if before is not None and len(text.split()) <= request.max_tokens:
+                return Completion(before, len(text.split()), -0.5, StopReason.END_OF_TEXT, 3)
             if request.rule.terminates(text):
                 return Completion(text, len(text.split()), -0.5, StopReason.RULE, 3)
             if answers:

@@ -1,6 +1,8 @@
 import asyncio
 import threading
 
+import pytest
+
 from alphallm_env.engine import Engine
 from alphallm_env.metering import Meter, Role, Usage, Work, current_meter, metering
 
@@ -36,13 +38,28 @@ def test_work_is_added_up_and_no_part_of_what_is_compared():
     assert meter.usage == Usage()
 
 
-def test_the_innermost_meter_counts_and_the_outer_comes_back():
+def test_the_innermost_meter_counts_and_so_do_those_around_it():
     with metering(Meter()) as outer:
         with metering(Meter()) as inner:
             current_meter().scored(1)
         current_meter().scored(2)
+        inner.scored(8)  # no longer inside
     current_meter().scored(4)  # nobody's
-    assert (inner.usage.tokens, outer.usage.tokens) == (1, 2)
+    assert (inner.usage.tokens, outer.usage.tokens) == (9, 3)
+
+
+def test_a_meter_that_goes_on_brings_only_what_is_new():
+    with metering(Meter()) as kept:
+        current_meter().scored(1)
+    with metering(Meter()) as outer, metering(kept):
+        current_meter().scored(2)
+    assert (kept.usage.tokens, outer.usage.tokens) == (3, 2)
+
+
+def test_a_meter_in_use_cannot_be_used_again():
+    with metering(Meter()) as meter:  # noqa: SIM117
+        with pytest.raises(RuntimeError, match="counts already"), metering(meter):
+            pass
 
 
 def test_searches_beside_each_other_are_counted_apart():

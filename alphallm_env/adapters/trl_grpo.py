@@ -1,0 +1,187 @@
+"""TRL's `GRPOTrainer(environment_factory=…)`: a model acts by calling tools, and the environment pays for it.
+
+    trainer = GRPOTrainer(
+        model,
+        args=GRPOConfig(…),
+        train_dataset=Dataset.from_list(training_rows(env.unwrapped.problem_ids)),
+        environment_factory=tool_environments(lambda: gym.make("AlphaLLM/GSMSymbolic-v0", reward="verifier")),
+    )
+
+TRL calls this interface experimental; it is that of TRL 1.16.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypedDict, cast
+
+import gymnasium as gym
+
+from alphallm_env.errors import StateError
+from alphallm_env.lm.word_tokenizer import CHAT_TEMPLATE, END, PAD, SOLUTION
+from alphallm_env.types import Option, StopReason
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+INSTRUCTION = (
+    "Solve the problem. Call choose_option with one short step at a time, each a line, "
+    "and in the end submit_answer with the final answer alone.\n\nProblem: "
+)
+_FINISHED = "finished"
+_CLOSED = Option("", num_tokens=0, stop_reason=StopReason.END_OF_TEXT)
+_HEADING = re.compile(r"[A-Za-z]{2}")  # after `####`, the beginning of a heading and not of an answer
+
+
+class Message(TypedDict):
+    """One turn of a conversation."""
+
+    role: str
+    content: str
+
+
+class TrainingRow(TypedDict):
+    """One prompt of a data set. `reset` appends the question of the problem to its last message."""
+
+    prompt: list[Message]
+    problem_id: str
+
+
+def training_rows(problem_ids: Sequence[str], instruction: str = INSTRUCTION) -> list[TrainingRow]:
+    """Returns the rows of a training set, one a problem. No answer is in them: `get_reward` knows it."""
+    return [TrainingRow(prompt=[Message(role="user", content=instruction)], problem_id=id) for id in problem_ids]
+
+
+def tool_environments(make: Callable[[], gym.Env[str, str]]) -> Callable[[], ToolEnvironment]:
+    """Returns what `environment_factory` takes. `make` makes a text environment, wrapped or not, for each rollout."""
+    return lambda: ToolEnvironment(make())
+
+
+class ToolEnvironment:
+    """One episode at a time, played by tool calls. Every public method but `reset` and `get_reward` is a tool.
+
+    A tool that is misused (after the end, with something that is no text) raises, and TRL tells the model so.
+    TRL hides other failures from the user in the same way, so those are kept, and `get_reward` raises them.
+    """
+
+    def __init__(self, env: gym.Env[str, str]) -> None:
+        self._env = env
+        self._return = 0.0
+        self._discount = 1.0
+        self._is_over = True
+        self._failure: Exception | None = None
+
+    def reset(self, problem_id: str | None = None, **_: object) -> str:
+        """Starts the problem of a row and returns its question.
+
+        Raises ValueError where the row names none: the rollouts of a group must solve the same problem.
+        """
+        if problem_id is None:
+            raise ValueError("each row must have a problem_id, as training_rows makes them, got none")
+        question, info = self._env.reset(options={"problem_id": problem_id})
+        self._return, self._discount = 0.0, float(info["discount"])
+        self._is_over, self._failure = False, None
+        return question
+
+    def choose_option(self, text: str, is_last: bool = False) -> str:
+        """Appends one step to the solution.
+
+        Args:
+            text: The step, usually one line; a newline is added where it ends without one. A line `#### x` states
+                the answer x.
+            is_last: Whether nothing comes after it: a solution that has stated no answer then is a dead end.
+
+        Returns:
+            Whether the solution is finished.
+        """
+        if isinstance(text, str) and not text.endswith("\n"):  # pyright: ignore[reportUnnecessaryIsInstance]
+            text += "\n"
+        told = self._step(text)
+        return self._step(_CLOSED) if is_last and not self._is_over else told
+
+    def submit_answer(self, answer: str) -> str:
+        """States the final answer, which finishes the solution.
+
+        Args:
+            answer: The final answer alone, such as 42 or x^2 + 1.
+
+        Returns:
+            Whether the solution is finished.
+        """
+        if not isinstance(answer, str) or not answer.strip() or "\n" in answer.strip():  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValueError(f"answer must be one line of text, got {str(answer)[:60]!r}")
+        answer = answer.strip()
+        return self.choose_option(f"\\boxed{{{answer}}}\n" if _HEADING.match(answer) else f"#### {answer}\n")
+
+    def _step(self, option: str | Option) -> str:
+        if self._is_over:
+            raise StateError("the solution is finished: no step can be added")
+        try:
+            _, reward, terminated, truncated, info = self._env.step(cast(str, option))
+        except ValueError:
+            raise
+        except Exception as failure:
+            self._failure = failure
+            raise
+        self._return += self._discount * float(reward)
+        self._discount *= float(info["discount"])
+        self._is_over = terminated or truncated
+        return f"{_FINISHED}: {info['ending'].replace('_', ' ')}" if self._is_over else "go on"
+
+    def get_reward(self) -> float:
+        """Returns the discounted return of the episode up to here. Raises RuntimeError where a step has failed."""
+        if self._failure is not None:
+            raise RuntimeError(f"a step of the environment failed: {self._failure}") from self._failure
+        return self._return
+
+
+# The tiny policy writes lines and knows no tools. To TRL each line, the last one too, is a call of choose_option. The
+# tool's answer is not written into the conversation, so that the policy reads and writes what it always does; the
+# answer that the solution is finished is longer than any context, upon which TRL ends the completion as it stands.
+_TOO_LONG = f"{{{{ '{PAD}' * 4096 }}}}"
+_TOOL_CHAT_TEMPLATE = CHAT_TEMPLATE.replace(
+    "{% else %}",
+    "{% elif message['tool_calls'] %}{% for call in message['tool_calls'] %}"
+    "{% if call['function']['name'] == 'choose_option' %}{{ call['function']['arguments'].get('text', '') }}"
+    "{% else %}{{ call['function']['name'] }}({{ call['function']['arguments'] }}){% endif %}{% endfor %}"
+    "{% elif message['role'] == 'tool' %}"
+    "{% if message['name'] != 'choose_option' %}{{ message['content'] }}"
+    f"{{% elif message['content'].startswith('{_FINISHED}') %}}{_TOO_LONG}{{% endif %}}"
+    "{% else %}",
+    1,
+)
+_LINE = rf"(?!{re.escape(END)})[^\n]+"
+_RESPONSE_TEMPLATE = {
+    "defaults": {"role": "assistant"},
+    "start_anchor_pattern": rf"{re.escape(SOLUTION)}|\n",
+    "fields": {
+        "tool_calls": {
+            # Names may stand twice in patterns of the `regex` package. `is_last` is empty, and so false, or the mark.
+            "open_pattern": rf"(?P<line>{_LINE}\n)(?P<is_last>)|(?P<line>{_LINE}?)(?P<is_last>{re.escape(END)})",
+            "close_pattern": r"(?=.)|$",
+            "repeats": True,
+            "transform": {
+                "type": "function",
+                "function": {"name": "choose_option", "arguments": {"text": "{line}", "is_last": "{is_last}"}},
+            },
+        },
+        "content": {"close": END},
+    },
+}
+
+
+def write_lines_as_calls(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Makes the tiny policy one that TRL can train: each line that it writes is a call of `choose_option`.
+
+    Changes templates and ending tokens of these two objects; `training_rows(ids, instruction="")` fits it. Raises
+    ValueError if the tokenizer is not the tiny policy's.
+    """
+    newline = tokenizer.encode("\n", add_special_tokens=False)
+    if tokenizer.eos_token != END or len(newline) != 1:
+        raise ValueError(f"expected the tiny policy's tokenizer, which ends with {END!r}, got {tokenizer.eos_token!r}")
+    tokenizer.chat_template = _TOOL_CHAT_TEMPLATE
+    tokenizer.response_template = _RESPONSE_TEMPLATE
+    generation = model.generation_config
+    assert generation is not None
+    generation.eos_token_id = [*newline, tokenizer.convert_tokens_to_ids(END)]

@@ -1,0 +1,89 @@
+"""What the wrappers have in common: a record of the episode that can be saved, set back, and trusted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar, cast, runtime_checkable
+
+import gymnasium as gym
+from gymnasium.error import ResetNeeded
+from gymnasium.utils import RecordConstructorArgs
+
+from alphallm_env.errors import StateError
+from alphallm_env.types import State
+
+ObsType = TypeVar("ObsType")
+ActType = TypeVar("ActType")
+Record = TypeVar("Record")
+Info = dict[str, object]
+
+
+@runtime_checkable
+class Clonable(Protocol):
+    """An environment whose state can be saved."""
+
+    def clone_state(self) -> object:
+        """Returns the current state: a `State`, or something that holds it as its `state`."""
+        ...
+
+
+@dataclass(frozen=True)
+class EpisodeState(Generic[Record]):
+    """Where a wrapper's environment stands, and what the wrapper has recorded on the way there."""
+
+    place: object
+    record: Record
+
+
+class EpisodeWrapper(
+    gym.Wrapper[ObsType, ActType, ObsType, ActType], RecordConstructorArgs, Generic[ObsType, ActType, Record]
+):
+    """A wrapper that keeps an immutable record of the running episode.
+
+    `episode_state` is all that changes in it: save it beside `env.unwrapped.clone_state()`, and set it again after
+    `env.unwrapped.restore_state(state)`. A step from a place where the wrapper did not see the environment go raises
+    StateError, so a record never mixes two episodes. Planners that act on `env.unwrapped` and restore it where they
+    found it need none of this.
+    """
+
+    def __init__(self, env: gym.Env[ObsType, ActType]) -> None:
+        if not isinstance(env.unwrapped, Clonable):
+            raise TypeError(f"expected an environment with clone_state, got {type(env.unwrapped).__name__}")
+        super().__init__(env)
+        self._episode: EpisodeState[Record] | None = None
+
+    @property
+    def episode_state(self) -> EpisodeState[Record] | None:
+        """Everything that changes in this wrapper, immutable; None before the first reset."""
+        return self._episode
+
+    @episode_state.setter
+    def episode_state(self, state: EpisodeState[Record] | None) -> None:
+        self._episode = state
+
+    def _keep(self, record: Record) -> None:
+        """Keeps the record of the place that the environment has reached."""
+        self._episode = EpisodeState(self._place(), record)
+
+    def _record(self) -> Record:
+        """Returns the record up to here. Raises StateError if the environment was moved behind the wrapper's back."""
+        if self._episode is None:
+            raise ResetNeeded(f"expected an episode that reset of {self.class_name()} began, got none")
+        known, found = self._episode.place, self._place()
+        if found is not known and found != known:
+            raise StateError(
+                f"{self.class_name()} expected the environment at {known}, and it was moved to {found}: set "
+                "`episode_state` where you call `restore_state`, or plan on `env.unwrapped`"
+            )
+        return self._episode.record
+
+    def _place(self) -> object:
+        return cast(Clonable, self.env.unwrapped).clone_state()
+
+    def _state(self) -> State:
+        """Returns the state of the decision process. Raises TypeError if the environment's snapshot holds none."""
+        place = self._place()
+        state = place if isinstance(place, State) else getattr(place, "state", None)
+        if not isinstance(state, State):
+            raise TypeError(f"expected a snapshot that is or holds a State, got {type(place).__name__}")
+        return state

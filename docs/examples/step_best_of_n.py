@@ -1,0 +1,38 @@
+"""An asynchronous planner: at every step the best of n options. Many searches at once share the model's batches.
+
+python -m experiments.evaluate --planner docs.examples.step_best_of_n:StepBestOfN
+"""
+
+import agents
+from agents.evaluation import Outcomes
+from alphallm_env import Simulator, State, Trajectory
+from alphallm_env.metering import Meter, Usage
+from alphallm_env.randomness import derive_seed
+
+
+class StepBestOfN(agents.AsyncPlanner):
+    """Goes on with the option that the PRM likes best, to the end, again and again. The ORM picks among the ends."""
+
+    num_options = 4
+
+    async def search(
+        self, simulator: Simulator, state: State, budget: agents.Budget, seed: int, meter: Meter
+    ) -> agents.PlanResult:
+        """Returns the best of the episodes that the budget allows; there is always one."""
+        outcomes, finished = Outcomes(simulator), list[Trajectory]()
+        while not finished or meter.usage.tokens / len(finished) <= budget.tokens_left(meter.usage):
+            ended = await self.write(simulator, state, derive_seed(seed, len(finished)))
+            [score] = await outcomes.score([ended])
+            finished.append(Trajectory(ended, score))
+            meter.add(Usage(simulations=1))
+        best = max(finished, key=lambda trajectory: trajectory.score)
+        return agents.PlanResult(state, best, tuple(finished), meter.usage)
+
+    async def write(self, simulator: Simulator, state: State, seed: int) -> State:
+        """Returns the ended state that is reached from `state` by the best of n options at every step."""
+        while state.ending is None:
+            options = await simulator.propose(state, self.num_options, seed)
+            children = [simulator.transition(state, option).state for option in options]
+            scores = await simulator.score("prm", children)
+            state = max(zip(scores, children, strict=True), key=lambda pair: pair[0])[1]
+        return state
