@@ -208,8 +208,8 @@ def main(config: SecurityConfig) -> dict[str, object]:
                 answers = attack_grader(grader, asked, outside, log.print)
             console.print(results_table("hostile answers", answers))
     figures = figures_of(programs, answers) | {"benign_ms": round(benign, 2), "layers": list(layers.holding)}
-    for name, value in figures.items():
-        console.print(f"{name}: {value}", highlight=False, markup=False)
+    for name in ("programs", "answers", "escapes", "hangs", "workers_lost", "went_wrong", "benign_ms", "layers"):
+        console.print(f"{name}: {figures[name]}", highlight=False, markup=False)
     if config.json:
         write_whole(config.json, json.dumps(figures, indent=2) + "\n")
     return figures
