@@ -37,7 +37,7 @@ def blocks_of(page: Path) -> list[str]:
 def commands_of(page: Path) -> list[str]:
     """Returns the commands of this project that a page shows."""
     blocks = [block for language, block in FENCE.findall(page.read_text()) if language in ("", "console", "bash", "sh")]
-    lines = [line for block in blocks for line in block.splitlines()]
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
     commands = [COMMENT.sub("", line).strip().removeprefix("$ ") for line in lines]
     return [command for command in commands if command.startswith(("python -m experiments", "make "))]
 
@@ -65,7 +65,8 @@ def test_commands_take_the_flags_shown(page: Path, command: str) -> None:
     if hasattr(module, "parse"):
         module.parse(arguments)
         return
-    [config] = [kind for kind in typing.get_type_hints(module.main).values() if dataclasses.is_dataclass(kind)]
+    hints = typing.get_type_hints(module.main)
+    [config] = [kind for name, kind in hints.items() if name != "return" and dataclasses.is_dataclass(kind)]
     tyro.cli(config, args=arguments)  # type: ignore[arg-type]
 
 

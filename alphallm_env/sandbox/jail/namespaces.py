@@ -25,7 +25,7 @@ _DETACH = 2
 _LOCKED_FLAGS = _HARMLESS | os.ST_NOATIME | os.ST_NODIRATIME  # a mount's own, which it must keep
 _RELATIVE_ACCESS_TIMES = 1 << 21
 NOBODY = 65534
-FOLDER = "/work"  # a program's own
+FOLDER = "/own-folder"  # a program's; no library lies there
 _MAX_FILES = 256
 _PLACES = ("/tmp", "/mnt", "/var", "/sys")  # where the new root may lie before it is the root
 
@@ -86,7 +86,7 @@ def _enter_user_namespace(processes: int, flags: int) -> None:
 
 
 def _build(libraries: Sequence[Path]) -> None:
-    """Makes the root of this mount namespace a folder that holds the libraries and an empty /work."""
+    """Makes the root of this mount namespace a folder that holds the libraries and an empty folder for programs."""
     root = next(place for place in _PLACES if os.path.isdir(place))
     mount("none", "/", "", _RECURSIVE | _PRIVATE)
     opened = [(library, os.open(library, os.O_PATH | os.O_DIRECTORY)) for library in libraries]
@@ -97,7 +97,7 @@ def _build(libraries: Sequence[Path]) -> None:
         mount(f"/proc/self/fd/{descriptor}", target, "", _BIND)
         mount("none", target, "", _REMOUNT | _BIND | _READ_ONLY | _HARMLESS | _flags(target))
         os.close(descriptor)
-    os.mkdir(root + FOLDER, 0o755)
+    os.mkdir(root + FOLDER, 0o755)  # raises where a library lies there, which the folder would hide
     mount("none", root, "", _REMOUNT | _BIND | _READ_ONLY | _HARMLESS)
     os.chdir(root)
     here = ctypes.create_string_buffer(b".")

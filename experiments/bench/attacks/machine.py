@@ -37,7 +37,7 @@ _PRIVILEGES = table(
             "mount /proc": "libc.mount(b'proc', b'.', b'proc', 0, b'')",
             "mount the disk": "libc.mount(b'/dev/vda', b'.', b'ext4', 0, b'')",
             "make the root writable": "libc.mount(b'none', b'/', b'', 32 | 4096, b'')",
-            "unmount": "libc.umount2(b'/work', 2)",
+            "unmount": "libc.umount2(b'/own-folder', 2)",
             "capabilities": "libc.prctl(47, 2, 21, 0, 0)",
             "survive the warden": "libc.prctl(1, 0, 0, 0, 0)",
             "be dumpable": "libc.prctl(4, 1, 0, 0, 0)",
