@@ -18,28 +18,31 @@ NO_GOLD = "no_gold"  # the problem has no gold answer to compare with
 
 @dataclass(frozen=True, slots=True)
 class Reward:
-    """The reward of one step by its components. Each is in [0, 1]; at most one differs from 0."""
+    """The reward of one step by its components; at most one differs from 0. All but `invalid` are in [0, 1]."""
 
     prm: float = 0.0
     orm: float = 0.0
     verifier: float = 0.0
+    invalid: float = 0.0  # what an invalid action costs, <= 0
 
     @property
     def total(self) -> float:
         """What `step` returns."""
-        return self.prm + self.orm + self.verifier
+        return self.prm + self.orm + self.verifier + self.invalid
 
 
-def critics_reward(simulator: Simulator, state: State) -> Reward:
+async def critics_reward(simulator: Simulator, state: State, prm: float | None = None) -> Reward:
     """Returns the PRM's score of the last option, or the ORM's of the whole solution once it is answered.
 
     A dead end stated no answer, so it is worth 0 and no critic is asked. An episode that a budget cut is
-    not finished: its last option is scored as any other. Blocks while the critics work.
+    not finished: its last option is scored as any other. A `prm` that is given is not asked for.
     """
     if state.ending is Ending.DEAD_END:
         return Reward()
+    if state.ending is not Ending.ANSWERED and prm is not None:
+        return Reward(prm=prm)
     name = "orm" if state.ending is Ending.ANSWERED else "prm"
-    [score] = simulator.engine.run(simulator.score(name, [state]))
+    [score] = await simulator.score(name, [state])
     return Reward(orm=score) if name == "orm" else Reward(prm=score)
 
 
