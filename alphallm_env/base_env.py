@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Generic, Literal, Self, TypeVar, overload
 
 import gymnasium as gym
@@ -21,7 +22,7 @@ from alphallm_env.errors import ProblemError, StateError
 from alphallm_env.memo import Memo
 from alphallm_env.options import option_rule as option_rule_named
 from alphallm_env.problems import load_problems
-from alphallm_env.rewards import CORRECT, REWARD_SOURCES, Reward, RewardSource, critics_reward
+from alphallm_env.rewards import CORRECT, REWARD_SOURCES, Reward, RewardSource, critics_rewards
 from alphallm_env.simulator import Simulator
 from alphallm_env.types import Ending, Option, Problem, State, Transition
 
@@ -41,6 +42,18 @@ class EnvSnapshot(Generic[Place]):
 
     state: Place
     rng_state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Something that an environment asks its models: the critics' reward for going to a state, if `seed` is None.
+
+    Else what the policy offers there under an episode's seed; once the episode has `ended`, that is nothing.
+    """
+
+    state: State
+    seed: int | None = None
+    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,18 +211,22 @@ class BaseReasoningEnv(gym.Env[Observation, Action], ABC, Generic[Observation, A
     # What a vector environment asks for many environments at once, before each of them steps or resets.
 
     @abstractmethod
-    def upcoming_step(self, action: Action, then_reset: bool = False) -> Coroutine[object, object, object] | None:
-        """Returns the questions to models that `step(action)` would ask, None where there are none.
+    def upcoming_step(self, action: Action, then_reset: bool = False) -> Sequence[Question]:
+        """Returns what `step(action)` would ask the models, and with `then_reset` a reset after an episode's end too.
 
-        Awaited on the simulator's engine, it makes the answers known. Nothing moves. With `then_reset` those of a
-        reset after an episode's end are among them. Raises what `step` would raise.
+        Nothing moves. Raises what `step` would raise.
         """
 
     @abstractmethod
-    def upcoming_reset(
-        self, seed: int | None = None, options: dict[str, object] | None = None
-    ) -> Coroutine[object, object, object] | None:
-        """Returns the questions to models that `reset` would ask, as `upcoming_step` does."""
+    def upcoming_reset(self, seed: int | None = None, options: dict[str, object] | None = None) -> Sequence[Question]:
+        """Returns what `reset` would ask the models. Nothing moves. Raises what `reset` would raise."""
+
+    @abstractmethod
+    async def answer(self, questions: Sequence[Question]) -> None:
+        """Asks the models all questions at once; this environment and its copies know the answers then.
+
+        The questions may be those of copies. To be awaited on the simulator's engine.
+        """
 
     def _peeked(self, seed: int | None, draw: Callable[[np.random.Generator], Found]) -> Found:
         """Returns what `draw` will give at the next reset."""
@@ -227,9 +244,9 @@ class BaseReasoningEnv(gym.Env[Observation, Action], ABC, Generic[Observation, A
             raise ProblemError(f"expected the id of one of {len(self._problems)} problems, got {problem_id!r}")
         return self._problems[str(problem_id)]
 
-    async def _judged(self, state: State, prm: float | None = None) -> Reward:
-        """Returns the critics' reward for going to `state`, the same to the last bit whenever it is asked for."""
-        return await self._rewards.find(state, lambda: critics_reward(self.simulator, state, prm))
+    async def _judged(self, states: Sequence[State]) -> list[Reward]:
+        """Returns the critics' rewards for going to the states, the same to the last bit whenever they are asked."""
+        return await self._rewards.find(states, partial(critics_rewards, self.simulator))
 
     def _verified(self, state: State, verdict: str) -> Reward:
         """Returns the verifier's reward for going to `state`."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Self, SupportsIndex
 
 import numpy as np
@@ -10,13 +11,13 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from alphallm_env import dynamics
-from alphallm_env.base_env import BaseReasoningEnv, EnvSettings, Info, named_settings
+from alphallm_env.base_env import BaseReasoningEnv, EnvSettings, Info, Question, named_settings
 from alphallm_env.choice_state import ChoiceState
 from alphallm_env.errors import ModelError, StateError
 from alphallm_env.features import Features, feature_space, features
 from alphallm_env.masks import InvalidAction, action_mask, checked_invalid_action
 from alphallm_env.memo import Memo
-from alphallm_env.proposals import Proposals, propose
+from alphallm_env.proposals import NOTHING, Proposals, Stand, propose
 from alphallm_env.rendering import render_image, render_text
 from alphallm_env.rewards import UNANSWERED, Reward, RewardSource, verdict_on
 from alphallm_env.simulator import Simulator
@@ -60,7 +61,7 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, ChoiceAction, ChoiceState]):
     | `ends` | k, {0, 1} | whether the episode ends with it |
     | `depth` | 1, [0, 1] | steps taken, of `max_options` |
     | `budget_left` | 1, [0, 1] | tokens left in the solution, of `max_tokens` |
-    | `embedding` | hidden size, [-1, 1] | tanh(h / rms(h)) of the policy's last hidden state h at the state's last token |
+    | `embedding` | hidden size, [-1, 1] | tanh(h / rms(h)); h is the policy's last hidden state at the last token |
 
     An option that closes the text without an answer has 0 for `prm` and `value`, and no critic is asked.
     `gymnasium.wrappers.FlattenObservation` makes one vector of it.
@@ -166,7 +167,7 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, ChoiceAction, ChoiceState]):
         for name in ("prm", "value", *(("orm",) if settings.reward == "critics" else ())):
             self.simulator.critics.require(name)
         self._embedding_size = self._width() if embedding else 0
-        self._offers: Memo[tuple[State, int, bool], Proposals] = Memo()
+        self._offers: Memo[Question, Proposals] = Memo()
         self.action_space = spaces.Discrete(num_options)
         self.observation_space = feature_space(num_options, self._embedding_size)
 
@@ -191,8 +192,7 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, ChoiceAction, ChoiceState]):
     def reset(self, *, seed: int | None = None, options: dict[str, object] | None = None) -> tuple[Features, Info]:
         """Starts an episode. Raises ProblemError for an unknown `problem_id`."""
         super().reset(seed=seed)
-        problem, proposal_seed = self._drawn(self.np_random, options)
-        place = self.simulator.engine.run(self._started(problem, proposal_seed))
+        place = self._furnished(self._begun(self.np_random, options))
         self._place = place
         self._show()
         return self._observation(place), self._told(place, Reward(), "", 1.0, option="", invalid=False)
@@ -204,13 +204,13 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, ChoiceAction, ChoiceState]):
         """
         before = self._current()
         chosen = self._chosen(before, action)
-        after, reward = self.simulator.engine.run(self._advanced(before, chosen))
+        after = self._moved(before, chosen)
         verdict = self._verdict(after)
-        if self._reward == "verifier" and chosen is not None:
-            reward = self._verified(after.state, verdict)
-        option = "" if chosen is None else before.proposals.options[chosen].text
+        reward = self._reward_for(before, after, chosen, verdict)
+        after = after if chosen is None else self._furnished(after)
         self._place = after
         self._show()
+        option = "" if chosen is None else before.proposals.options[chosen].text
         terminated = after.ending is not None and after.ending.terminates
         truncated = after.ending is not None and after.ending.truncates
         info = self._told(after, reward, verdict, self._discount(before, after), option=option, invalid=chosen is None)
@@ -229,58 +229,70 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, ChoiceAction, ChoiceState]):
             raise ValueError(f"action must be one of the {num_offered} on offer, got {index}: see action_masks()")
         return None
 
-    async def _advanced(self, place: ChoiceState, chosen: int | None) -> tuple[ChoiceState, Reward]:
-        """Returns where an action leads and what the critics give for it."""
+    def _begun(self, rng: np.random.Generator, options: dict[str, object] | None) -> ChoiceState:
+        """Returns the place where an episode starts, without what is on offer there."""
+        state = dynamics.initial_state(self._drawn_problem(rng, options))
+        return ChoiceState(state, int(rng.integers(_SEEDS)), NOTHING)
+
+    def _moved(self, place: ChoiceState, chosen: int | None) -> ChoiceState:
+        """Returns where an action leads, without what is on offer there unless nothing was done."""
         if chosen is None:
-            return self._refused(place), Reward(invalid=0.0 if self.invalid_action == "noop" else -self.invalid_penalty)
+            return self._refused(place)
         state = self.transition(place.state, place.proposals.options[chosen]).state
-        reward = Reward()
-        if self._reward == "critics":
-            reward = await self._judged(state, prm=place.proposals.prm[chosen])
-        return await self._arrived(state, place.seed, place.num_invalid), reward
+        ending = state.ending
+        if ending is None and state.depth + place.num_invalid >= self.rules.max_options:
+            ending = Ending.OUT_OF_OPTIONS
+        return ChoiceState(state, place.seed, NOTHING, place.num_invalid, ending)
 
     def _refused(self, place: ChoiceState) -> ChoiceState:
         ending = Ending.INVALID_ACTION if self.invalid_action == "terminate" else None
         if ending is None and place.num_steps + 1 >= self.rules.max_options:
             ending = Ending.OUT_OF_OPTIONS
-        offers = place.proposals if ending is None else _closed(place.proposals)
+        offers = place.proposals if ending is None else replace(NOTHING, embedding=place.proposals.embedding)
         return ChoiceState(place.state, place.seed, offers, place.num_invalid + 1, ending)
 
-    async def _arrived(self, state: State, seed: int, num_invalid: int) -> ChoiceState:
-        """Returns the place at a state, with what the policy offers there."""
-        ending = state.ending
-        if ending is None and state.depth + num_invalid >= self.rules.max_options:
-            ending = Ending.OUT_OF_OPTIONS
-        embeds, ended = self._embedding_size > 0, ending is not None
-        offers = await self._offers.find(
-            (state, seed, ended),
-            lambda: propose(self.simulator, state, seed, self.num_options, embeds=embeds, ended=ended),
-        )
-        return ChoiceState(state, seed, offers, num_invalid, ending)
+    def _furnished(self, place: ChoiceState) -> ChoiceState:
+        """Returns a place together with what the policy offers there. Blocks while the models work."""
+        [proposals] = self.simulator.engine.run(self._offered([_question(place)]))
+        return replace(place, proposals=proposals)
 
-    def _drawn(self, rng: np.random.Generator, options: dict[str, object] | None) -> tuple[Problem, int]:
-        return self._drawn_problem(rng, options), int(rng.integers(_SEEDS))
+    async def _offered(self, questions: Sequence[Question]) -> list[Proposals]:
+        async def ask(missing: Sequence[Question]) -> list[Proposals]:
+            stands = [Stand(question.state, question.seed or 0, question.ended) for question in missing]
+            return await propose(self.simulator, stands, self.num_options, embeds=self._embedding_size > 0)
 
-    async def _started(self, problem: Problem, seed: int) -> ChoiceState:
-        return await self._arrived(dynamics.initial_state(problem), seed, 0)
+        return await self._offers.find(questions, ask)
 
-    def upcoming_step(self, action: ChoiceAction, then_reset: bool = False) -> Coroutine[object, object, object] | None:
-        """Returns the questions to models that `step(action)` would ask, and those of the reset that would follow."""
+    def _reward_for(self, before: ChoiceState, after: ChoiceState, chosen: int | None, verdict: str) -> Reward:
+        if chosen is None:
+            return Reward(invalid=0.0 if self.invalid_action == "noop" else -self.invalid_penalty)
+        if self._reward == "verifier":
+            return self._verified(after.state, verdict)
+        if after.state.ending is not Ending.ANSWERED:
+            return self._rewards.tell(after.state, Reward(prm=before.proposals.prm[chosen]))
+        [reward] = self.simulator.engine.run(self._judged([after.state]))
+        return reward
+
+    def upcoming_step(self, action: ChoiceAction, then_reset: bool = False) -> Sequence[Question]:
+        """Returns what `step(action)` would ask the models, and what a reset after it would."""
         place = self._current()
         chosen = self._chosen(place, action)
+        after = self._moved(place, chosen)
+        asked = [] if chosen is None else [_question(after)]
+        if chosen is not None and self._reward == "critics" and after.state.ending is Ending.ANSWERED:
+            asked.append(Question(after.state))
+        if then_reset and after.ending is not None:
+            asked += self.upcoming_reset()
+        return asked
 
-        async def ask() -> None:
-            after, _ = await self._advanced(place, chosen)
-            if then_reset and after.ending is not None:
-                await self._started(*self._peeked(None, lambda rng: self._drawn(rng, None)))
+    def upcoming_reset(self, seed: int | None = None, options: dict[str, object] | None = None) -> Sequence[Question]:
+        """Returns what `reset` would ask the models."""
+        return [_question(self._peeked(seed, lambda rng: self._begun(rng, options)))]
 
-        return ask()
-
-    def upcoming_reset(
-        self, seed: int | None = None, options: dict[str, object] | None = None
-    ) -> Coroutine[object, object, object] | None:
-        """Returns the questions to models that `reset` would ask."""
-        return self._started(*self._peeked(seed, lambda rng: self._drawn(rng, options)))
+    async def answer(self, questions: Sequence[Question]) -> None:
+        """Asks the models all questions at once; this environment and its copies know the answers then."""
+        await self._judged([question.state for question in questions if question.seed is None])
+        await self._offered([question for question in questions if question.seed is not None])
 
     def forget(self) -> None:
         """Drops what models told before, and what they remember: the next episode is as in a fresh process."""
@@ -336,6 +348,5 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, ChoiceAction, ChoiceState]):
         return render_image(place.state, self._rewards_along(place.state), place.proposals, place.ending)
 
 
-def _closed(proposals: Proposals) -> Proposals:
-    """Returns the proposals of an episode that has ended where these were on offer."""
-    return Proposals((), (), (), (), proposals.embedding)
+def _question(place: ChoiceState) -> Question:
+    return Question(place.state, place.seed, ended=place.ending is not None)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from alphallm_env import dynamics
-from alphallm_env.base_env import BaseReasoningEnv, EnvSettings, Info, named_settings
+from alphallm_env.base_env import BaseReasoningEnv, EnvSettings, Info, Question, named_settings
 from alphallm_env.errors import StateError
 from alphallm_env.rendering import render_image, render_text
 from alphallm_env.rewards import Reward, RewardSource, verdict_on
@@ -171,22 +171,27 @@ class MathReasoningEnv(BaseReasoningEnv[str, str, State]):
         return Option(action, num_tokens=max(count, 1 if action else 0))
 
     def _reward_for(self, state: State, verdict: str) -> Reward:
-        if self._reward == "critics":
-            return self.simulator.engine.run(self._judged(state))
-        return self._verified(state, verdict)
+        if self._reward == "verifier":
+            return self._verified(state, verdict)
+        [reward] = self.simulator.engine.run(self._judged([state]))
+        return reward
 
-    def upcoming_step(self, action: str | Option, then_reset: bool = False) -> Coroutine[object, object, object] | None:  # noqa: ARG002
-        """Returns what `step(action)` would ask the critics, None for the verifier. A reset asks nothing."""
+    def upcoming_step(self, action: str | Option, then_reset: bool = False) -> Sequence[Question]:  # noqa: ARG002
+        """Returns what `step(action)` would ask the critics: nothing for the verifier. A reset asks nothing."""
         state = self._after(action).state
-        return self._judged(state) if self._reward == "critics" else None
+        return [Question(state)] if self._reward == "critics" else []
 
     def upcoming_reset(
         self,
         seed: int | None = None,  # noqa: ARG002
         options: dict[str, object] | None = None,  # noqa: ARG002
-    ) -> Coroutine[object, object, object] | None:
-        """Returns None: no model is asked at a reset."""
-        return None
+    ) -> Sequence[Question]:
+        """Returns nothing: no model is asked at a reset."""
+        return []
+
+    async def answer(self, questions: Sequence[Question]) -> None:
+        """Asks the critics all questions at once; this environment and its copies know the answers then."""
+        await self._judged([question.state for question in questions])
 
     def _state_of(self, place: State) -> State:
         if not isinstance(place, State):  # pyright: ignore[reportUnnecessaryIsInstance]

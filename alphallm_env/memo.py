@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -44,18 +44,18 @@ class Memo(Generic[Key, Fact]):
         _drop_oldest(self._facts, self._most)
         return fact
 
-    async def find(self, key: Key, ask: Callable[[], Awaitable[Fact]]) -> Fact:
-        """Returns the fact, asking for it where it is not known or the current meter has not paid for it."""
+    async def find(self, keys: Sequence[Key], ask: Callable[[list[Key]], Awaitable[Sequence[Fact]]]) -> list[Fact]:
+        """Returns a fact for each key. Asks at once for all that are not known or not paid for by the current meter."""
         meter = active_meter()
-        fact = self._facts.get(key)
-        if fact is not None and (meter is None or key in self._paid.get(meter, {})):
-            return fact
-        asked = await ask()
-        if meter is not None:
-            paid = self._paid.setdefault(meter, {})
-            paid[key] = None
-            _drop_oldest(paid, self._most)
-        return self.tell(key, asked)
+        paid = None if meter is None else self._paid.setdefault(meter, {})
+        due = [key for key in dict.fromkeys(keys) if key not in self._facts or (paid is not None and key not in paid)]
+        found = {key: self._facts[key] for key in keys if key in self._facts}
+        for key, fact in zip(due, await ask(due) if due else (), strict=True):
+            found[key] = self.tell(key, fact)
+            if paid is not None:
+                paid[key] = None
+                _drop_oldest(paid, self._most)
+        return [found[key] for key in keys]
 
     def forget(self) -> None:
         """Drops everything."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -10,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alphallm_env.simulator import Simulator
+from alphallm_env.together import together
 from alphallm_env.types import Ending, Option, State, StopReason
-
-ROUNDS = 3  # of sampling; each asks for as many options as are still missing
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,46 +52,75 @@ class Proposals:
         return Proposals(options, prm, value, ends, _fixed(np.array(record["embedding"], dtype=np.float32)))
 
 
-async def propose(
-    simulator: Simulator, state: State, seed: int, num_options: int, *, embeds: bool, ended: bool
-) -> Proposals:
-    """Returns up to `num_options` options of the policy in `state`: a function of the seed and the text so far.
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """A state in which to ask a policy for options, and the seed of the episode. Once that has ended there are none."""
 
-    Where the episode has ended there are none, and only the embedding is asked for.
+    state: State
+    seed: int
+    ended: bool = False
+
+
+async def propose(simulator: Simulator, stands: Sequence[Stand], num_options: int, *, embeds: bool) -> list[Proposals]:
+    """Returns for each stand up to `num_options` options of the policy, a function of its seed and the text so far.
+
+    Whatever is asked of one model is asked for all stands at once. Where an episode has ended, only the embedding is
+    asked for. An option that is a dead end is worth 0, and no critic is asked.
     """
-    options = () if ended else await _different_options(simulator, state, seed, num_options)
-    children = [simulator.transition(state, option).state for option in options]
-    worth = [child for child in children if child.ending is not Ending.DEAD_END]  # that is 0 and nobody is asked
+    options = await _different_options(simulator, stands, num_options)
+    children = [
+        [simulator.transition(stand.state, option).state for option in offered]
+        for stand, offered in zip(stands, options, strict=True)
+    ]
+    judged = [child for each in children for child in each if child.ending is not Ending.DEAD_END]
     # One after the other: the critics may share notes, and the second finds those of the first.
-    prm = await simulator.score("prm", worth)
-    value = await simulator.score("value", worth)
-    [embedding] = await simulator.embed([state]) if embeds else [np.zeros(0, dtype=np.float32)]
-    scores = {id(child): pair for child, pair in zip(worth, zip(prm, value, strict=True), strict=True)}
-    pairs = [scores.get(id(child), (0.0, 0.0)) for child in children]
-    return Proposals(
-        options=options,
-        prm=tuple(pair[0] for pair in pairs),
-        value=tuple(pair[1] for pair in pairs),
-        ends=tuple(child.ending is not None for child in children),
-        embedding=_fixed(embedding),
-    )
+    prm = iter(await simulator.score("prm", judged))
+    value = iter(await simulator.score("value", judged))
+    nothing = [np.zeros(0, dtype=np.float32)] * len(stands)
+    embeddings = await simulator.embed([stand.state for stand in stands]) if embeds else nothing
+
+    def scores(states: Sequence[State], judgements: Iterator[float]) -> tuple[float, ...]:
+        return tuple(0.0 if state.ending is Ending.DEAD_END else next(judgements) for state in states)
+
+    return [
+        Proposals(
+            options=tuple(offered),
+            prm=scores(states, prm),
+            value=scores(states, value),
+            ends=tuple(state.ending is not None for state in states),
+            embedding=_fixed(embedding),
+        )
+        for offered, states, embedding in zip(options, children, embeddings, strict=True)
+    ]
 
 
-async def _different_options(simulator: Simulator, state: State, seed: int, num_options: int) -> tuple[Option, ...]:
-    """Returns options with different texts, fewer than asked for where the policy is that sure."""
-    found: dict[tuple[str, StopReason], Option] = {}
-    num_drawn = 0
-    for _ in range(ROUNDS):
-        missing = num_options - len(found)
-        if missing == 0:
-            break
-        for option in await simulator.propose(state, missing, seed, first_index=num_drawn):
-            found.setdefault((option.text, option.stop_reason), option)
-        num_drawn += missing
-    return tuple(found.values())
+async def _different_options(
+    simulator: Simulator, stands: Sequence[Stand], num_options: int
+) -> list[Collection[Option]]:
+    """Returns for each stand options with different texts, fewer than asked for where the policy is that sure.
+
+    `num_options` are drawn, and once more twice as many as are missing.
+    """
+    found: list[dict[tuple[str, StopReason], Option]] = [{} for _ in stands]
+    for first_index, share in ((0, 1), (num_options, 2)):
+        asked = [
+            (stand, own) for stand, own in zip(stands, found, strict=True) if not stand.ended and len(own) < num_options
+        ]
+        drawn = await together(
+            simulator.propose(stand.state, share * (num_options - len(own)), stand.seed, first_index=first_index)
+            for stand, own in asked
+        )
+        for (_, own), options in zip(asked, drawn, strict=True):
+            for option in options:
+                if len(own) < num_options:
+                    own.setdefault((option.text, option.stop_reason), option)
+    return [own.values() for own in found]
 
 
 def _fixed(embedding: NDArray[np.float32]) -> NDArray[np.float32]:
     copied = cast("NDArray[np.float32]", embedding.copy())
     copied.flags.writeable = False
     return copied
+
+
+NOTHING = Proposals((), (), (), (), _fixed(np.zeros(0, dtype=np.float32)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -31,19 +32,18 @@ class Reward:
         return self.prm + self.orm + self.verifier + self.invalid
 
 
-async def critics_reward(simulator: Simulator, state: State, prm: float | None = None) -> Reward:
-    """Returns the PRM's score of the last option, or the ORM's of the whole solution once it is answered.
+async def critics_rewards(simulator: Simulator, states: Sequence[State]) -> list[Reward]:
+    """Returns by state the PRM's score of the last option, or the ORM's of the whole solution once it is answered.
 
     A dead end stated no answer, so it is worth 0 and no critic is asked. An episode that a budget cut is
-    not finished: its last option is scored as any other. A `prm` that is given is not asked for.
+    not finished: its last option is scored as any other.
     """
-    if state.ending is Ending.DEAD_END:
-        return Reward()
-    if state.ending is not Ending.ANSWERED and prm is not None:
-        return Reward(prm=prm)
-    name = "orm" if state.ending is Ending.ANSWERED else "prm"
-    [score] = await simulator.score(name, [state])
-    return Reward(orm=score) if name == "orm" else Reward(prm=score)
+    answered = [state for state in states if state.ending is Ending.ANSWERED]
+    others = [state for state in states if state.ending not in (Ending.ANSWERED, Ending.DEAD_END)]
+    orm, prm = await simulator.score("orm", answered), await simulator.score("prm", others)
+    rewards = {state: Reward(orm=score) for state, score in zip(answered, orm, strict=True)}
+    rewards |= {state: Reward(prm=score) for state, score in zip(others, prm, strict=True)}
+    return [rewards.get(state, Reward()) for state in states]
 
 
 def verdict_on(state: State, problem: Problem) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Coroutine, Sequence
-from itertools import repeat
-from typing import Any, Protocol, cast
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain, repeat
+from typing import Any, cast
 
 import gymnasium as gym
 import numpy as np
@@ -13,29 +13,9 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.vector.utils import iterate
 from numpy.typing import NDArray
 
+from alphallm_env.base_env import BaseReasoningEnv, Question
 from alphallm_env.choice import OptionChoiceEnv
 from alphallm_env.env import MathReasoningEnv
-from alphallm_env.simulator import Simulator
-from alphallm_env.together import together
-
-Questions = Coroutine[object, object, object]
-
-
-class Foreseeing(Protocol):
-    """An environment that can tell what it will ask its models, before it asks."""
-
-    @property
-    def simulator(self) -> Simulator:
-        """The models, and the engine that batches what they are asked."""
-        ...
-
-    def upcoming_step(self, action: Any, then_reset: bool = False) -> Questions | None:
-        """Returns the questions of a step."""
-        ...
-
-    def upcoming_reset(self, seed: int | None = None, options: dict[str, object] | None = None) -> Questions | None:
-        """Returns the questions of a reset."""
-        ...
 
 
 class BatchedVectorEnv(SyncVectorEnv[Any, Any]):
@@ -103,20 +83,14 @@ class BatchedVectorEnv(SyncVectorEnv[Any, Any]):
         return super().step(actions)
 
     @property
-    def _foreseeing(self) -> list[Foreseeing]:
-        return [cast(Foreseeing, env.unwrapped) for env in self.envs]
+    def _foreseeing(self) -> list[BaseReasoningEnv[Any, Any, Any]]:
+        return [cast("BaseReasoningEnv[Any, Any, Any]", env.unwrapped) for env in self.envs]
 
-    def _ask(self, upcoming: Any) -> None:
-        """Has the models answer all questions in common batches. Each environment remembers its answers."""
-        questions: list[Questions] = []
-        try:
-            questions += [asked for asked in upcoming if asked is not None]
-        except BaseException:
-            for asked in questions:
-                asked.close()
-            raise
-        if questions:
-            self._foreseeing[0].simulator.engine.run(together(questions))
+    def _ask(self, upcoming: Iterable[Sequence[Question]]) -> None:
+        """Has the models answer all questions in common batches."""
+        if questions := list(chain.from_iterable(upcoming)):
+            first = self._foreseeing[0]
+            first.simulator.engine.run(first.answer(questions))
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Returns bool [num_envs, num_actions] where the environments have masks, as MaskablePPO asks for them."""

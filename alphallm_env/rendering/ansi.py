@@ -64,8 +64,9 @@ def offer_cells(proposals: Proposals, index: int) -> str:
     """Returns the scores of an option on offer, aligned below `OFFER_HEADER`."""
     option = proposals.options[index]
     log_prob = "" if option.log_prob is None else f"{option.log_prob:.2f}"
-    prm, value = proposals.prm[index], proposals.value[index]
-    return f"  [{index}]{' ends' if proposals.ends[index] else '':<7}{prm:>5.2f}  {value:>5.2f} {log_prob:>6}  {option.num_tokens:>6}"
+    action = f"  [{index}]" + (" ends" if proposals.ends[index] else "")
+    scores = f"{proposals.prm[index]:>5.2f}  {proposals.value[index]:>5.2f} {log_prob:>6}"
+    return f"{action:<12}{scores}  {option.num_tokens:>6}"
 
 
 def _offers(proposals: Proposals) -> Iterator[str]:

@@ -23,7 +23,7 @@ WIDTH, HEIGHT = 960, 540  # pixels
 _MARGIN, _LINE, _FONT_SIZE = 24, 24, 16  # pixels
 _PAPER, _INK, _QUIET = (255, 255, 255), (20, 20, 30), (110, 110, 125)
 _BAD, _GOOD = (214, 96, 77), (64, 150, 80)  # a reward of 0 and of 1
-_REWARD_COLUMNS = 9  # number and reward before an option's text
+_REWARD_COLUMNS = 10  # number and reward before an option's text
 _MOST_OFFERS = 8
 
 Colour = tuple[int, int, int]
@@ -98,7 +98,7 @@ def _draw(draw: ImageDraw, row: _Row, top: int) -> None:
     draw.text((_MARGIN, top), row.before, fill=_QUIET, font=_font())
     draw.text((_MARGIN + row.column * _font().getlength("m"), top), row.text, fill=row.colour, font=_font())
     if row.score is not None:
-        bar = (_MARGIN - 12, top - 2, _MARGIN - 7, top + _LINE - 4)
+        bar = (_MARGIN - 12, top - 1, _MARGIN - 7, top + _LINE - 7)
         draw.rectangle(bar, fill=_shade(row.score))
 
 
