@@ -19,7 +19,8 @@ def arguments(tmp_path_factory):
     """Returns for each id what `make` needs to run without a network."""
     path = tmp_path_factory.mktemp("problems") / "problems.jsonl"
     path.write_text('{"question": "How much is 2 + 3?", "answer": 5}\n{"question": "What is 7 - 3?", "answer": 4}\n')
-    return {name: {"limit": 2} if "Symbolic" in name else {"problems": str(path)} for name in ENVIRONMENTS}
+    short = {"max_tokens": 64, "max_option_tokens": 16}
+    return {name: {"limit": 2} if "Symbolic" in name else {"problems": str(path), **short} for name in ENVIRONMENTS}
 
 
 def test_the_table_has_a_text_and_a_choice_id_for_each_set_of_problems():
