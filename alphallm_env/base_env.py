@@ -275,7 +275,7 @@ class BaseReasoningEnv(gym.Env[Observation, Action], ABC, Generic[Observation, A
         copied = type(self).__new__(type(self))
         memo[id(self)] = copied
         # Problems and places are immutable; models, and what they told, are shared.
-        copied.__dict__.update(self.__dict__)
+        vars(copied).update(vars(self))
         copied._np_random = copy.deepcopy(self._np_random, memo)
         copied.action_space = copy.deepcopy(self.action_space, memo)
         copied.observation_space = copy.deepcopy(self.observation_space, memo)
@@ -284,7 +284,7 @@ class BaseReasoningEnv(gym.Env[Observation, Action], ABC, Generic[Observation, A
     def __getstate__(self) -> dict[str, object]:
         if not self._loads_by_name:
             raise TypeError("an environment around given models cannot be pickled: name policy and critics instead")
-        return {**self.__dict__, "_simulator": None}  # loaded again on first use
+        return {**vars(self), "_simulator": None}  # loaded again on first use
 
     def _current(self) -> Place:
         if self._place is None:

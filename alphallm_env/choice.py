@@ -25,10 +25,10 @@ from alphallm_env.types import Ending, Problem, State
 
 _SEEDS = 2**62
 
-ChoiceAction = int | np.integer
+ChoiceAction = int | np.int64
 
 
-class OptionChoiceEnv(BaseReasoningEnv[Features, ChoiceAction, ChoiceState]):
+class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
     """Solve a mathematical word problem by choosing, again and again, one of a few options of a policy.
 
     ## Description
@@ -95,8 +95,6 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, ChoiceAction, ChoiceState]):
     ## Version History
     - v0: first version.
     """
-
-    action_space: spaces.Discrete  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __init__(
         self,
@@ -220,7 +218,7 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, ChoiceAction, ChoiceState]):
         """Returns the index of the option that an action takes, None for an invalid one."""
         if place.ending is not None:
             raise StateError(f"expected a running episode, got one that has ended: {place.ending.value}")
-        if not isinstance(action, SupportsIndex) or action not in self.action_space:
+        if not isinstance(action, SupportsIndex) or action not in self.action_space:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ValueError(f"action must be in {self.action_space}, got {action!r}")
         index, num_offered = int(action), len(place.proposals.options)
         if index < num_offered:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 from gymnasium import spaces
@@ -18,8 +19,8 @@ LOG_PROB_UNIT = 10.0  # nats
 LOWEST_LOG_PROB = -3.0  # in that unit: below it all options are as unlikely as each other
 
 
-def feature_space(num_actions: int, embedding_size: int) -> spaces.Dict:
-    """Returns the space of `features`: named vectors, bounded, flat enough for `FlattenObservation`."""
+def feature_space(num_actions: int, embedding_size: int) -> spaces.Space[Features]:
+    """Returns the `Dict` space of `features`: named vectors, bounded, flat enough for `FlattenObservation`."""
     found: dict[str, spaces.Space[NDArray[np.float32]] | spaces.Space[NDArray[np.int8]]] = {
         "action_mask": spaces.MultiBinary(num_actions),
         "log_prob": spaces.Box(LOWEST_LOG_PROB, 0.0, (num_actions,), np.float32),
@@ -28,7 +29,7 @@ def feature_space(num_actions: int, embedding_size: int) -> spaces.Dict:
     }
     if embedding_size:
         found["embedding"] = spaces.Box(-1.0, 1.0, (embedding_size,), np.float32)
-    return spaces.Dict(found)
+    return cast("spaces.Space[Features]", spaces.Dict(cast("dict[str, spaces.Space[NDArray[np.generic]]]", found)))
 
 
 def features(

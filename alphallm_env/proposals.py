@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,7 +117,7 @@ async def _different_options(
 
 
 def _fixed(embedding: NDArray[np.float32]) -> NDArray[np.float32]:
-    copied = cast("NDArray[np.float32]", embedding.copy())
+    copied = embedding.copy()
     copied.flags.writeable = False
     return copied
 

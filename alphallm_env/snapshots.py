@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import gymnasium as gym
 from gymnasium import wrappers
@@ -97,7 +97,7 @@ def _clonable(env: Wrapped) -> Clonable:
 def _wrappers_of(env: Wrapped) -> Iterator[gym.Wrapper[Any, Any, Any, Any]]:
     while isinstance(env, gym.Wrapper):
         yield env
-        env = cast(Wrapped, env.env)
+        env = env.env
 
 
 def _name(wrapper: gym.Wrapper[Any, Any, Any, Any]) -> str:

@@ -115,9 +115,9 @@ class TransformersLM:
 
         Right after the prompt was written on, this reads one token.
         """
-        encoded = self.vocabulary.encode(prompts)
-        if not encoded:
+        if not prompts:
             return []
+        encoded = self.vocabulary.encode(prompts)
         hidden, saved = self.outputs(last_hidden(self.model), encoded)
         scale = hidden.pow(2).mean(-1, keepdim=True).sqrt().clamp(min=torch.finfo(torch.float32).tiny)
         vectors = torch.tanh(hidden / scale).numpy()

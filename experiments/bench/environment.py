@@ -171,7 +171,12 @@ def of_the_process() -> dict[str, float]:
     verified = MathReasoningEnv(limit=5, reward="verifier", max_options=10)
     judged = MathReasoningEnv.from_parts(simulator, problems)
     choice = OptionChoiceEnv.from_parts(simulator, problems, embedding=False, num_options=2)
+    choice.reset(seed=0)
+    choice.step(0)
+    cloned, copied = of_snapshots(choice)
     return {
+        "choice_clone_restore_us": cloned,
+        "choice_deepcopy_us": copied,
         "transitions_per_second": transitions_per_second(),
         "text_verifier_steps_per_second": played_per_second(verified, LINE, 5_000),
         "text_scripted_steps_per_second": played_per_second(judged, LINE, 1_000),
@@ -194,7 +199,6 @@ def main(config: BenchConfig) -> dict[str, float]:
             sync, batched = side_by_side(name, num_envs, config)
             figures |= {f"{label}_sync_{num_envs}": sync, f"{label}_vector_{num_envs}": batched}
             figures[f"{label}_speedup_{num_envs}"] = batched / sync
-            print(label, num_envs, sync, batched, batched / sync, flush=True)
     table = Table(title="the environment")
     table.add_column("key")
     table.add_column("figure", justify="right")

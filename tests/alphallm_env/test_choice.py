@@ -9,6 +9,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import data_equivalence
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from alphallm_env import (
@@ -325,6 +326,23 @@ def test_whole_numbers_of_every_kind_are_actions(make_masked, action):
     assert make_masked().step(action)[4]["depth"] == 1
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "arguments"),
+    [(PPO, {"n_steps": 16, "batch_size": 8}), (DQN, {"learning_starts": 8, "buffer_size": 64})],
+)
+def test_agents_of_stable_baselines_learn_on_it(make_choice, algorithm, arguments):
+    agent = algorithm("MultiInputPolicy", make_choice(), seed=0, **arguments)
+    before = [weights.clone() for weights in agent.policy.parameters()]
+    agent.learn(32)
+    assert any((one != other).any() for one, other in zip(before, agent.policy.parameters(), strict=True))
+
+
+def test_maskable_ppo_never_chooses_what_is_not_on_offer(make_choice, make_sure_lm):
+    contrib = pytest.importorskip("sb3_contrib")
+    env = make_choice(make_sure_lm(2), Rules(max_options=3), invalid_action="raise")
+    contrib.MaskablePPO("MultiInputPolicy", env, seed=0, n_steps=32, batch_size=16).learn(64)
+
+
 # Snapshots
 
 
@@ -453,7 +471,7 @@ def test_models_that_are_missing_are_named_at_once(make_simulator, make_choice, 
         OptionChoiceEnv.from_parts(make_simulator(), problems)
     mute = make_choice().simulator
     object.__setattr__(mute, "policy", make_simulator(make_lm()).policy)
-    with pytest.raises(ModelError, match="'recording' shows no hidden states .*: pass embedding=False"):
+    with pytest.raises(ModelError, match=r"'recording' shows no hidden states .*: pass embedding=False"):
         OptionChoiceEnv.from_parts(mute, problems)
     env = OptionChoiceEnv.from_parts(mute, problems, embedding=False)
     assert "embedding" not in env.reset(seed=0)[0]

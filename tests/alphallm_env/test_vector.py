@@ -178,7 +178,7 @@ def test_make_vec_makes_it(mode):
     envs = gym.wrappers.vector.RecordEpisodeStatistics(envs)
     observations, _ = envs.reset(seed=1)
     assert observations in envs.observation_space
-    observations, rewards, terminated, _, infos = envs.step(("two\n", "#### 5\n"))
+    observations, _, terminated, _, infos = envs.step(("two\n", "#### 5\n"))
     assert terminated.tolist() == [False, True]
     assert infos["episode"]["l"].tolist() == [0, 1]
     envs.close()
