@@ -22,6 +22,7 @@ from alphallm_env.errors import ProblemError, StateError
 from alphallm_env.memo import Memo
 from alphallm_env.options import option_rule as option_rule_named
 from alphallm_env.problems import load_problems
+from alphallm_env.proposals import Stand
 from alphallm_env.rewards import CORRECT, REWARD_SOURCES, Reward, RewardSource, critics_rewards
 from alphallm_env.simulator import Simulator
 from alphallm_env.types import Ending, Option, Problem, State, Transition
@@ -31,6 +32,7 @@ Action = TypeVar("Action")
 Place = TypeVar("Place")  # where an episode stands: immutable, and therefore its own snapshot
 Found = TypeVar("Found")
 
+Question = State | Stand  # what critics give for going to a state, or what a policy offers where an episode stands
 InfoValue = bool | int | float | str | NDArray[np.int8]
 Info = dict[str, InfoValue]
 RENDER_MODES = ("ansi", "human", "rgb_array")
@@ -42,18 +44,6 @@ class EnvSnapshot(Generic[Place]):
 
     state: Place
     rng_state: str
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """Something that an environment asks its models: the critics' reward for going to a state, if `seed` is None.
-
-    Else what the policy offers there under an episode's seed; once the episode has `ended`, that is nothing.
-    """
-
-    state: State
-    seed: int | None = None
-    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)

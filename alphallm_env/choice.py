@@ -165,7 +165,7 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
         for name in ("prm", "value", *(("orm",) if settings.reward == "critics" else ())):
             self.simulator.critics.require(name)
         self._embedding_size = self._width() if embedding else 0
-        self._offers: Memo[Question, Proposals] = Memo()
+        self._offers: Memo[Stand, Proposals] = Memo()
         self.action_space = spaces.Discrete(num_options)
         self.observation_space = feature_space(num_options, self._embedding_size)
 
@@ -188,9 +188,13 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
         return action_mask(len(place.proposals.options), self.num_options)
 
     def reset(self, *, seed: int | None = None, options: dict[str, object] | None = None) -> tuple[Features, Info]:
-        """Starts an episode. Raises ProblemError for an unknown `problem_id`."""
+        """Starts an episode. Raises ProblemError for an unknown `problem_id`.
+
+        If a model fails the episode and the generator stay where they were.
+        """
         super().reset(seed=seed)
-        place = self._furnished(self._begun(self.np_random, options))
+        place = self._furnished(self._peeked(None, lambda rng: self._begun(rng, options)))
+        self._begun(self.np_random, options)  # the same draws
         self._place = place
         self._show()
         return self._observation(place), self._told(place, Reward(), "", 1.0, option="", invalid=False)
@@ -251,15 +255,15 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
 
     def _furnished(self, place: ChoiceState) -> ChoiceState:
         """Returns a place together with what the policy offers there. Blocks while the models work."""
-        [proposals] = self.simulator.engine.run(self._offered([_question(place)]))
+        [proposals] = self.simulator.engine.run(self._offered([_stand(place)]))
         return replace(place, proposals=proposals)
 
-    async def _offered(self, questions: Sequence[Question]) -> list[Proposals]:
-        async def ask(missing: Sequence[Question]) -> list[Proposals]:
-            stands = [Stand(question.state, question.seed or 0, question.ended) for question in missing]
-            return await propose(self.simulator, stands, self.num_options, embeds=self._embedding_size > 0)
-
-        return await self._offers.find(questions, ask)
+    async def _offered(self, stands: Sequence[Stand]) -> list[Proposals]:
+        """Returns what the policy offers, the same to the last bit whenever it is asked."""
+        embeds = self._embedding_size > 0
+        return await self._offers.find(
+            stands, lambda missing: propose(self.simulator, missing, self.num_options, embeds=embeds)
+        )
 
     def _reward_for(self, before: ChoiceState, after: ChoiceState, chosen: int | None, verdict: str) -> Reward:
         if chosen is None:
@@ -276,21 +280,21 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
         place = self._current()
         chosen = self._chosen(place, action)
         after = self._moved(place, chosen)
-        asked = [] if chosen is None else [_question(after)]
+        asked: list[Question] = [] if chosen is None else [_stand(after)]
         if chosen is not None and self._reward == "critics" and after.state.ending is Ending.ANSWERED:
-            asked.append(Question(after.state))
+            asked.append(after.state)
         if then_reset and after.ending is not None:
             asked += self.upcoming_reset()
         return asked
 
     def upcoming_reset(self, seed: int | None = None, options: dict[str, object] | None = None) -> Sequence[Question]:
         """Returns what `reset` would ask the models."""
-        return [_question(self._peeked(seed, lambda rng: self._begun(rng, options)))]
+        return [_stand(self._peeked(seed, lambda rng: self._begun(rng, options)))]
 
     async def answer(self, questions: Sequence[Question]) -> None:
         """Asks the models all questions at once; this environment and its copies know the answers then."""
-        await self._judged([question.state for question in questions if question.seed is None])
-        await self._offered([question for question in questions if question.seed is not None])
+        await self._judged([question for question in questions if isinstance(question, State)])
+        await self._offered([question for question in questions if isinstance(question, Stand)])
 
     def forget(self) -> None:
         """Drops what models told before, and what they remember: the next episode is as in a fresh process."""
@@ -346,5 +350,5 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
         return render_image(place.state, self._rewards_along(place.state), place.proposals, place.ending)
 
 
-def _question(place: ChoiceState) -> Question:
-    return Question(place.state, place.seed, ended=place.ending is not None)
+def _stand(place: ChoiceState) -> Stand:
+    return Stand(place.state, place.seed, ended=place.ending is not None)

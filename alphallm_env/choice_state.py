@@ -49,5 +49,5 @@ class ChoiceState:
                 int(num_invalid),
                 Ending(ending) if ending else None,
             )
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise StateError(f"expected the bytes of a ChoiceState, got {data[:40]!r}: {error}") from error

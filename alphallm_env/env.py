@@ -179,7 +179,7 @@ class MathReasoningEnv(BaseReasoningEnv[str, str, State]):
     def upcoming_step(self, action: str | Option, then_reset: bool = False) -> Sequence[Question]:  # noqa: ARG002
         """Returns what `step(action)` would ask the critics: nothing for the verifier. A reset asks nothing."""
         state = self._after(action).state
-        return [Question(state)] if self._reward == "critics" else []
+        return [state] if self._reward == "critics" else []
 
     def upcoming_reset(
         self,
@@ -191,7 +191,7 @@ class MathReasoningEnv(BaseReasoningEnv[str, str, State]):
 
     async def answer(self, questions: Sequence[Question]) -> None:
         """Asks the critics all questions at once; this environment and its copies know the answers then."""
-        await self._judged([question.state for question in questions])
+        await self._judged([question for question in questions if isinstance(question, State)])
 
     def _state_of(self, place: State) -> State:
         if not isinstance(place, State):  # pyright: ignore[reportUnnecessaryIsInstance]

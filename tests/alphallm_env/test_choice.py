@@ -235,6 +235,10 @@ def test_a_failing_model_leaves_the_episode_where_it_was(make_choice):
     critic.evaluate = fail
     with pytest.raises(CriticError, match="no label"):
         env.step(0)
+    upcoming = env.np_random.bit_generator.state
+    with pytest.raises(CriticError, match="no label"):
+        env.reset()
+    assert env.np_random.bit_generator.state == upcoming
     critic.evaluate = evaluate
     assert env.clone_state() is before
     assert env.step(0)[4]["depth"] == 1
@@ -383,7 +387,13 @@ def test_snapshots_are_free_hashable_and_go_through_pickle_and_bytes(make_choice
         assert env.proposals.prm == snapshot.proposals.prm
         assert env.proposals.embedding.tobytes() == snapshot.proposals.embedding.tobytes()
     json.loads(snapshot.to_bytes())
-    for damaged in (b"", b"[]", snapshot.to_bytes()[:-9], b'["x", 1, 0, null, "{}"]'):
+    for damaged in (
+        b"",
+        b"[]",
+        b'["x", Infinity, 0, null, "{}"]',
+        snapshot.to_bytes()[:-9],
+        b'["x", 1, 0, null, "{}"]',
+    ):
         with pytest.raises(StateError, match="expected the bytes of a "):
             ChoiceState.from_bytes(damaged)
 
