@@ -3,10 +3,11 @@
 Importing this package registers the environments and loads no model library.
 """
 
-import gymnasium as gym
-
-from alphallm_env.dynamics import Rules
-from alphallm_env.env import EnvSnapshot, MathReasoningEnv
+from alphallm_env.base_env import EnvSnapshot
+from alphallm_env.choice import OptionChoiceEnv
+from alphallm_env.choice_state import ChoiceState
+from alphallm_env.dynamics import Rules, initial_state, transition
+from alphallm_env.env import MathReasoningEnv
 from alphallm_env.errors import (
     AlphaLLMError,
     CriticError,
@@ -19,12 +20,16 @@ from alphallm_env.errors import (
     StateError,
 )
 from alphallm_env.problems import load_problems
+from alphallm_env.proposals import Proposals
+from alphallm_env.registration import ENVIRONMENTS, register
 from alphallm_env.simulator import Critics, Policy, Simulator
+from alphallm_env.snapshots import WrappedSnapshot, clone_wrapped, restore_wrapped
 from alphallm_env.types import Ending, Option, Problem, State, StopReason, Trajectory, Transition
 
 __all__ = [
     "ENVIRONMENTS",
     "AlphaLLMError",
+    "ChoiceState",
     "CriticError",
     "Critics",
     "Ending",
@@ -32,10 +37,12 @@ __all__ = [
     "MathReasoningEnv",
     "ModelError",
     "Option",
+    "OptionChoiceEnv",
     "OverlapError",
     "Policy",
     "Problem",
     "ProblemError",
+    "Proposals",
     "Rules",
     "RunError",
     "SandboxError",
@@ -46,21 +53,12 @@ __all__ = [
     "StopReason",
     "Trajectory",
     "Transition",
+    "WrappedSnapshot",
+    "clone_wrapped",
+    "initial_state",
     "load_problems",
+    "restore_wrapped",
+    "transition",
 ]
 
-# Real benchmarks have no default source: the user names a file or agrees to a download with problems=….
-ENVIRONMENTS: dict[str, dict[str, str | int]] = {
-    "AlphaLLM/GSMSymbolic-v0": {"problems": "gsm_symbolic"},
-    "AlphaLLM/GSM8K-v0": {"problems": ""},
-    "AlphaLLM/MATH-v0": {
-        "problems": "",
-        "option_rule": "option",
-        "max_tokens": 1024,
-        "max_option_tokens": 256,
-    },
-}
-
-for _id, _arguments in ENVIRONMENTS.items():
-    if _id not in gym.registry:
-        gym.register(_id, entry_point="alphallm_env.env:MathReasoningEnv", kwargs=dict(_arguments))
+register()

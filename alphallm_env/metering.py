@@ -155,6 +155,11 @@ class Meter:
 _current: ContextVar[Meter | None] = ContextVar("alphallm_env_meter", default=None)
 
 
+def active_meter() -> Meter | None:
+    """Returns the meter of the running search, None where nobody counts."""
+    return _current.get()
+
+
 def current_meter() -> Meter:
     """Returns the meter of the running search, or one that nobody reads where there is none."""
     return _current.get() or Meter()

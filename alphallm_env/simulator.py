@@ -9,15 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from alphallm_env import dynamics
 from alphallm_env.critics.base import Critic, checked_scores
 from alphallm_env.critics.provenance import Provenance, provenance_of
 from alphallm_env.dynamics import Rules
 from alphallm_env.engine import Engine
-from alphallm_env.errors import CriticError, StateError
-from alphallm_env.lm.base import Completion, GenerationRequest, LanguageModel, forget, is_reproducible
+from alphallm_env.errors import CriticError, ModelError, StateError
+from alphallm_env.lm.base import Completion, Embedder, GenerationRequest, LanguageModel, forget, is_reproducible
 from alphallm_env.lm.templates import PromptTemplate
-from alphallm_env.metering import Role, current_meter
+from alphallm_env.metering import Role, Work, current_meter
 from alphallm_env.options import TO_THE_END
 from alphallm_env.randomness import derive_seed
 from alphallm_env.types import Option, Problem, State, Transition
@@ -148,3 +151,22 @@ class Simulator:
         """Returns the scores in [0, 1] of the critic called value, prm or orm, one per state."""
         judge = self.critics.require(critic)
         return checked_scores(await judge.evaluate(states), states, judge.name) if states else []
+
+    @property
+    def embedder(self) -> Embedder:
+        """The policy's model, which embeds states. Raises ModelError where it does not show its hidden states."""
+        if not isinstance(self.policy.lm, Embedder):
+            raise ModelError(f"policy {self.policy.lm.name!r} shows no hidden states to embed a state with")
+        return self.policy.lm
+
+    async def embed(self, states: Sequence[State]) -> list[NDArray[np.float32]]:
+        """Returns what the policy's model makes of each state: float32 [width], each entry in (-1, 1).
+
+        Raises ModelError where it does not show its hidden states.
+        """
+        prompts = [self.policy.template.solve(state.question, state.text) for state in states]
+        embeddings = await self.engine.submit(self.embedder.embed, prompts, role=Role.POLICY)
+        saved = sum(embedding.saved_tokens for embedding in embeddings)
+        read = sum(embedding.num_tokens for embedding in embeddings) - saved
+        current_meter().worked(Role.POLICY, Work(prefilled=read, saved=saved))
+        return [embedding.vector for embedding in embeddings]

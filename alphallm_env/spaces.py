@@ -9,7 +9,7 @@ from typing import NoReturn, overload
 import numpy as np
 from gymnasium import spaces
 from gymnasium.error import CustomSpaceError
-from gymnasium.vector.utils import create_shared_memory
+from gymnasium.vector.utils import create_empty_array, create_shared_memory
 from numpy.typing import NDArray
 
 from alphallm_env.types import Option
@@ -108,6 +108,12 @@ class UnicodeText(spaces.Text):
 def _no_shared_memory(space: UnicodeText, n: int = 1, ctx: object = None) -> NoReturn:  # noqa: ARG001
     """Refuses: from shared memory, Gymnasium would give the same empty text at every step."""
     raise CustomSpaceError("text cannot be shared: pass vector_kwargs=dict(shared_memory=False)")
+
+
+@create_empty_array.register(UnicodeText)
+def _shortest_texts(space: UnicodeText, n: int = 1, fn: object = None) -> tuple[str, ...]:  # noqa: ARG001
+    """Returns `n` texts of the least length. Gymnasium's own would write out all characters for each of them."""
+    return (" " * space.min_length,) * n
 
 
 class OptionText(UnicodeText):

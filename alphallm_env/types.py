@@ -60,13 +60,14 @@ class Ending(enum.Enum):
 
     ANSWERED = "answered"
     DEAD_END = "dead_end"  # the text was closed without a final answer
+    INVALID_ACTION = "invalid_action"  # an agent chose what was not on offer, where that ends an episode
     OUT_OF_TOKENS = "out_of_tokens"
     OUT_OF_OPTIONS = "out_of_options"
 
     @property
     def terminates(self) -> bool:
         """Whether the episode ended by itself, so that its future is worth 0."""
-        return self in (Ending.ANSWERED, Ending.DEAD_END)
+        return self in (Ending.ANSWERED, Ending.DEAD_END, Ending.INVALID_ACTION)
 
     @property
     def truncates(self) -> bool:

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from alphallm_env.options import TO_THE_END, OptionRule
 from alphallm_env.types import Option, StopReason
 
@@ -88,6 +91,29 @@ class Reading:
     lowest: tuple[float, ...]
     num_tokens: int
     saved_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedding:
+    """What a model makes of a text: float32 [width], the text's tokens, and those of them that were known before."""
+
+    vector: NDArray[np.float32]
+    num_tokens: int
+    saved_tokens: int = 0
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """A language model that shows its hidden states."""
+
+    @property
+    def embedding_size(self) -> int:
+        """The width of a hidden state."""
+        ...
+
+    def embed(self, prompts: Sequence[str]) -> list[Embedding]:
+        """Returns, per prompt, the last hidden state at its last token, each entry in (-1, 1)."""
+        ...
 
 
 @runtime_checkable

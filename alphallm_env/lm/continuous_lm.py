@@ -20,7 +20,7 @@ from transformers.generation.continuous_batching.continuous_api import Continuou
 from transformers.generation.continuous_batching.requests import GenerationOutput
 
 from alphallm_env.errors import ModelError
-from alphallm_env.lm.base import Completion, GenerationRequest, LabelProbs, Passage, Reading
+from alphallm_env.lm.base import Completion, Embedding, GenerationRequest, LabelProbs, Passage, Reading
 from alphallm_env.lm.loop_thread import LoopThread
 from alphallm_env.lm.seeded_sampling import Draws, SeededSampling
 from alphallm_env.lm.transformers_lm import TransformersLM
@@ -93,6 +93,11 @@ class ContinuousLM(TransformersLM):
         """Returns, per passage, the lowest log-probability of a token in each of its lines."""
         with self._alone():
             return super().read(passages)
+
+    def embed(self, prompts: Sequence[str]) -> list[Embedding]:
+        """Returns, per prompt, the last hidden state at its last token, each entry in (-1, 1)."""
+        with self._alone():
+            return super().embed(prompts)
 
     @contextlib.contextmanager
     def updating(self) -> Generator[PreTrainedModel]:

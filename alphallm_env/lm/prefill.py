@@ -36,6 +36,17 @@ def last_logits(model: PreTrainedModel) -> Forward:
     return all_logits(model, num_kept=1)
 
 
+def last_hidden(model: PreTrainedModel) -> Forward:
+    """Returns the function that gives the trunk's last hidden states [texts, tokens, width]."""
+
+    def forward(ids: torch.Tensor, mask: torch.Tensor, places: torch.Tensor, cache: DynamicCache) -> torch.Tensor:
+        trunk = model.base_model
+        output = trunk(input_ids=ids, attention_mask=mask, position_ids=places, past_key_values=cache)
+        return output.last_hidden_state
+
+    return forward
+
+
 @dataclass(frozen=True)
 class Prefill:
     """What reading a batch of texts gave: an output at each token that was computed, and the cache behind it."""

@@ -12,9 +12,9 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from alphallm_env.errors import ModelError
-from alphallm_env.lm.base import Completion, GenerationRequest, LabelProbs, Passage, Reading
+from alphallm_env.lm.base import Completion, Embedding, GenerationRequest, LabelProbs, Passage, Reading
 from alphallm_env.lm.decoding import Decoder, written
-from alphallm_env.lm.prefill import Forward, all_logits, last_logits
+from alphallm_env.lm.prefill import Forward, all_logits, last_hidden, last_logits
 from alphallm_env.lm.prefixes import Prefixes
 from alphallm_env.lm.reading import last_outputs, token_log_probs
 from alphallm_env.lm.revision import source_revision
@@ -110,6 +110,24 @@ class TransformersLM:
             Reading(tuple(min(islice(found, len(line))) for line in pieces[1:]), sum(map(len, pieces)), num_saved)
             for pieces, found, num_saved in zip(parts, map(iter, log_probs), saved, strict=True)
         ]
+
+    @property
+    def embedding_size(self) -> int:
+        """The width of a hidden state."""
+        return int(self.model.config.get_text_config().hidden_size)
+
+    def embed(self, prompts: Sequence[str]) -> list[Embedding]:
+        """Returns, per prompt, tanh(h / rms(h)) of the last hidden state h at its last token, [width].
+
+        Right after the prompt was written on, this reads one token.
+        """
+        if not prompts:
+            return []
+        encoded = self.vocabulary.encode(prompts)
+        hidden, saved = self.outputs(last_hidden(self.model), encoded)
+        scale = hidden.pow(2).mean(-1, keepdim=True).sqrt().clamp(min=torch.finfo(torch.float32).tiny)
+        vectors = torch.tanh(hidden / scale).numpy()
+        return [Embedding(row.copy(), len(text), n) for row, text, n in zip(vectors, encoded, saved, strict=True)]
 
     def forget(self) -> None:
         """Drops the prefixes that are kept."""

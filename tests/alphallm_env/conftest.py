@@ -3,12 +3,14 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from alphallm_env import Critics, MathReasoningEnv, Policy, Problem, Rules, Simulator, StopReason
+from alphallm_env import Critics, MathReasoningEnv, OptionChoiceEnv, Policy, Problem, Rules, Simulator, StopReason
 from alphallm_env.critics.generative import OutcomeRewardModel, ProcessRewardModel
+from alphallm_env.critics.value import Estimate, LearnedValue
 from alphallm_env.engine import Engine
-from alphallm_env.lm.base import Completion, GenerationRequest, LabelProbs
+from alphallm_env.lm.base import Completion, Embedding, GenerationRequest, LabelProbs
 from alphallm_env.lm.templates import TinyTemplate
 from alphallm_env.randomness import derive_seed
 
@@ -86,6 +88,41 @@ def make_env() -> Callable[..., MathReasoningEnv]:
         return MathReasoningEnv.from_parts(simulator_around(lm or RecordingLM(), rules), PROBLEMS, **arguments)
 
     return make
+
+
+class EmbeddingLM(RecordingLM):
+    """Shows hidden states as well, and values: numbers that depend on the prompt only."""
+
+    embedding_size = 3
+
+    def embed(self, prompts: Sequence[str]) -> list[Embedding]:
+        self.prompts += prompts
+        seeds = [derive_seed(prompt) for prompt in prompts]
+        return [Embedding(np.random.default_rng(s).uniform(-1, 1, 3).astype(np.float32), 5, 4) for s in seeds]
+
+    def values(self, prompts: Sequence[str]) -> list[Estimate]:
+        self.prompts += prompts
+        return [Estimate(derive_seed(prompt, "value") % 1000 / 1000, 4) for prompt in prompts]
+
+
+@pytest.fixture(scope="session")
+def make_choice() -> Callable[..., OptionChoiceEnv]:
+    """Returns a maker of Choice environments around the recording model."""
+
+    def make(lm=None, rules=None, problems=PROBLEMS, **arguments):
+        lm = lm or EmbeddingLM()
+        judged = simulator_around(lm, rules)
+        value = LearnedValue(lm, judged.policy.template, judged.engine)
+        critics = Critics(value, judged.critics.prm, judged.critics.orm)
+        simulator = Simulator(judged.policy, critics, judged.rules, engine=judged.engine)
+        return OptionChoiceEnv.from_parts(simulator, problems, **arguments)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_embedding_lm() -> Callable[[], EmbeddingLM]:
+    return EmbeddingLM
 
 
 @pytest.fixture(scope="session")

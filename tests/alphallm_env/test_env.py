@@ -439,7 +439,8 @@ def test_render_modes(make_env, capsys):
     env = make_env()
     env.reset(options={"problem_id": "p/one"})
     env.step("2 + 3\n")
-    assert env.render().startswith("How much is 2 + 3?\n\n  1 | 2 + 3\n[running")
+    reward = env.step("= 5\n")[1]
+    assert f"\n  2   {reward:.2f} | = 5\n[running" in env.render()
     assert capsys.readouterr().out == ""
     human = make_env(render_mode="human")
     human.reset(options={"problem_id": "p/one"})

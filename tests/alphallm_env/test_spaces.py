@@ -3,7 +3,7 @@ import pickle
 import gymnasium as gym
 import pytest
 from gymnasium import spaces
-from gymnasium.vector.utils import batch_space
+from gymnasium.vector.utils import batch_space, create_empty_array
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -84,3 +84,13 @@ def test_text_goes_between_processes_without_shared_memory_only():
 def test_a_batch_of_spaces_has_unequal_samples():
     batch = batch_space(UnicodeText(20, seed=0), 2)
     assert all(isinstance(text, str) for text in batch.sample())
+
+
+def test_many_empty_texts_are_members(monkeypatch):
+    def refuse(self):
+        raise AssertionError("1,112,064 characters were written out")
+
+    monkeypatch.setattr(UnicodeText, "characters", property(refuse))
+    space = UnicodeText(10, min_length=2)
+    assert create_empty_array(space, n=3) == ("  ",) * 3
+    assert all(text in space for text in create_empty_array(space, n=3))

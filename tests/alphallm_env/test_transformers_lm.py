@@ -134,6 +134,20 @@ def test_label_probs_are_those_of_a_plain_forward_pass(lm: TransformersLM, promp
         assert answer.num_tokens == len(ids)
 
 
+def test_an_embedding_is_the_last_hidden_state_of_a_plain_forward_pass(lm: TransformersLM, prompts: list[str]) -> None:
+    lm.forget()
+    lm.generate([request(prompts[0])])
+    embeddings = lm.embed(prompts)
+    ids = torch.tensor(lm.vocabulary.encode(prompts[:1]))
+    hidden = lm.model(input_ids=ids, output_hidden_states=True).hidden_states[-1][0, -1]
+    expected = torch.tanh(hidden / hidden.square().mean().sqrt())
+    assert lm.embedding_size == len(expected) == 192
+    assert embeddings[0].vector == pytest.approx(expected.detach().numpy(), abs=1e-4)
+    assert embeddings[0].num_tokens - embeddings[0].saved_tokens == 1, "after it was written on, one token is read"
+    assert embeddings[1].vector == pytest.approx(lm.embed([prompts[1]])[0].vector, abs=1e-4)
+    assert lm.embed([]) == []
+
+
 def test_labels_that_begin_alike_are_refused(lm: TransformersLM, prompts: list[str]) -> None:
     with pytest.raises(ModelError, match="different first tokens"):
         lm.label_probs(prompts[:1], ("True", "True False"))

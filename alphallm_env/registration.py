@@ -1,0 +1,57 @@
+"""The environments' ids, in one table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import gymnasium as gym
+
+Argument = str | int
+
+
+@dataclass(frozen=True)
+class Registered:
+    """How an id is made: the class, what makes many of it, and the keywords that differ from the class's defaults."""
+
+    entry_point: str
+    vector_entry_point: str
+    arguments: dict[str, Argument] = field(default_factory=dict[str, Argument])
+
+
+def _text(**arguments: Argument) -> Registered:
+    return Registered("alphallm_env.env:MathReasoningEnv", "alphallm_env.vector:text_vector", arguments)
+
+
+def _choice(**arguments: Argument) -> Registered:
+    return Registered("alphallm_env.choice:OptionChoiceEnv", "alphallm_env.vector:choice_vector", arguments)
+
+
+# Real benchmarks have no default source: the user names a file or agrees to a download with problems=….
+_GSM8K: dict[str, Argument] = {"problems": ""}
+_MATH: dict[str, Argument] = {
+    "problems": "",
+    "option_rule": "option",
+    "max_tokens": 1024,
+    "max_option_tokens": 256,
+}
+
+ENVIRONMENTS: dict[str, Registered] = {
+    "AlphaLLM/GSMSymbolic-v0": _text(problems="gsm_symbolic"),
+    "AlphaLLM/GSM8K-v0": _text(**_GSM8K),
+    "AlphaLLM/MATH-v0": _text(**_MATH),
+    "AlphaLLM/GSMSymbolicChoice-v0": _choice(problems="gsm_symbolic"),
+    "AlphaLLM/GSM8KChoice-v0": _choice(**_GSM8K),
+    "AlphaLLM/MATHChoice-v0": _choice(**_MATH),
+}
+
+
+def register() -> None:
+    """Makes the ids known to Gymnasium. Those that it knows stay as they are."""
+    for name, entry in ENVIRONMENTS.items():
+        if name not in gym.registry:
+            gym.register(
+                name,
+                entry_point=entry.entry_point,
+                vector_entry_point=entry.vector_entry_point,
+                kwargs=dict(entry.arguments),
+            )
