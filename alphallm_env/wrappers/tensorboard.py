@@ -35,7 +35,7 @@ class Episode:
 
     def after(self, reward: float, option: Option | None, info: Info, terminated: bool) -> Episode:
         """Returns the episode after one more step."""
-        scores = () if terminated else (cast(float, info["reward_prm"]),)
+        scores = () if terminated or option is None else (cast(float, info["reward_prm"]),)
         parts = cast("dict[str, float]", info.get("reward_parts", {}))
         return Episode(
             (*self.rewards, reward),

@@ -313,6 +313,7 @@ def test_refused_actions_are_counted_and_punished(make_env, tmp_path):
     steps = play(env, "", "2 + 3\n", "", "#### 5\n")[1:]
     assert [reward for _, reward, *_ in steps] == [-3.0, -3.0, -3.0, -2.0]  # three words, two words
     assert scalars(tmp_path, "episode/invalid_rate") == [(1, 0.5)]
+    assert scalars(tmp_path, "episode/prm") == [(1, steps[1][4]["reward_prm"])]  # of the one option that it scored
     text = events(tmp_path).Tensors("episodes/text/text_summary")[0].tensor_proto.string_val[0].decode()
     assert text.count("(no option taken)") == 2
 
