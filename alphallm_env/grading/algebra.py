@@ -7,6 +7,7 @@ are equal when they agree to 30 digits at random points at which both are real. 
 import functools
 import itertools
 import random
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -38,9 +39,42 @@ class UnreadableError(ValueError):
 
 
 def equal(gold: str, answer: str) -> bool:
-    """Returns whether two normalised texts are equal. Raises UnreadableError where one of them cannot be read."""
-    one, other = read(gold), read(answer)
+    r"""Returns whether two normalised texts are equal. Raises UnreadableError where one of them cannot be read.
+
+    Of `a \approx b`, a is the answer, and b must be what it rounds to.
+    """
+    if r"\approx" in answer:
+        answer, *rounded = answer.split(r"\approx")
+        if not all(_rounds_to(answer, part) for part in rounded):
+            return False
+    gold = gold.split(r"\approx")[0]
+    one, other = map(read, _with_short_subscripts(gold, answer))
     return one == other or _equal(_as_products(one, other), _as_products(other, one))
+
+
+def _rounds_to(text: str, rounded: str) -> bool:
+    """Returns whether a constant differs from a decimal by at most one unit of its last place."""
+    decimal = re.fullmatch(r"\s*-?\d+(?:\.(\d+))?\s*", rounded)
+    exact, about = read(text), read(rounded)
+    if decimal is None or not isinstance(exact, sympy.Expr) or exact.free_symbols:
+        return False
+    return bool(abs(exact.evalf(DIGITS) - about) <= sympy.Rational(1, 10 ** len(decimal[1] or "")))
+
+
+_SUBSCRIPT = re.compile(r"(?<![A-Za-z\\])([A-Za-z])_\{([^{}]*)\}")
+
+
+def _with_short_subscripts(*texts: str) -> list[str]:
+    r"""Returns the texts with a letter for every long subscript, which is a name to the parser, and a slow one."""
+    names = sorted({re.sub(r"\s", "", found[2]) for text in texts for found in _SUBSCRIPT.finditer(text)})
+    letters = (letter for letter in "ABCDEFGHJKLMNOPQRSTUVWXYZ" if not any(f"_{letter}" in text for text in texts))
+    short = dict(zip(names, letters, strict=False))
+
+    def shorten(found: re.Match[str]) -> str:
+        letter = short.get(re.sub(r"\s", "", found[2]))
+        return found[0] if letter is None else f"{found[1]}_{letter} "
+
+    return [_SUBSCRIPT.sub(shorten, text) for text in texts]
 
 
 @functools.lru_cache(512)
@@ -212,8 +246,10 @@ def _is_multiple(one: sympy.Expr, other: sympy.Expr, *, positive: bool) -> bool:
 
 def _scalars_equal(one: sympy.Expr, other: sympy.Expr) -> bool:
     """Returns whether two expressions have the same value wherever both are defined."""
-    if one.has(sympy.zoo, sympy.nan) or other.has(sympy.zoo, sympy.nan):
+    if one.has(sympy.zoo, sympy.nan):
         raise UnreadableError("a division by zero")
+    if other.has(sympy.zoo, sympy.nan):
+        return False
     functions = _stand_ins(one.atoms(AppliedUndef) | other.atoms(AppliedUndef))
     one, other = one.xreplace(functions), other.xreplace(functions)
     if not (one.free_symbols or other.free_symbols):

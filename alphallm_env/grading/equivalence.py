@@ -1,10 +1,12 @@
 """Equivalence: decides what can be decided on the text, and says which pairs are left for computer algebra."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from alphallm_env.grading import notation, units, words
+from alphallm_env.grading.arithmetic import arithmetic
 from alphallm_env.grading.comparison import compare
 from alphallm_env.grading.plain_numbers import decimal_comma, plain_number
 from alphallm_env.grading.structure import Leaf, Node, parse
@@ -20,20 +22,20 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True)
 class Question:
-    """What algebra has to say about some pairs before two answers are compared."""
+    """What algebra has to say about some pairs before two answers can be compared.
+
+    `known` holds what it said before: whether a pair is equal, None for one that cannot be read.
+    """
 
     gold: Node
     answer: Node
     pairs: tuple[Pair, ...]
+    known: Mapping[Pair, bool | None]
 
-    def verdict(self, equal: Mapping[Pair, bool | None]) -> Verdict:
-        """Returns the verdict, given which pairs are equal; None for a pair that cannot be read."""
-
-        def oracle(gold: str, answer: str) -> bool | None:
-            known = _leaves_equal(gold, answer)
-            return equal.get((gold, answer)) if known is None else known
-
-        return _verdict(compare(self.gold, self.answer, oracle))
+    def answered(self, replies: Sequence[bool | None]) -> "Verdict | Question":
+        """Returns the verdict, given which of `pairs` are equal, or the question that is left now."""
+        known = {**self.known, **dict(zip(self.pairs, replies, strict=True))}
+        return _compare(self.gold, self.answer, known)
 
 
 def decide(answer: str | None, gold: str) -> Verdict | Question:
@@ -51,13 +53,15 @@ def decide(answer: str | None, gold: str) -> Verdict | Question:
     gold_text, answer_text = notation.normalise(gold), notation.normalise(answer)
     if not gold_text:
         return Verdict.UNGRADABLE
-    if notation.comparison_key(gold_text) == notation.comparison_key(answer_text):
-        return Verdict.CORRECT
-    if words.are_synonyms(answer_text, gold_text):
-        return Verdict.CORRECT
     if not answer_text or not units.marks_agree(answer, gold):
         return Verdict.INCORRECT
-    return _compare(gold_text, _as_stated(answer_text, gold_text))
+    is_same = notation.comparison_key(gold_text) == notation.comparison_key(answer_text)
+    if is_same or words.are_synonyms(answer_text, gold_text):
+        return Verdict.CORRECT
+    try:
+        return _compare(parse(gold_text), parse(_as_stated(answer_text, gold_text)), {})
+    except ValueError:  # nested too deep
+        return Verdict.UNGRADABLE
 
 
 def _is_excessive(text: str) -> bool:
@@ -73,42 +77,41 @@ def _is_excessive(text: str) -> bool:
 
 def _as_stated(answer: str, gold: str) -> str:
     """Returns the number that a sentence or a decimal comma states, where the gold answer is a number."""
-    value = plain_number(units.measure(gold).value)
+    value = _number(units.measure(gold).value)
     if value is None:
         return answer
     number = answer
-    if plain_number(units.measure(answer).value) is None and re.search("[A-Za-z]{2}", answer):
-        number = words.stated_number(answer, units.NO_UNITS) or answer
+    if _number(units.measure(answer).value) is None and re.search("[A-Za-z]{2}", answer):
+        number = words.stated_number(answer, units.NO_UNITS - words.HARMLESS) or answer
     decimal = decimal_comma(units.measure(number).value)
     return decimal if decimal is not None and value.denominator != 1 else number
 
 
-def _compare(gold: str, answer: str) -> Verdict | Question:
-    """Returns the verdict on two normalised texts, or the question left."""
+def _compare(gold: Node, answer: Node, known: Mapping[Pair, bool | None]) -> Verdict | Question:
+    """Returns the verdict on two trees, or the question left after what is known."""
+    pairs: dict[Pair, None] = {}
+
+    def oracle(one: str, other: str) -> bool | None:
+        found = _leaves_equal(one, other)
+        if isinstance(found, bool):
+            return found
+        if found not in known:
+            pairs[found] = None
+        return known.get(found)
+
     try:
-        gold_tree, answer_tree = parse(gold), parse(answer)
-        pairs: dict[Pair, None] = {}
-
-        def oracle(one: str, other: str) -> bool | None:
-            known = _leaves_equal(one, other)
-            if known is None:
-                pairs[one, other] = None
-            return known
-
-        found = compare(gold_tree, answer_tree, oracle)
-    except ValueError:  # too many parts, or too deep
+        is_equal = compare(gold, answer, oracle)
+    except ValueError:  # too many parts
         return Verdict.UNGRADABLE
-    if found is not None:
-        return _verdict(found)
-    return Question(gold_tree, answer_tree, tuple(pairs)) if len(pairs) <= MAX_PAIRS else Verdict.UNGRADABLE
+    if is_equal is not None:
+        return Verdict.CORRECT if is_equal else Verdict.INCORRECT
+    if not pairs or len(pairs) > MAX_PAIRS:
+        return Verdict.UNGRADABLE
+    return Question(gold, answer, tuple(pairs), known)
 
 
-def _verdict(found: bool | None) -> Verdict:
-    return Verdict.UNGRADABLE if found is None else Verdict.CORRECT if found else Verdict.INCORRECT
-
-
-def _leaves_equal(gold: str, answer: str) -> bool | None:
-    """Returns whether two leaves are equal, None where algebra has to say."""
+def _leaves_equal(gold: str, answer: str) -> bool | Pair:
+    """Returns whether two leaves are equal, or the pair of which algebra has to say so."""
     if notation.comparison_key(gold) == notation.comparison_key(answer):
         return bool(gold)
     if not gold or not answer:
@@ -118,11 +121,17 @@ def _leaves_equal(gold: str, answer: str) -> bool | None:
         (letter, text), (other_letter, other_text) = choices[0], choices[1]
         return letter == other_letter and (not text or not other_text or text == other_text)
     (gold_value, gold_unit), (value, unit) = units.measure(gold), units.measure(answer)
-    numbers = plain_number(gold_value), plain_number(value)
+    numbers = _number(gold_value), _number(value)
     if numbers[0] is not None and numbers[1] is not None:
         return numbers[0] == numbers[1] and units.compatible(gold_unit, unit)
     if words.is_literal(gold) or words.is_unclear(value, gold):
         return words.literally_equal(answer, gold)
     if not units.compatible(gold_unit, unit):
         return False
-    return None
+    return notation.comparison_key(gold_value) == notation.comparison_key(value) or (gold_value, value)
+
+
+def _number(text: str) -> Fraction | None:
+    """Returns the exact value of a number or of arithmetic on numbers, None for anything else."""
+    value = plain_number(text)
+    return arithmetic(text) if value is None else value

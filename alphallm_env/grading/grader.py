@@ -87,6 +87,6 @@ def _shared_grader(_process_id: int) -> Grader:
 def _decide(pool: Pool, answer: str | None, gold: str, timeout: float) -> Verdict:
     """Returns the verdict on two texts. Raises WorkerLostError where a worker was lost over them."""
     found = decide(answer, gold)
-    if isinstance(found, Verdict):
-        return found
-    return found.verdict(dict(zip(found.pairs, pool.ask(found.pairs, timeout), strict=True)))
+    while not isinstance(found, Verdict):
+        found = found.answered(pool.ask(found.pairs, timeout))
+    return found

@@ -26,24 +26,30 @@ UNTRUSTED = 3  # exit status of a child that ran out of memory or stack
 # The parser learns its decisions as it goes: after these, most mathematics is read in a millisecond or two.
 _WARM_UP = r"""
 x+1 = \frac{1}{2}+\frac{x}{6}-0.5x
+2x+ 1+x^2
 2\frac{1}{2}-4\times 5\cdot 3
 \frac{-b+\sqrt{b^2-4ac}}{2a}
 3\sqrt{2}+\sqrt[3]{x}-\sqrt{\sqrt{11}+3}
+\frac{\sqrt{\sqrt{11}+\sqrt{19}}}{2\sqrt{33}+15}
+\sqrt[4]{x+1}\cdot e^{2x}
 e^{i\pi}+e^{-2x}
 x^2y+x^{-1}-x_1+x_{12}
 2(x+1)^2-3(x-1)(2x+5)
--\frac{\pi}{6}+\frac{n(n+1)(2n+1)}{6}
+-\frac{\pi}{6}+\frac{n(n+1)(2n+1)}{6}-\frac{\sqrt{7}}{2}i
 \sin^2(x)+\cos^2 2x-\tan\left(\frac{\pi}{8}\right)+\cot\frac{x}{2}
 \sec^2(y)+\tan^{-1}(x)+\arctan 2
 \log_2 8+\log_{10}(x+1)-\ln(x)+\ln 2
 f(2) < f(1) < f(4)
 y \geq 2x
 \frac{x^2-1}{x^2+1} \leq |2x-3|
-\binom{n}{k}+n!-2^{n+1}
-F_n = \sum_{k=0}^{n-1} F_k F_{n-k-1}
+\binom{n}{k}+n!-2^{n+1}+3^{2n}
+\sum_{k=0}^{n-1} F_k F_A
 \int_0^1 x dx
 x/2+(a+b)/(c+d)
 10^{\frac{\sqrt{13}-5}{6}}
+\frac{1}{3\sqrt[3]{x}^2}+x^{2/3}
+y=-\frac{1}{2}x+\frac{3}{4}
+2x+4y-3=0
 \lfloor x\rfloor+\infty
 \frac{d}{dx}x^2
 \begin{pmatrix}1 & 2 \\ 3 & x\end{pmatrix} + \begin{pmatrix}5 & 6 \\ 7 & 8\end{pmatrix}

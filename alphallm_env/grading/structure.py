@@ -115,7 +115,7 @@ def _matrix(text: str, depth: int) -> Node | None:
 
 
 _TOKEN = re.compile(r"[,;=<>]|\b(?:or|and)\b|\\lor\b|\\cup\b|\\[{}|]|[()\[\]{}]|\\[A-Za-z]+")
-_THOUSANDS = re.compile(r"(?<![\d.])(\d{1,3}(?:,\d{3})+)(?![\d,])")
+_THOUSANDS = re.compile(r"(?<![\d.])(\d{1,3}(?:,\d{3})+)(?!\d|,\d)")
 
 
 def split(text: str, separators: str) -> list[str]:
@@ -215,7 +215,9 @@ def _bracketed(text: str, depth: int) -> Node | None:
     """Returns a tuple, a vector or an interval."""
     if len(text) < 2 or text[0] not in "([" or text[-1] not in ")]" or not _is_one_bracket(text):
         return None
-    parts = split(text[1:-1], r"[,;]")
+    parts = split(text[1:-1], "[,;]")
+    if len(parts) == 1:  # (12,102) is a pair
+        parts = split(text[1:-1].replace(",", ", "), "[,;]")
     return Ordered(text[0], text[-1], _all(parts, depth)) if len(parts) > 1 else None
 
 

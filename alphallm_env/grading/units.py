@@ -110,8 +110,8 @@ def _singular(name: str) -> str:
     """Returns the one spelling of a unit's name."""
     if name in _NAMES:
         return _NAMES[name]
-    stem = name[:-1] if name.endswith("s") and len(name) > 3 else name
-    return _NAMES.get(stem, stem)
+    stem = name[:-1] if name.endswith("s") else name
+    return _NAMES.get(stem, stem if len(name) > 3 else name)
 
 
 def compatible(one: str, other: str) -> bool:

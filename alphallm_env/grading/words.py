@@ -14,6 +14,7 @@ _MATHEMATICAL = frozenset(
 # Clock times, ratios, primes and numerals with a base: the parser would read arithmetic into them.
 _NOTED = re.compile(r"\d\s*:\s*\d|\d_\{?\d|[A-Za-z)]'")
 _BASE = re.compile(r"(?<=\w)_\{?\d+\}?$")
+_UNCLEAR = re.compile(r"(?<![_^])\d\s+\d|[?@#&]|\.\.|\bor\b|\\lor")
 _SYNONYMS = [
     frozenset({"nosolution", "nosolutions", "norealsolution", "norealsolutions", r"\emptyset", r"\varnothing", "emptyset",
                "theemptyset"}),
@@ -35,9 +36,9 @@ def is_literal(gold: str) -> bool:
 
 def is_unclear(answer: str, gold: str) -> bool:
     """Returns whether an answer says something that is not mathematics, or numbers side by side."""
-    return bool(
-        words(answer) - words(gold) or _NOTED.search(answer) or re.search(r"\d\s+\d|[?@#&]|\.\.|\bor\b|\\lor", answer)
-    )
+    if r"\begin" in answer:
+        return bool(words(answer) - words(gold))
+    return bool(words(answer) - words(gold) or _NOTED.search(answer) or _UNCLEAR.search(answer))
 
 
 def literally_equal(answer: str, gold: str) -> bool:
@@ -78,6 +79,10 @@ def choice(text: str) -> tuple[str, str] | None:
     return (found["marked"] or found["bare"]).upper(), letters(found["text"] or "")
 
 
+# Words that change no number in a sentence, though none of them is a unit.
+HARMLESS = frozenset(
+    {"is", "are", "of", "for", "with", "from", "at", "all", "some", "when", "where", "up", "square", "cubic", "positive"}
+)
 _NUMBER = r"[+-]?(?:\\?\$|[€£¥₹])?\s*(?:\d{1,3}(?:,\d{3})+|\d+)(?:[.,]\d+)?(?:/\d+)?(?![\d.,]*[A-Za-z\d^_/*(\\])"
 
 
@@ -90,7 +95,7 @@ def stated_number(text: str, not_beside: frozenset[str]) -> str | None:
     all_words = re.findall(r"[A-Za-z]+(?:'[a-z]+)?", text)
     if not 0 < len(all_words) <= 15 or len(re.findall(r"\d[\d.,/]*", text)) != 1 or re.search(r"[\\?=<>^_+*]", text):
         return None
-    if any(word.lower() in not_beside or word.endswith("n't") for word in all_words):
+    if re.search(r"\bof\s+[+-]?[$\d]", text) or any(word.lower() in not_beside or word.endswith("n't") for word in all_words):
         return None
     found = re.search(rf"(?<![\w.,/-]){_NUMBER}", text)
     return re.sub(r"[^\d.,/+-]|[.,]+$", "", found[0]) if found else None
