@@ -23,6 +23,7 @@ TOLERANCE = sympy.Float("1e-30", 15)  # relative
 NUM_POINTS = 24  # tried
 MAX_POINTS = 8  # compared
 MIN_POINTS = 4  # else the common domain is too small to decide
+MAX_TERMS = 1_000  # of a sum
 MAX_EXPONENT = 10_000  # of a number, and the largest argument of a factorial or the like
 
 Reading = sympy.Basic | sympy.MatrixBase
@@ -106,14 +107,15 @@ def _refuse_large(reading: Reading) -> None:
     """Raises UnreadableError where working the expression out would take for ever: 10^{10^{10}}, 99999!."""
     for node in sympy.preorder_traversal(reading):
         if isinstance(node, sympy.Pow):
-            large, most = node.exp, MAX_EXPONENT
+            is_bounded = _is_bounded(node.exp, MAX_EXPONENT)
         elif isinstance(node, sympy.factorial | sympy.binomial | sympy.gamma):
-            large, most = node.args[0], MAX_EXPONENT
+            is_bounded = _is_bounded(node.args[0], MAX_EXPONENT)
         elif isinstance(node, sympy.Sum | sympy.Product):
-            large, most = sympy.Add(*(abs(bound) for limit in node.limits for bound in limit[1:] if bound.is_Integer)), 1000
+            bounds = [bound for limit in node.limits for bound in limit[1:] if not bound.is_infinite]
+            is_bounded = all(_is_bounded(bound, MAX_TERMS) for bound in bounds)
         else:
             continue
-        if not _is_bounded(large, most):
+        if not is_bounded:
             raise UnreadableError(f"too large to work out: {type(node).__name__}")
 
 

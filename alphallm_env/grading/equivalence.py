@@ -44,12 +44,10 @@ def decide(answer: str | None, gold: str) -> Verdict | Question:
     An answer or a gold answer that is longer than `MAX_CHARACTERS` or nested too deep is UNGRADABLE, and so is an
     empty gold answer. No answer is INCORRECT.
     """
-    if not gold.strip() or _is_excessive(gold):
+    if not gold.strip() or _is_excessive(gold) or _is_excessive(answer or ""):
         return Verdict.UNGRADABLE
     if answer is None or not answer.strip():
         return Verdict.INCORRECT
-    if _is_excessive(answer):
-        return Verdict.UNGRADABLE
     gold_text, answer_text = notation.normalise(gold), notation.normalise(answer)
     if not gold_text:
         return Verdict.UNGRADABLE

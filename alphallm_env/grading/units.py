@@ -44,6 +44,9 @@ NO_UNITS = frozenset(
         "roughly", "approximately", "at", "least", "most", "up", "between", "from", "greater", "fewer", "larger",
         "smaller", "unless", "until", "instead", "power", "square", "cube", "of", "all", "none", "never", "neither",
         "any", "some", "infinity", "negative", "positive", "when", "where", "for", "with", "divides", "multiple",
+        "guess", "think", "unsure", "uncertain", "likely", "probably", "estimate", "estimated", "false", "cannot", "too",
+        "fails", "ignore", "impossible", "exclude", "excludes", "excluding", "tens", "hundredths", "thousandths", "mil",
+        "mill", "bil", "choose", "digit", "digits", "tenth", "percentile", "unlike", "rather", "was", "were",
     }
 )  # fmt: skip
 _POWERS = {"square": "2", "sq": "2", "cubic": "3", "cu": "3", "squared": "2", "cubed": "3", "^2": "2", "^3": "3"}
@@ -79,8 +82,8 @@ def _canonical(words: str, *, is_plain: bool, is_apart: bool) -> str:
     """Returns one spelling of a unit, "" where the words are none."""
     tokens = re.findall(r"[A-Za-z]+|/|\^?\s?\{?[23]", words)
     names = [token.lower() for token in tokens if token[0].isalpha()]
-    if not 0 < len(names) <= 5:
-        return ""
+    if not 0 < len(names) <= 5 or (tokens[0] in ("M", "G", "S", "H")):
+        return ""  # 18 M are millions
     first, power = names[0], ""
     if first in _POWERS and len(names) > 1:
         power, names = _POWERS[first], names[1:]

@@ -12,7 +12,7 @@ _MATHEMATICAL = frozenset(
     }
 )  # fmt: skip
 # Clock times, ratios, primes and numerals with a base: the parser would read arithmetic into them.
-_NOTED = re.compile(r"\d\s*:\s*\d|\d_\{?\d|[A-Za-z)]'")
+_NOTED = re.compile(r"\d\s*:\s*\d|[\d)]\s*_|[A-Za-z)]'")
 _BASE = re.compile(r"(?<=\w)_\{?\d+\}?$")
 _UNCLEAR = re.compile(r"(?<![_^])\d\s+\d|[?@#&]|\.\.|\bor\b|\\lor")
 _SYNONYMS = [
@@ -74,7 +74,7 @@ def choice(text: str) -> tuple[str, str] | None:
     found = _CHOICE.fullmatch(text.strip())
     if found is None or (found["bare"] and found["text"]):
         return None
-    if found["text"] and re.search(r"\b(?:or|and|not)\b", found["text"]):
+    if found["text"] and re.search(r"\b(?:or|and|not)\b|^\W*[A-Ja-j]\b", found["text"]):
         return None
     return (found["marked"] or found["bare"]).upper(), letters(found["text"] or "")
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from alphallm_env.errors import AlphaLLMError
 from alphallm_env.grading.equivalence import Pair
 
-START_SECONDS = 120.0
+START_SECONDS = 600.0  # four of processor time; a machine may be busy
 PROGRAM = Path(__file__).with_name("math_worker.py")
 
 
