@@ -10,6 +10,7 @@ import random
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import cast
 
 import math_verify
 import sympy
@@ -27,6 +28,7 @@ MAX_TERMS = 1_000  # of a sum
 MAX_EXPONENT = 10_000  # of a number, and the largest argument of a factorial or the like
 
 Reading = sympy.Basic | sympy.MatrixBase
+Point = dict[sympy.Basic, sympy.Basic | float]
 
 # Units are off: math-verify takes the letters m, s, t at an end for metres, seconds, tons.
 _NORMALISATION = replace(math_verify.LatexExtractionConfig().normalization_config, units=False)
@@ -97,7 +99,9 @@ def read(latex: str) -> Reading:
     if not isinstance(reading, sympy.Basic | sympy.MatrixBase):
         raise UnreadableError(f"no expression: {latex!r}")
     _refuse_large(reading)
-    exact: dict[sympy.Basic, sympy.Basic] = {number: sympy.Rational(str(number)) for number in reading.atoms(sympy.Float)}
+    exact: dict[sympy.Basic, sympy.Basic] = {
+        number: sympy.Rational(str(number)) for number in reading.atoms(sympy.Float)
+    }
     if _IMAGINARY_UNIT in reading.free_symbols:
         exact[_IMAGINARY_UNIT] = sympy.I
     return reading.xreplace(exact) if exact else reading
@@ -144,12 +148,12 @@ def _magnitude(node: sympy.Basic) -> float:
         return 2.718281828459045 ** values[0]
     if isinstance(node, sympy.factorial | sympy.gamma) and values[0] > 1_000:
         raise OverflowError(f"factorial of {values[0]}")
-    return float(sympy.N(node, 15)) if node.args else float(node)
+    return float(str(sympy.N(node, 15)))
 
 
 def _as_products(reading: Reading, other: Reading) -> Reading:
     """Returns the reading with n(n+1) as a product, where the parser took n for a function."""
-    symbols = {symbol.name for symbol in reading.free_symbols | other.free_symbols}
+    symbols = {str(symbol) for symbol in reading.free_symbols | other.free_symbols}
     calls = [
         call
         for call in reading.atoms(AppliedUndef)
@@ -197,8 +201,9 @@ def _relations(reading: Reading) -> list[Relational]:
     """Returns the links of a chain such as 1 < x < 2; an empty list for what is no relation."""
     if isinstance(reading, Relational):
         return [reading]
-    links = list(getattr(reading, "_unsorted_args", ()))
-    return links if links and all(isinstance(link, Relational) for link in links) else []
+    links: tuple[object, ...] = getattr(reading, "_unsorted_args", ())
+    relations = [link for link in links if isinstance(link, Relational)]
+    return relations if len(relations) == len(links) else []
 
 
 _MIRRORED = {sympy.StrictLessThan: sympy.StrictGreaterThan, sympy.LessThan: sympy.GreaterThan}
@@ -214,16 +219,21 @@ def _same_relation(one: Relational, other: Relational) -> bool:
         return True
     if not is_ordered and _equal(left, other_right) and _equal(right, other_left):
         return True
-    sides = (left, right, other_left, other_right)
-    if not all(isinstance(side, sympy.Expr) for side in sides):
+    if not isinstance(left, sympy.Expr) or not isinstance(right, sympy.Expr):
+        return False
+    if not isinstance(other_left, sympy.Expr) or not isinstance(other_right, sympy.Expr):
         return False
     difference, other_difference = left - right, other_left - other_right
     if _is_multiple(difference, other_difference, positive=is_ordered):
         return True
     if is_ordered:
         return False
-    numerators = [sympy.together(side).as_numer_denom()[0] for side in (difference, other_difference)]
-    return _is_multiple(numerators[0], numerators[1], positive=False)
+    return _is_multiple(_numerator(difference), _numerator(other_difference), positive=False)
+
+
+def _numerator(expression: sympy.Expr) -> sympy.Expr:
+    """Returns the numerator over a common denominator."""
+    return sympy.fraction(sympy.together(expression))[0]
 
 
 def _upright(relation: Relational) -> tuple[type[Relational], Reading, Reading]:
@@ -238,8 +248,7 @@ def _is_multiple(one: sympy.Expr, other: sympy.Expr, *, positive: bool) -> bool:
     """Returns whether `other` is a constant multiple of `one`, neither being 0 nor without symbols."""
     if not one.free_symbols or one.free_symbols != other.free_symbols:
         return False
-    functions = _stand_ins(one.atoms(AppliedUndef) | other.atoms(AppliedUndef))
-    one, other = one.xreplace(functions), other.xreplace(functions)
+    one, other = _with_stand_ins(one, other)
     ratios = [second / first for first, second in _evaluations(one, other) if first != 0]
     if len(ratios) < MIN_POINTS or not all(_close(ratio, ratios[0]) for ratio in ratios[1:]):
         return False
@@ -252,8 +261,7 @@ def _scalars_equal(one: sympy.Expr, other: sympy.Expr) -> bool:
         raise UnreadableError("a division by zero")
     if other.has(sympy.zoo, sympy.nan):
         return False
-    functions = _stand_ins(one.atoms(AppliedUndef) | other.atoms(AppliedUndef))
-    one, other = one.xreplace(functions), other.xreplace(functions)
+    one, other = _with_stand_ins(one, other)
     if not (one.free_symbols or other.free_symbols):
         return _constants_equal(one, other)
     count = 0
@@ -310,14 +318,14 @@ def _radicands(expression: sympy.Expr) -> set[sympy.Expr]:
     return powers | {logarithm.args[0] for logarithm in expression.atoms(sympy.log)}
 
 
-def _stand_ins(calls: set[AppliedUndef]) -> dict[AppliedUndef, sympy.Expr]:
-    """Returns a smooth function of the same arguments for each call of an unknown function f."""
-    found: dict[AppliedUndef, sympy.Expr] = {}
-    for call in calls:
+def _with_stand_ins(one: sympy.Expr, other: sympy.Expr) -> tuple[sympy.Expr, sympy.Expr]:
+    """Returns both with a smooth function of the same arguments for each call of an unknown function f."""
+    smooth: dict[sympy.Basic, sympy.Basic] = {}
+    for call in one.atoms(AppliedUndef) | other.atoms(AppliedUndef):
         weights = random.Random(call.func.__name__)
         terms = (sympy.Rational(weights.randint(100, 999), 307) * argument for argument in call.args)
-        found[call] = sympy.cos(sympy.Add(*terms) + sympy.Rational(weights.randint(100, 999), 211))
-    return found
+        smooth[call] = sympy.cos(sympy.Add(*terms) + sympy.Rational(weights.randint(100, 999), 211))
+    return cast(sympy.Expr, one.xreplace(smooth)), cast(sympy.Expr, other.xreplace(smooth))
 
 
 def _counters(expression: sympy.Expr) -> set[sympy.Basic]:
@@ -329,9 +337,7 @@ def _counters(expression: sympy.Expr) -> set[sympy.Basic]:
     return found
 
 
-def _points(
-    seed: str, symbols: list[sympy.Basic], counters: set[sympy.Basic]
-) -> Iterator[dict[sympy.Basic, sympy.Rational]]:
+def _points(seed: str, symbols: list[sympy.Basic], counters: set[sympy.Basic]) -> Iterator[Point]:
     """Yields points of many sizes, the odd ones of any sign. The seed is both texts, so no text can know them."""
     rng = random.Random(seed)
     for index, size in enumerate(itertools.cycle((1, 1, 8, sympy.Rational(1, 6)))):
@@ -344,11 +350,11 @@ def _points(
         }
 
 
-def _value(expression: sympy.Expr, point: dict[sympy.Basic, sympy.Rational]) -> sympy.Expr | None:
+def _value(expression: sympy.Expr, point: Point) -> sympy.Expr | None:
     """Returns the expression's value at a point to `DIGITS` digits, None where it has none."""
     try:
         if expression.has(sympy.Sum, sympy.Product, sympy.Integral, sympy.Derivative, sympy.Limit):
-            value = expression.subs(point).doit().evalf(DIGITS)
+            value = cast(sympy.Expr, expression.subs(list(point.items())).doit()).evalf(DIGITS)
         else:
             value = expression.evalf(DIGITS, subs=point)
     except (ValueError, TypeError, ZeroDivisionError, OverflowError, ArithmeticError, NotImplementedError):

@@ -1,4 +1,4 @@
-r"""Arithmetic: the exact value of sums, products, quotients and powers of numbers, such as 2 \cdot 3/4 or \frac{1}{2}+3."""
+r"""Arithmetic: the exact value of sums, products, quotients and powers of numbers, such as 2 \cdot 3/4."""
 
 import re
 from fractions import Fraction
@@ -7,7 +7,7 @@ MAX_BITS = 4_096  # of a numerator or a denominator on the way
 _TOKEN = re.compile(r"\s*(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+\.?\d*|\.\d+|\\frac|\\cdot|\\times|\\div|[-+*/^(){}])")
 
 
-class _NoArithmetic(Exception):
+class _NoArithmeticError(Exception):
     """The text is something else."""
 
 
@@ -29,7 +29,7 @@ def arithmetic(text: str) -> Fraction | None:
     try:
         parser = _Parser(tokens)
         value = parser.sum()
-    except (_NoArithmetic, ZeroDivisionError, RecursionError):
+    except (_NoArithmeticError, ZeroDivisionError, RecursionError):
         return None
     return value if not parser.tokens else None
 
@@ -69,7 +69,7 @@ class _Parser:
         exponent = -self.atom() if self._accept("-") else self.atom()
         largest = max(base.numerator.bit_length(), base.denominator.bit_length())
         if exponent.denominator != 1 or abs(exponent) * largest > MAX_BITS or self._next() == "^":
-            raise _NoArithmetic
+            raise _NoArithmeticError
         return base ** int(exponent)
 
     def atom(self) -> Fraction:
@@ -82,7 +82,7 @@ class _Parser:
         if token == r"\frac":
             return self._fraction()
         if not token[:1].isdigit() and token[:1] != ".":
-            raise _NoArithmetic
+            raise _NoArithmeticError
         number = Fraction(token.replace(",", "").rstrip("."))
         if self._next() == r"\frac":
             self.tokens.pop()
@@ -102,7 +102,7 @@ class _Parser:
         """Returns a whole number and a part below 1."""
         part = self._fraction()
         if whole.denominator != 1 or not 0 < part < 1:
-            raise _NoArithmetic  # 2 \frac{3}{2} may be a product
+            raise _NoArithmeticError  # 2 \frac{3}{2} may be a product
         return whole + part
 
     def _next(self) -> str:
@@ -116,10 +116,10 @@ class _Parser:
 
     def _expect(self, token: str) -> None:
         if not self._accept(token):
-            raise _NoArithmetic
+            raise _NoArithmeticError
 
 
 def _bounded(value: Fraction) -> Fraction:
     if max(value.numerator.bit_length(), value.denominator.bit_length()) > MAX_BITS:
-        raise _NoArithmetic
+        raise _NoArithmeticError
     return value

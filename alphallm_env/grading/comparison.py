@@ -125,7 +125,9 @@ def _compare_equations(gold: Node, answer: Node, oracle: Oracle) -> bool | None:
             same_value = every(compare(gold.sides[-1], side, oracle) for side in answer.sides)
             if same_value is not False or not re.search("[A-Za-z]", as_text(gold.sides[-1])):
                 return same_value
-        elif gold.name and answer.name and not re.search("[A-Za-z]", as_text(gold.sides[-1]) + as_text(answer.sides[-1])):
+        elif (
+            gold.name and answer.name and not re.search("[A-Za-z]", as_text(gold.sides[-1]) + as_text(answer.sides[-1]))
+        ):
             return False
         return oracle(gold.text, answer.text)
     if isinstance(gold, Equation):

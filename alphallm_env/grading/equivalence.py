@@ -9,7 +9,7 @@ from alphallm_env.grading import notation, units, words
 from alphallm_env.grading.arithmetic import arithmetic
 from alphallm_env.grading.comparison import compare
 from alphallm_env.grading.plain_numbers import decimal_comma, plain_number
-from alphallm_env.grading.structure import Leaf, Node, parse
+from alphallm_env.grading.structure import Node, parse
 from alphallm_env.grading.verdict import Verdict
 
 MAX_CHARACTERS = 2_000

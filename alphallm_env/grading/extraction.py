@@ -1,14 +1,13 @@
 r"""Extraction: the one final answer that a text commits itself to, or None.
 
 Four kinds of statement are looked for, in this order: `#### x` lines, `\boxed{x}`, a sentence such as "the answer
-is x", and a text that is one sentence, "The sum is $x$." The last statement of a kind counts. Where it is joined to others ("`\boxed{18}` or
-`\boxed{20}`"), all of them together are the answer, so that a hedge never passes for one answer.
+is x", and a text that is one sentence, "The sum is $x$." The last statement of a kind counts. Where it is joined to
+others ("`\boxed{18}` or `\boxed{20}`"), all of them together are the answer, so that a hedge never passes for one.
 """
 
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
-
 
 MAX_CHARACTERS = 100_000  # of a text's end: what comes before is not read
 

@@ -10,14 +10,10 @@ import json
 import os
 import resource
 import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, TextIO
-
-if TYPE_CHECKING:
-    from alphallm_env.grading import algebra
+from typing import TextIO
 
 MEMORY_BYTES = 1 << 30
 END_OF_INPUT = 0

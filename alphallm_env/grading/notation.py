@@ -12,8 +12,10 @@ from alphallm_env.grading.units import is_unit
 _CHARACTERS = str.maketrans(
     {
         "−": "-", "–": "-", "×": r"\times ", "·": r"\cdot ", "÷": "/", "±": r"\pm ", "√": r"\sqrt ",
-        "π": r"\pi ", "∞": r"\infty ", "≤": r"\leq ", "≥": r"\geq ", "≠": r"\neq ", "\N{UNION}": r"\cup ",
-        "∈": r"\in ", "°": r"^\circ ", "≈": r"\approx ", "∅": r"\emptyset ", "ℝ": r"\mathbb{R}", "⟨": "(", "⟩": ")", "²": "^2", "³": "^3", "½": r"\frac{1}{2}", "\N{NO-BREAK SPACE}": "~", "\N{THIN SPACE}": "~", "\N{NARROW NO-BREAK SPACE}": "~",
+        "π": r"\pi ", "∞": r"\infty ", "≤": r"\leq ", "≥": r"\geq ", "≠": r"\neq ", "≈": r"\approx ",
+        "\N{UNION}": r"\cup ", "∈": r"\in ", "∅": r"\emptyset ", "\N{DOUBLE-STRUCK CAPITAL R}": r"\mathbb{R}",
+        "⟨": "(", "⟩": ")", "°": r"^\circ ", "²": "^2", "³": "^3", "½": r"\frac{1}{2}", "\N{NO-BREAK SPACE}": "~",
+        "\N{THIN SPACE}": "~", "\N{NARROW NO-BREAK SPACE}": "~",
         **{chr(code): " " for code in (*range(9), 11, *range(14, 32), 127)},
     }
 )  # fmt: skip

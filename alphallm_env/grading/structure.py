@@ -1,11 +1,11 @@
 r"""Structure: what a normalised answer is made of, as a tree that is compared part by part.
 
-    (1, \frac{1}{2}]          Ordered of two leaves between brackets: a tuple, a vector, an interval
-    1, 2 or 3    \{1, 2, 3\}  Listing: order does not matter
-    (0,1) \cup (2,3)          Union of parts
-    x = 5   f(x) = 2x + 1     Equation with a name; 2 \cdot 9 = 18 has none
-    -1 < x \leq 7             Inequality
-    anything else             Leaf
+(1, \frac{1}{2}]          Ordered of two leaves between brackets: a tuple, a vector, an interval
+1, 2 or 3    \{1, 2, 3\}  Listing: order does not matter
+(0,1) \cup (2,3)          Union of parts
+x = 5   f(x) = 2x + 1     Equation with a name; 2 \cdot 9 = 18 has none
+-1 < x \leq 7             Inequality
+anything else             Leaf
 """
 
 import re
@@ -165,9 +165,7 @@ def _branches(part: str) -> list[str]:
 
 def _distinct(parts: tuple[Node, ...]) -> tuple[Node, ...]:
     """Returns the parts with a repeated tuple once: it is one solution. A repeated number may be two roots."""
-    return tuple(
-        part for index, part in enumerate(parts) if not (isinstance(part, Ordered) and part in parts[:index])
-    )
+    return tuple(part for index, part in enumerate(parts) if not (isinstance(part, Ordered) and part in parts[:index]))
 
 
 def _grouped(parts: tuple[Node, ...]) -> tuple[Node, ...]:

@@ -44,9 +44,9 @@ NO_UNITS = frozenset(
         "roughly", "approximately", "at", "least", "most", "up", "between", "from", "greater", "fewer", "larger",
         "smaller", "unless", "until", "instead", "power", "square", "cube", "of", "all", "none", "never", "neither",
         "any", "some", "infinity", "negative", "positive", "when", "where", "for", "with", "divides", "multiple",
-        "guess", "think", "unsure", "uncertain", "likely", "probably", "estimate", "estimated", "false", "cannot", "too",
-        "fails", "ignore", "impossible", "exclude", "excludes", "excluding", "tens", "hundredths", "thousandths", "mil",
-        "mill", "bil", "choose", "digit", "digits", "tenth", "percentile", "unlike", "rather", "was", "were",
+        "guess", "think", "unsure", "uncertain", "likely", "probably", "estimate", "estimated", "false", "cannot",
+        "too", "fails", "ignore", "impossible", "exclude", "excludes", "excluding", "tens", "hundredths", "thousandths",
+        "mil", "mill", "bil", "choose", "digit", "digits", "tenth", "percentile", "unlike", "rather", "was", "were",
     }
 )  # fmt: skip
 _POWERS = {"square": "2", "sq": "2", "cubic": "3", "cu": "3", "squared": "2", "cubed": "3", "^2": "2", "^3": "3"}

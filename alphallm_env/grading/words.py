@@ -16,9 +16,10 @@ _NOTED = re.compile(r"\d\s*:\s*\d|[\d)]\s*_|[A-Za-z)]'")
 _BASE = re.compile(r"(?<=\w)_\{?\d+\}?$")
 _UNCLEAR = re.compile(r"(?<![_^])\d\s+\d|[?@#&]|\.\.|\bor\b|\\lor")
 _SYNONYMS = [
-    frozenset({"nosolution", "nosolutions", "norealsolution", "norealsolutions", r"\emptyset", r"\varnothing", "emptyset",
-               "theemptyset"}),
-    frozenset({"allrealnumbers", "allreals", "anyrealnumber", "realnumbers", r"\mathbbr", r"-\infty,\infty", r"-\infty,+\infty"}),
+    frozenset({"nosolution", "nosolutions", "norealsolution", "norealsolutions", r"\emptyset", r"\varnothing",
+               "emptyset", "theemptyset"}),
+    frozenset({"allrealnumbers", "allreals", "anyrealnumber", "realnumbers", r"\mathbbr", r"-\infty,\infty",
+               r"-\infty,+\infty"}),
     frozenset({"undefined", "doesnotexist", "dne"}),
 ]  # fmt: skip
 
@@ -81,7 +82,23 @@ def choice(text: str) -> tuple[str, str] | None:
 
 # Words that change no number in a sentence, though none of them is a unit.
 HARMLESS = frozenset(
-    {"is", "are", "of", "for", "with", "from", "at", "all", "some", "when", "where", "up", "square", "cubic", "positive"}
+    {
+        "is",
+        "are",
+        "of",
+        "for",
+        "with",
+        "from",
+        "at",
+        "all",
+        "some",
+        "when",
+        "where",
+        "up",
+        "square",
+        "cubic",
+        "positive",
+    }
 )
 _NUMBER = r"[+-]?(?:\\?\$|[€£¥₹])?\s*(?:\d{1,3}(?:,\d{3})+|\d+)(?:[.,]\d+)?(?:/\d+)?(?![\d.,]*[A-Za-z\d^_/*(\\])"
 
@@ -95,7 +112,9 @@ def stated_number(text: str, not_beside: frozenset[str]) -> str | None:
     all_words = re.findall(r"[A-Za-z]+(?:'[a-z]+)?", text)
     if not 0 < len(all_words) <= 15 or len(re.findall(r"\d[\d.,/]*", text)) != 1 or re.search(r"[\\?=<>^_+*]", text):
         return None
-    if re.search(r"\bof\s+[+-]?[$\d]", text) or any(word.lower() in not_beside or word.endswith("n't") for word in all_words):
+    if re.search(r"\bof\s+[+-]?[$\d]", text) or any(
+        word.lower() in not_beside or word.endswith("n't") for word in all_words
+    ):
         return None
     found = re.search(rf"(?<![\w.,/-]){_NUMBER}", text)
     return re.sub(r"[^\d.,/+-]|[.,]+$", "", found[0]) if found else None

@@ -2,8 +2,8 @@
 
     python -m experiments.bench.grading --cases CASES.jsonl --json FILE
 
-A case is a line with `id`, `prediction`, `gold`, `expected`, `core`, and `kind`: `answer`, or `free_text` to extract the
-answer from (of the gold text too, with `gold_free_text`). Latencies are of warm workers and an empty cache.
+A case is a line with `id`, `prediction`, `gold`, `expected`, `core`, and `kind`: `answer`, or `free_text` to extract
+the answer from (of the gold text too, with `gold_free_text`). Latencies are of warm workers and an empty cache.
 """
 
 from __future__ import annotations
@@ -75,7 +75,9 @@ def read_cases(path: Path) -> list[Case]:
 
 def hedges(cases: Sequence[Case]) -> list[tuple[str, str]]:
     """Returns texts that state two answers, one of them right, each with the gold answer: none may be correct."""
-    golds = sorted({case.gold.strip("$ ") for case in cases if case.core and len(case.gold) < 30 and case.gold.strip("$ ")})
+    golds = sorted(
+        {case.gold.strip("$ ") for case in cases if case.core and len(case.gold) < 30 and case.gold.strip("$ ")}
+    )
     plain = [gold for gold in golds if gold.replace(".", "").replace("/", "").lstrip("-").isdigit()]
     templates = (
         r"\boxed{%s} or \boxed{%s}", r"\boxed{%s \text{ or } %s}", "#### %s\n#### %s", "#### %s or %s",
@@ -83,9 +85,9 @@ def hedges(cases: Sequence[Case]) -> list[tuple[str, str]]:
         r"either %s or \boxed{%s}", r"\boxed{%s, %s}", "The answer is %s. The answer is maybe %s.",
     )  # fmt: skip
     pairs = [(gold, other) for gold in plain for other in ("7919", gold + "1") if gold != other]
-    return [(template % order, gold) for gold, other in pairs for template in templates for order in ((gold, other),)] + [
-        (template % (other, gold), gold) for gold, other in pairs for template in templates[:4] + templates[7:9]
-    ]
+    return [
+        (template % order, gold) for gold, other in pairs for template in templates for order in ((gold, other),)
+    ] + [(template % (other, gold), gold) for gold, other in pairs for template in templates[:4] + templates[7:9]]
 
 
 def graded(grader: Grader, pairs: Sequence[tuple[str | None, str]], timeout: float) -> list[Graded]:

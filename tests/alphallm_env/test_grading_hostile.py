@@ -29,24 +29,28 @@ LONG = {
     "surrogates": "\ud800" * 100_000,
 }
 SHORT = [
-    "9^{9^{9^{9}}}", "10**10**10", r"10^{10^{10^{10}}}", "9^{99999999}", r"2^{2^{2^{2^{2^{2}}}}}", "99999999!", "((9!)!)!",
-    r"\binom{10^9}{10^8}", r"\sum_{k=1}^{10^{12}} k", r"\prod_{k=1}^{99999999} k", r"\sum_{k=1}^{\infty} \sin(k^{k^k})",
-    r"\int_0^\infty \sin(x^{x^x}) dx", r"\int e^{\sin(e^{\cos x})} dx", r"\lim_{x \to 0} \frac{\sin(\tan x)-\tan(\sin x)}{x^{77}}",
-    "x^{999999}+1", "(x+1)^{99999}", "(x+y+z)^{9999}", "+".join(f"x^{{{n}}}" for n in range(180)), r"\sqrt{" * 50 + "x" + "}" * 50,
-    r"\sqrt{" * 200 + "x" + "}" * 200, "{" * 900 + "1" + "}" * 900, "(" * 900 + "1" + ")" * 900, "[" * 50 + "1" + "]" * 50,
-    r"\frac{1}{" * 55 + "x" + "}" * 55, r"\left(" * 60 + "x" + r"\right)" * 60, "-" * 1_500 + "x", "x" * 1_900, "x^" * 500 + "x",
-    "+".join("x" * 400), r"\sin " * 300 + "x", "|" * 500, "|x" * 200, "x_" * 400, "!" * 900, "x" + "!" * 500, "'" * 1_000,
-    r"\begin{pmatrix}" + " & ".join("1" * 300) + r"\end{pmatrix}", r"\begin{pmatrix}" * 50 + "1" + r"\end{pmatrix}" * 50,
-    r"\begin{pmatrix}1 & 2\\3 & 4\end{pmatrix}^{9999}", r"\begin{pmatrix}1 & 2\\3 & 4\end{pmatrix}^{x^{x}}",
-    ",".join("x" * 600), r"\{" + ",".join(map(str, range(500))) + r"\}", ",".join(f"x+{n}" for n in range(200)),
-    r"\pm " * 100 + "1", "1 \\pm " * 9 + "x", r"\cup ".join(["(1,2)"] * 200), "x=" * 200 + "1", "<".join("x" * 300),
-    "x\0+1", "\0", "x\ud800", "\ufeffx+1", "x\u202e+1", "x\u200b + 2", "ｘ＋２", "х+1", "𝑥+2", "١٨ 😀", "x̸+1", "\r\n\r\n", "\x1b[2Jx",
-    "__import__('os').abort()", "().__class__.__base__.__subclasses__()", "exec('1')", "lambda: 0", "open('/etc/passwd').read()",
-    "os.system('true')", "import os", "x.__class__", r"\input{/etc/passwd}", r"\write18{true}", r"\def\x{\x\x}\x", r"\csname x\endcsname",
-    "'; DROP TABLE x; --", "<script>x</script>", "{{7*7}}", "${7*7}", "%s%s%s%n", "../../../etc/passwd", "A" * 1_999, "nan", "inf",
-    "NaN", r"\infty-\infty", r"\frac{0}{0}", "0/0", r"\frac{1}{0}", r"\log 0", r"0^{0^{0}}", "1e999999999", "1e-999999999", "-" , "+", "=",
-    "\\", "\\\\", "{", "}", "^", "_", "&", "$", "#", r"\frac", r"\frac{", r"\boxed", r"\boxed{", r"\boxed{}", r"\begin{pmatrix}",
-    r"\text{" * 100, r"\frac{\frac{" * 30, r"\sqrt[" * 100, "True", "None", "or", "and", "or or or", "?" * 100,
+    "9^{9^{9^{9}}}", "10**10**10", r"10^{10^{10^{10}}}", "9^{99999999}", r"2^{2^{2^{2^{2^{2}}}}}", "99999999!",
+    "((9!)!)!", r"\binom{10^9}{10^8}", r"\sum_{k=1}^{10^{12}} k", r"\prod_{k=1}^{99999999} k",
+    r"\sum_{k=1}^{\infty} \sin(k^{k^k})", r"\int_0^\infty \sin(x^{x^x}) dx", r"\int e^{\sin(e^{\cos x})} dx",
+    r"\lim_{x \to 0} \frac{\sin(\tan x)-\tan(\sin x)}{x^{77}}", "x^{999999}+1", "(x+1)^{99999}", "(x+y+z)^{9999}",
+    "+".join(f"x^{{{n}}}" for n in range(180)), r"\sqrt{" * 50 + "x" + "}" * 50, r"\sqrt{" * 200 + "x" + "}" * 200,
+    "{" * 900 + "1" + "}" * 900, "(" * 900 + "1" + ")" * 900, "[" * 50 + "1" + "]" * 50,
+    r"\frac{1}{" * 55 + "x" + "}" * 55, r"\left(" * 60 + "x" + r"\right)" * 60, "-" * 1_500 + "x", "x" * 1_900,
+    "x^" * 500 + "x", "+".join("x" * 400), r"\sin " * 300 + "x", "|" * 500, "|x" * 200, "x_" * 400, "!" * 900,
+    "x" + "!" * 500, "'" * 1_000, r"\begin{pmatrix}" + " & ".join("1" * 300) + r"\end{pmatrix}",
+    r"\begin{pmatrix}" * 50 + "1" + r"\end{pmatrix}" * 50, r"\begin{pmatrix}1 & 2\\3 & 4\end{pmatrix}^{9999}",
+    r"\begin{pmatrix}1 & 2\\3 & 4\end{pmatrix}^{x^{x}}", ",".join("x" * 600),
+    r"\{" + ",".join(map(str, range(500))) + r"\}", ",".join(f"x+{n}" for n in range(200)), r"\pm " * 100 + "1",
+    "1 \\pm " * 9 + "x", r"\cup ".join(["(1,2)"] * 200), "x=" * 200 + "1", "<".join("x" * 300), "x\0+1", "\0",
+    "x\ud800", "\ufeffx+1", "x\u202e+1", "x\u200b + 2", "\uff58\uff0b\uff12", "\u0445+1", "\U0001d465+2", "١٨ 😀",
+    "x̸+1", "\r\n\r\n", "\x1b[2Jx", "__import__('os').abort()", "().__class__.__base__.__subclasses__()", "exec('1')",
+    "lambda: 0", "open('/etc/passwd').read()", "os.system('true')", "import os", "x.__class__",
+    r"\input{/etc/passwd}", r"\write18{true}", r"\def\x{\x\x}\x", r"\csname x\endcsname", "'; DROP TABLE x; --",
+    "<script>x</script>", "{{7*7}}", "${7*7}", "%s%s%s%n", "../../../etc/passwd", "A" * 1_999, "nan", "inf", "NaN",
+    r"\infty-\infty", r"\frac{0}{0}", "0/0", r"\frac{1}{0}", r"\log 0", r"0^{0^{0}}", "1e999999999", "1e-999999999",
+    "-", "+", "=", "\\", "\\\\", "{", "}", "^", "_", "&", "$", "#", r"\frac", r"\frac{", r"\boxed", r"\boxed{",
+    r"\boxed{}", r"\begin{pmatrix}", r"\text{" * 100, r"\frac{\frac{" * 30, r"\sqrt[" * 100, "True", "None", "or",
+    "and", "or or or", "?" * 100,
 ]  # fmt: skip
 
 
@@ -84,9 +88,9 @@ def test_hostile_gold_answers_are_contained(grader: Grader):
 
 
 PIECES = [
-    "1", "18", ",", ".", " ", "x", "+", "-", "/", "^", "_", "{", "}", "(", ")", "[", "]", "\\", r"\frac", r"\sqrt", r"\pm ", r"\text{",
-    r"\boxed{", "=", "<", r"\leq ", " or ", " and ", r"\cup ", "%", "$", r"\begin{pmatrix}", r"\end{pmatrix}", "&", r"\\", "#### ", "\n",
-    " cm", ":", "'", "answer is ", "\0", "é", "!", "|",
+    "1", "18", ",", ".", " ", "x", "+", "-", "/", "^", "_", "{", "}", "(", ")", "[", "]", "\\", r"\frac", r"\sqrt",
+    r"\pm ", r"\text{", r"\boxed{", "=", "<", r"\leq ", " or ", " and ", r"\cup ", "%", "$", r"\begin{pmatrix}",
+    r"\end{pmatrix}", "&", r"\\", "#### ", "\n", " cm", ":", "'", "answer is ", "\0", "é", "!", "|",
 ]  # fmt: skip
 
 
