@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from alphallm_env.grading import extract_answer, notation
+from alphallm_env.grading import extract_answer, notation, units
 from alphallm_env.grading.plain_numbers import plain_number
 
 AnswerKey = Fraction | str
@@ -22,5 +22,5 @@ def answer_key(text: str) -> AnswerKey | None:
     if answer is None:
         return None
     normalised = notation.normalise(answer)
-    number = plain_number(notation.without_unit(normalised, short_units=False))
+    number = plain_number(units.measure(normalised).value)
     return notation.comparison_key(normalised) if number is None else number

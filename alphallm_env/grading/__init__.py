@@ -5,7 +5,8 @@ Importing this package loads no computer algebra: that lives in the worker proce
 """
 
 from alphallm_env.grading.extraction import extract_answer
+from alphallm_env.grading.grader import Grader, grade
 from alphallm_env.grading.verdict import Verdict
-from alphallm_env.grading.workers import Grader, GradingError, grade
+from alphallm_env.grading.workers import GradingError
 
 __all__ = ["Grader", "GradingError", "Verdict", "extract_answer", "grade"]

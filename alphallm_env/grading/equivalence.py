@@ -1,112 +1,135 @@
-"""Equivalence: decides what can be decided on the text, and says what is left for computer algebra."""
+"""Equivalence: decides what can be decided on the text, and says which pairs are left for computer algebra."""
 
 import re
-from collections import Counter
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
 
-from alphallm_env.grading import notation
-from alphallm_env.grading.plain_numbers import plain_number
+from alphallm_env.grading import notation, units, words
+from alphallm_env.grading.arithmetic import arithmetic
+from alphallm_env.grading.comparison import compare
+from alphallm_env.grading.plain_numbers import decimal_comma, plain_number
+from alphallm_env.grading.structure import Node, parse
 from alphallm_env.grading.verdict import Verdict
 
 MAX_CHARACTERS = 2_000
-MAX_SIDES = 8  # of an equation like 2 · 3 · 3 = 6 · 3 = 18
+MAX_PAIRS = 200
+MAX_NESTING = 60
+
+Pair = tuple[str, str]
+"""Two pieces of LaTeX: of the gold answer and of the answer."""
 
 
-class Question(NamedTuple):
-    """An equivalence to decide: as many answers as gold answers, to be matched one to one."""
+@dataclass(frozen=True)
+class Question:
+    """What algebra has to say about some pairs before two answers can be compared.
 
-    answers: tuple[str, ...]
-    golds: tuple[str, ...]
-    in_order: bool = False
+    `known` holds what it said before: whether a pair is equal, None for one that cannot be read.
+    """
+
+    gold: Node
+    answer: Node
+    pairs: tuple[Pair, ...]
+    known: Mapping[Pair, bool | None]
+
+    def answered(self, replies: Sequence[bool | None]) -> "Verdict | Question":
+        """Returns the verdict, given which of `pairs` are equal, or the question that is left now."""
+        known = {**self.known, **dict(zip(self.pairs, replies, strict=True))}
+        return _compare(self.gold, self.answer, known)
 
 
 def decide(answer: str | None, gold: str) -> Verdict | Question:
     """Returns the verdict where text and exact arithmetic settle it, else the question left for algebra.
 
-    An answer longer than `MAX_CHARACTERS` is INCORRECT, a gold answer that long, or empty, is UNGRADABLE.
+    An answer or a gold answer that is longer than `MAX_CHARACTERS` or nested too deep is UNGRADABLE, and so is an
+    empty gold answer. No answer is INCORRECT.
     """
-    if not gold.strip() or len(gold) > MAX_CHARACTERS:
+    if not gold.strip() or _is_excessive(gold) or _is_excessive(answer or ""):
         return Verdict.UNGRADABLE
-    if answer is None or not answer.strip() or len(answer) > MAX_CHARACTERS:
+    if answer is None or not answer.strip():
         return Verdict.INCORRECT
-    golds = notation.elements(notation.normalise(gold))
-    if not golds:
+    gold_text, answer_text = notation.normalise(gold), notation.normalise(answer)
+    if not gold_text:
         return Verdict.UNGRADABLE
-    answers = notation.elements(notation.normalise(answer))
-    if Counter(map(notation.comparison_key, answers)) == Counter(map(notation.comparison_key, golds)):
+    if not answer_text or not units.marks_agree(answer, gold):
+        return Verdict.INCORRECT
+    is_same = notation.comparison_key(gold_text) == notation.comparison_key(answer_text)
+    if is_same or words.are_synonyms(answer_text, gold_text):
         return Verdict.CORRECT
-    if len(answers) != len(golds):
-        return Verdict.INCORRECT  # a hedge, or part of the answer
-    return _settle(_without_lone_names(answers, golds))
+    try:
+        return _compare(parse(gold_text), parse(_as_stated(answer_text, gold_text)), {})
+    except ValueError:  # nested too deep
+        return Verdict.UNGRADABLE
 
 
-def _without_lone_names(answers: tuple[str, ...], golds: tuple[str, ...]) -> Question:
-    """Returns the question without the "x =" and "x in" that only one side has."""
-    answers = tuple(map(notation.without_membership, answers))
-    golds = tuple(map(notation.without_membership, golds))
-    if not any("=" in answer for answer in answers):
-        names = {gold.split("=")[0].strip() for gold in golds}
-        several = len(names) > 1 and all("=" in gold for gold in golds)  # x = 1, y = 2 is not y = 1, x = 2
-        return Question(answers, tuple(map(notation.without_name, golds)), in_order=several)
-    if any("=" in gold for gold in golds):
-        return Question(answers, golds)
-    if len(answers) == 1 and answers[0].count("=") < MAX_SIDES:
-        answers = notation.sides(answers[0])
-        return Question(answers, golds * len(answers))  # every side must equal the gold answer
-    return Question(tuple(map(notation.without_name, answers)), golds)
+def _is_excessive(text: str) -> bool:
+    """Returns whether a text is too long or too deep to be looked at."""
+    if len(text) > MAX_CHARACTERS:
+        return True
+    depth = deepest = 0
+    for bracket in re.findall(r"[{}()\[\]]", text):
+        depth += 1 if bracket in "{([" else -1
+        deepest = max(deepest, depth)
+    return deepest > MAX_NESTING
 
 
-def _settle(question: Question) -> Verdict | Question:
-    """Returns the verdict when the question needs no algebra, else the question."""
-    answers, golds, _ = question
-    gold_values = [plain_number(notation.without_unit(gold, short_units=False)) for gold in golds]
-    short_units = None not in gold_values
-    values = [plain_number(notation.without_unit(answer, short_units=short_units)) for answer in answers]
-    if None not in values and None not in gold_values:
-        is_equal = values == gold_values if question.in_order else Counter(values) == Counter(gold_values)
-        return _verdict(is_equal)
-    known_words = set[str]().union(*map(_words, golds))
-    if any(map(_is_literal, golds)) or any(_is_unclear(answer, known_words) for answer in answers):
-        if not any(map(_BASE.search, answers)):
-            golds = tuple(_BASE.sub("", gold) for gold in golds)  # the question has named the base
-        return _verdict(Counter(map(_literal, answers)) == Counter(map(_literal, golds)))
-    return question
+def _as_stated(answer: str, gold: str) -> str:
+    """Returns the number that a sentence or a decimal comma states, where the gold answer is a number."""
+    value = _number(units.measure(gold).value)
+    if value is None:
+        return answer
+    number = answer
+    if _number(units.measure(answer).value) is None and re.search("[A-Za-z]{2}", answer):
+        number = words.stated_number(answer, units.NO_UNITS - words.HARMLESS) or answer
+    decimal = decimal_comma(units.measure(number).value)
+    return decimal if decimal is not None and value.denominator != 1 else number
 
 
-def _verdict(is_correct: bool) -> Verdict:
-    """Returns CORRECT or INCORRECT."""
-    return Verdict.CORRECT if is_correct else Verdict.INCORRECT
+def _compare(gold: Node, answer: Node, known: Mapping[Pair, bool | None]) -> Verdict | Question:
+    """Returns the verdict on two trees, or the question left after what is known."""
+    pairs: dict[Pair, None] = {}
+
+    def oracle(one: str, other: str) -> bool | None:
+        found = _leaves_equal(one, other)
+        if isinstance(found, bool):
+            return found
+        if found not in known:
+            pairs[found] = None
+        return known.get(found)
+
+    try:
+        is_equal = compare(gold, answer, oracle)
+    except ValueError:  # too many parts
+        return Verdict.UNGRADABLE
+    if is_equal is not None:
+        return Verdict.CORRECT if is_equal else Verdict.INCORRECT
+    if not pairs or len(pairs) > MAX_PAIRS:
+        return Verdict.UNGRADABLE
+    return Question(gold, answer, tuple(pairs), known)
 
 
-_WORD = re.compile(r"(?<![A-Za-z\\])[A-Za-z]*[a-z]{3}[A-Za-z]*")
-_KNOWN_WORDS = frozenset(
-    {
-        "sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "log",
-        "exp", "sqrt", "det", "max", "min", "gcd", "lcm", "mod", "pmatrix", "matrix", "vmatrix", "cases",
-        "array", "begin", "end",
-    }
-)  # fmt: skip
-# Clock times, ratios and numerals with a base: arithmetic on their parts means nothing.
-_NOTED = re.compile(r"\d\s*:\s*\d|\d_\{?\d")
-_BASE = re.compile(r"(?<=\w)_\{?\d+\}?$")
+def _leaves_equal(gold: str, answer: str) -> bool | Pair:
+    """Returns whether two leaves are equal, or the pair of which algebra has to say so."""
+    if notation.comparison_key(gold) == notation.comparison_key(answer):
+        return bool(gold)
+    if not gold or not answer:
+        return False
+    choices = words.choice(gold), words.choice(answer)
+    if choices[0] and choices[1]:
+        (letter, text), (other_letter, other_text) = choices[0], choices[1]
+        return letter == other_letter and (not text or not other_text or text == other_text)
+    (gold_value, gold_unit), (value, unit) = units.measure(gold), units.measure(answer)
+    numbers = _number(gold_value), _number(value)
+    if numbers[0] is not None and numbers[1] is not None:
+        return numbers[0] == numbers[1] and units.compatible(gold_unit, unit)
+    if words.is_literal(gold) or words.is_unclear(value, gold):
+        return words.literally_equal(answer, gold)
+    if not units.compatible(gold_unit, unit):
+        return False
+    return notation.comparison_key(gold_value) == notation.comparison_key(value) or (gold_value, value)
 
 
-def _words(element: str) -> set[str]:
-    """Returns the words of prose in an element, without names of functions and LaTeX commands."""
-    return {word.lower() for word in _WORD.findall(re.sub(r"\\[A-Za-z]+", " ", element))} - _KNOWN_WORDS
-
-
-def _is_literal(gold: str) -> bool:
-    """Returns whether only the same letters can match: words, clock times, numerals with a base."""
-    is_prose = bool(_words(gold)) and not re.search(r"[\d=+<>^\\]", gold)
-    return is_prose or bool(_NOTED.search(gold))
-
-
-def _is_unclear(answer: str, known_words: set[str]) -> bool:
-    """Returns whether an answer says something that is not mathematics, or numbers side by side."""
-    return bool(_words(answer) - known_words or _NOTED.search(answer) or re.search(r"\d\s+\d|\?|\bor\b", answer))
-
-
-def _literal(element: str) -> str:
-    """Returns the letters that a literal comparison looks at."""
-    return re.sub(r"[{}()'’]", "", notation.comparison_key(element)).casefold()
+def _number(text: str) -> Fraction | None:
+    """Returns the exact value of a number or of arithmetic on numbers, None for anything else."""
+    value = plain_number(text)
+    return arithmetic(text) if value is None else value

@@ -1,13 +1,15 @@
 r"""Extraction: the one final answer that a text commits itself to, or None.
 
-Three kinds of statement are looked for, in this order: `#### x` lines, `\boxed{x}`, and a sentence such as
-"the answer is x". The last statement of a kind counts. Where it is joined to others ("`\boxed{18}` or
-`\boxed{20}`"), all of them together are the answer, so that a hedge never passes for one answer.
+Four kinds of statement are looked for, in this order: `#### x` lines, `\boxed{x}`, a sentence such as "the answer
+is x", and a text that is one sentence, "The sum is $x$." The last statement of a kind counts. Where it is joined to
+others ("`\boxed{18}` or `\boxed{20}`"), all of them together are the answer, so that a hedge never passes for one.
 """
 
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
+
+MAX_CHARACTERS = 100_000  # of a text's end: what comes before is not read
 
 
 class Statement(NamedTuple):
@@ -28,7 +30,8 @@ def extract_answer(text: str) -> str | None:
     >>> extract_answer(r"\boxed{18} or \boxed{20}")
     '18 or 20'
     """
-    for find in (_hash_lines, boxed_statements, _sentences):
+    text = text[-MAX_CHARACTERS:]
+    for find in (_hash_lines, boxed_statements, _sentences, _only_sentence):
         if answer := _final_answer(text, find(text)):
             return answer
     return None
@@ -161,6 +164,21 @@ def _sentences(text: str) -> list[Statement]:
             found.append(Statement(sentence.start(), position, content))
         position = max(position, sentence.start() + 1)
     return found
+
+
+_ONLY_SENTENCE = re.compile(
+    r"\s*(?:(?:so|thus|therefore|hence),?\s+)?[A-Za-z][^.!?$\\\d\n]{1,100}\s(?:is|are|equals)\s+"
+    r"(?P<stated>\$[^$]{1,500}\$|\\\((?:(?!\\\)).){1,500}\\\)|\\\[(?:(?!\\\]).){1,500}\\\])\s*\.?\s*",
+    re.IGNORECASE,
+)
+
+
+def _only_sentence(text: str) -> list[Statement]:
+    """Returns the formula of a text that says nothing else than what it is."""
+    sentence = _ONLY_SENTENCE.fullmatch(text) if len(text) < 700 else None
+    if sentence is None or re.search(r"\b(?:not|or|if)\b", text, re.IGNORECASE):
+        return []
+    return [Statement(sentence.start(), sentence.end(), _clean(sentence["stated"]))]
 
 
 def _complement(sentence: str) -> str:

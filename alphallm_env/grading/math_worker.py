@@ -1,76 +1,135 @@
-"""The program of a grading process: reads questions as JSON lines, answers each with a verdict.
+"""The program of a grading process: reads questions as JSON lines, answers each with what is equal.
 
-Run by its path, apart from the package, so that it loads computer algebra and nothing else. It is meant to be
-killed: it keeps no state, and leaves at the end of its input. Model text is parsed here and nowhere else.
+Run by its path, apart from the package, so that it loads computer algebra and nothing else. The first process loads
+and warms the algebra, then keeps one child that reads the questions. The child is meant to be lost: when it is
+killed, or ends, a fork of the warm parent takes its place within milliseconds. Model text is parsed in the child alone.
 """
 
+import importlib.util
 import json
 import os
 import resource
-import sys
-from dataclasses import replace
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
 from typing import TextIO
 
-import math_verify
-from sympy import Basic, MatrixBase
-
-Reading = Basic | MatrixBase | str
-
 MEMORY_BYTES = 1 << 30
-# Units are off: math-verify takes the letters m, s, t at an end for metres, seconds, tons.
-_LATEX = math_verify.LatexExtractionConfig()
-_CONFIG = (replace(_LATEX, normalization_config=replace(_LATEX.normalization_config, units=False)),)
+END_OF_INPUT = 0
+UNTRUSTED = 3  # exit status of a child that ran out of memory or stack
+
+# The parser learns its decisions as it goes: after these, most mathematics is read in a millisecond or two.
+_WARM_UP = r"""
+x+1 = \frac{1}{2}+\frac{x}{6}-0.5x
+2x+ 1+x^2
+2\frac{1}{2}-4\times 5\cdot 3
+\frac{-b+\sqrt{b^2-4ac}}{2a}
+3\sqrt{2}+\sqrt[3]{x}-\sqrt{\sqrt{11}+3}
+\frac{\sqrt{\sqrt{11}+\sqrt{19}}}{2\sqrt{33}+15}
+\sqrt[4]{x+1}\cdot e^{2x}
+e^{i\pi}+e^{-2x}
+x^2y+x^{-1}-x_1+x_{12}
+2(x+1)^2-3(x-1)(2x+5)
+-\frac{\pi}{6}+\frac{n(n+1)(2n+1)}{6}-\frac{\sqrt{7}}{2}i
+\sin^2(x)+\cos^2 2x-\tan\left(\frac{\pi}{8}\right)+\cot\frac{x}{2}
+\sec^2(y)+\tan^{-1}(x)+\arctan 2
+\log_2 8+\log_{10}(x+1)-\ln(x)+\ln 2
+f(2) < f(1) < f(4)
+y \geq 2x
+\frac{x^2-1}{x^2+1} \leq |2x-3|
+\binom{n}{k}+n!-2^{n+1}+3^{2n}
+\sum_{k=0}^{n-1} F_k F_A
+\int_0^1 x dx
+x/2+(a+b)/(c+d)
+10^{\frac{\sqrt{13}-5}{6}}
+\frac{1}{3\sqrt[3]{x}^2}+x^{2/3}
+y=-\frac{1}{2}x+\frac{3}{4}
+2x+4y-3=0
+\lfloor x\rfloor+\infty
+\frac{d}{dx}x^2
+\begin{pmatrix}1 & 2 \\ 3 & x\end{pmatrix} + \begin{pmatrix}5 & 6 \\ 7 & 8\end{pmatrix}
+""".strip().splitlines()
 
 
 def main() -> None:
-    """Serves questions until the input ends."""
+    """Keeps a child that serves questions, until the input ends."""
     replies = _own_stdout()
+    module = _load_algebra()
+    for text in _WARM_UP:
+        module.equal(text, text.replace("2", "5"))
+    child = 0
+
+    def end_child(_signal: int, _frame: object) -> None:
+        if child:
+            os.kill(child, signal.SIGKILL)
+
+    signal.signal(signal.SIGUSR1, end_child)
+    while True:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+        child = os.fork()
+        if child == 0:
+            signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
+            _serve(module, replies)
+            os._exit(END_OF_INPUT)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
+        # The child stays a zombie until it is waited for: its number cannot name another process meanwhile.
+        os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+        _, status = os.waitpid(child, 0)
+        child = 0
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
+        if not _is_replaced(status):
+            return
+
+
+def _is_replaced(status: int) -> bool:
+    """Returns whether a child was lost over a question. At the end of input, or where it cannot work, none follows."""
+    if os.WIFEXITED(status):
+        return os.WEXITSTATUS(status) == UNTRUSTED
+    return os.WTERMSIG(status) in (signal.SIGKILL, signal.SIGXCPU, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS)
+
+
+def _serve(module: ModuleType, replies: TextIO) -> None:
+    """Answers questions until the input ends."""
     _limit(resource.RLIMIT_AS, MEMORY_BYTES)
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_FSIZE, 0)
-    judge(["x+1"], [r"1+\frac{2x}{2}"], in_order=True)  # loads what is loaded on first use
-    _reply(replies, "ready")
-    for line in sys.stdin:
+    _reply(replies, {"ready": True})
+    for line in _lines(0):
         question = json.loads(line)
         _limit(resource.RLIMIT_CPU, int(_cpu_seconds() + question["cpu_seconds"]) + 1)
-        try:
-            verdict = judge(question["answers"], question["golds"], in_order=question["in_order"])
-        except (MemoryError, RecursionError):
-            os._exit(1)  # what is left of the process is not to be trusted with the next question
-        except Exception:  # computer algebra raises anything at all on mathematics it cannot compare
-            verdict = "ungradable"
-        _reply(replies, verdict)
+        _reply(replies, {"equal": [_equal(module, gold, answer) for gold, answer in question["pairs"]]})
 
 
-def judge(answers: list[str], golds: list[str], *, in_order: bool) -> str:
-    """Returns "correct" when answers and golds, equally many, match one to one; else what is wrong."""
-    parsed_golds = [_parse(gold) for gold in golds]
-    if not all(parsed_golds):
-        return "ungradable"
-    unmatched = [_parse(answer) for answer in answers]
-    for gold in parsed_golds:
-        candidates = range(1 if in_order else len(unmatched))
-        match = next((index for index in candidates if _is_equal(gold, unmatched[index])), None)
-        if match is None:
-            return "incorrect"
-        del unmatched[match]
-    return "correct"
+def _equal(module: ModuleType, gold: str, answer: str) -> bool | None:
+    """Returns whether two texts are equal, None where that cannot be told."""
+    try:
+        return module.equal(gold, answer)
+    except (MemoryError, RecursionError):
+        os._exit(UNTRUSTED)  # what is left of the process is not to be trusted with the next question
+    except Exception:  # computer algebra raises anything at all on mathematics it cannot compare
+        return None
 
 
-def _parse(latex: str) -> list[Reading]:
-    """Returns the one reading of the text, or nothing. No part of the text stands for the whole."""
-    return math_verify.parse(
-        f"${latex}$",
-        _CONFIG,
-        fallback_mode="no_fallback",
-        extraction_mode="first_match",
-        parsing_timeout=0,
-    )
+def _load_algebra() -> ModuleType:
+    """Returns the algebra module beside this file, without the package around it."""
+    spec = importlib.util.spec_from_file_location("algebra", Path(__file__).with_name("algebra.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-def _is_equal(gold: list[Reading], answer: list[Reading]) -> bool:
-    """Returns whether two readings are equivalent. Not symmetric: gold comes first."""
-    return bool(answer) and math_verify.verify(gold, answer, timeout_seconds=0, raise_on_error=True)
+def _lines(descriptor: int) -> Iterator[bytes]:
+    """Yields lines read without reading ahead more than one question: the next may be the next child's."""
+    buffer = b""
+    while chunk := os.read(descriptor, 65_536):
+        buffer += chunk
+        *lines, buffer = buffer.split(b"\n")
+        yield from lines
 
 
 def _own_stdout() -> TextIO:
@@ -92,9 +151,9 @@ def _cpu_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def _reply(replies: TextIO, verdict: str) -> None:
-    """Sends one line to the parent."""
-    replies.write(json.dumps({"verdict": verdict}) + "\n")
+def _reply(replies: TextIO, message: dict[str, object]) -> None:
+    """Sends one line to the parent. It begins on a new line: a killed child may have left half of one."""
+    replies.write("\n" + json.dumps(message) + "\n")
     replies.flush()
 
 

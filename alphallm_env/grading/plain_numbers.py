@@ -3,15 +3,17 @@
 import re
 from fractions import Fraction
 
-_DECIMAL = r"(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+)"
+_DECIMAL = r"(?:(?:\d{1,3}(?:,\d{3})+|[1-9]\d{0,2}(?: \d{3})+|\d+)(?:\.\d*)?|\.\d+)"
+_SIGNED = rf"\s*[+-]?\s*{_DECIMAL}\s*"
 # Three digits at most: 10**999 is cheap, a longer exponent could fill the memory.
 _EXPONENT = r"[+-]?\d{1,3}"
 _FORMS = re.compile(
     r"(?P<sign>[+-]?)\s*(?:"
     rf"(?P<decimal>{_DECIMAL})"
     rf"(?:[eE](?P<e>{_EXPONENT})|\s*(?:\\times|\\cdot|\*)\s*10\^\{{?(?P<power>{_EXPONENT})\}}?)?"
-    rf"|(?P<numerator>{_DECIMAL})\s*/\s*(?P<denominator>{_DECIMAL})"
-    r"|(?P<whole>\d+)?\s*\\frac\s*\{(?P<over>\d+)\}\s*\{(?P<under>\d+)\}"
+    rf"|(?P<numerator>{_DECIMAL}|\({_SIGNED}\))\s*/\s*(?P<denominator>{_DECIMAL}|\({_SIGNED}\))"
+    rf"|\\frac\s*\{{(?P<over>{_SIGNED})\}}\s*\{{(?P<under>{_SIGNED})\}}"
+    r"|(?P<whole>\d+)\s*\\frac\s*\{\s*(?P<top>\d+)\s*\}\s*\{\s*(?P<bottom>\d+)\s*\}"
     r"|(?P<units>\d+)\s+(?P<part>\d+)/(?P<parts>\d+)"
     r")"
 )
@@ -38,21 +40,34 @@ def plain_number(text: str) -> Fraction | None:
     return -magnitude if magnitude is not None and number["sign"] == "-" else magnitude
 
 
+def decimal_comma(text: str) -> str | None:
+    """Returns a number with a decimal comma with a decimal point; None for anything else.
+
+    Three digits after a single comma are thousands, so they are no decimals.
+
+    >>> decimal_comma("1000,99"), decimal_comma("1.234,5"), decimal_comma("1,234"), decimal_comma("1, 2")
+    ('1000.99', '1234.5', None, None)
+    """
+    found = re.fullmatch(r"([+-]?)(\d{1,3}(?:\.\d{3})+|\d+),(\d{1,2}|\d{4,})", text)
+    return f"{found[1]}{found[2].replace('.', '')}.{found[3]}" if found else None
+
+
 def _magnitude(number: re.Match[str]) -> Fraction | None:
     """Returns the value without its sign, or None when the denominator is 0."""
     if number["decimal"]:
         exponent = int(number["e"] or number["power"] or 0)
         return _decimal(number["decimal"]) * Fraction(10) ** exponent
-    if number["numerator"]:
-        return _ratio(_decimal(number["numerator"]), _decimal(number["denominator"]))
-    whole = int(number["whole"] or number["units"] or 0)
-    part = _ratio(_decimal(number["over"] or number["part"]), _decimal(number["under"] or number["parts"]))
+    for over, under in (("numerator", "denominator"), ("over", "under")):
+        if number[over]:
+            return _ratio(_decimal(number[over]), _decimal(number[under]))
+    whole = int(number["whole"] or number["units"])
+    part = _ratio(_decimal(number["top"] or number["part"]), _decimal(number["bottom"] or number["parts"]))
     return None if part is None else whole + part
 
 
 def _decimal(digits: str) -> Fraction:
-    """Returns the exact value of unsigned decimal digits, with or without thousands commas."""
-    return Fraction(digits.replace(",", "").rstrip("."))
+    """Returns the exact value of decimal digits, with or without a sign, brackets and thousands separators."""
+    return Fraction(re.sub(r"[,()\s]", "", digits).rstrip("."))
 
 
 def _ratio(numerator: Fraction, denominator: Fraction) -> Fraction | None:

@@ -1,27 +1,21 @@
-"""Workers: processes that do the symbolic comparison, can hang or die, and are killed and replaced."""
+"""Workers: processes that do the symbolic comparison, can hang or die, and are replaced within milliseconds."""
 
 import contextlib
-import functools
 import json
 import os
 import queue
 import selectors
+import signal
 import subprocess
 import sys
 import time
-import weakref
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from alphallm_env.errors import AlphaLLMError
-from alphallm_env.grading.equivalence import Question, decide
-from alphallm_env.grading.verdict import Verdict
+from alphallm_env.grading.equivalence import Pair
 
-START_SECONDS = 120.0
-CACHED_VERDICTS = 4_096
+START_SECONDS = 600.0  # four of processor time; a machine may be busy
 PROGRAM = Path(__file__).with_name("math_worker.py")
 
 
@@ -30,39 +24,59 @@ class GradingError(AlphaLLMError, RuntimeError):
 
 
 class WorkerLostError(Exception):
-    """A worker hung or died over one question. It has been killed."""
+    """A worker hung or died over one question. Another takes its place."""
+
+
+class WorkerDiedError(WorkerLostError):
+    """A worker ended by itself over one question."""
 
 
 class Worker:
-    """One grading process, started on the first question and again when lost. One thread at a time."""
+    """One grading process, started on the first question and again when lost. One thread at a time.
+
+    The program says "ready" when it can be asked. SIGUSR1 makes it drop the question it is at, and say so again; one
+    that ends instead is started anew.
+    """
 
     def __init__(self, program: Path = PROGRAM) -> None:
         self._program = program
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_ready = False
+        self._unread = b""
         self._owner = os.getpid()
 
-    def ask(self, question: Question, timeout: float) -> Verdict:
-        """Returns the worker's verdict. The clock starts once the worker is ready.
+    def ask(self, pairs: Sequence[Pair], timeout: float) -> list[bool | None]:
+        """Returns which pairs are equal, None for those of which it cannot be told.
 
-        Raises WorkerLostError after `timeout` seconds or at the worker's death.
+        The clock starts once the worker is ready. Raises WorkerLostError after `timeout` seconds, WorkerDiedError at
+        the worker's death.
         """
-        process = self._ready_process()
-        request = json.dumps({**question._asdict(), "cpu_seconds": timeout})
+        self._make_ready()
+        request = json.dumps({"pairs": pairs, "cpu_seconds": timeout})
         try:
-            return Verdict(_exchange(process, request, timeout))
+            reply = self._exchange(request, timeout)
+        except TimeoutError as error:
+            self._drop()
+            raise WorkerLostError(f"no reply within {timeout} s over {pairs}") from error
         except (OSError, ValueError) as error:
             self.kill()
-            raise WorkerLostError(f"worker lost over {question}: {error}") from error
+            raise WorkerDiedError(f"worker died over {pairs}: {error}") from error
         except BaseException:
-            self.kill()  # a reply that nobody reads must not meet the next question
+            self._drop()  # a reply that nobody reads must not meet the next question
             raise
+        if "equal" not in reply:  # the next child said that it is ready
+            raise WorkerDiedError(f"worker died over {pairs}")
+        return reply["equal"]
 
     def kill(self) -> None:
         """Ends the process, if there is one. In a forked child, leaves the parent's process alone."""
         process, self._process = self._process, None
+        self._is_ready, self._unread = False, b""
         if process is None:
             return
         if self._owner == os.getpid():
+            with contextlib.suppress(OSError):
+                os.killpg(process.pid, signal.SIGKILL)  # it leads a session: its child ends with it
             process.kill()
             process.wait()
         for pipe in (process.stdin, process.stdout):
@@ -70,21 +84,64 @@ class Worker:
                 with contextlib.suppress(OSError):
                     pipe.close()
 
-    def _ready_process(self) -> subprocess.Popen[bytes]:
-        """Returns a process that has reported ready."""
+    def _drop(self) -> None:
+        """Makes the process drop what it is at. It gets ready while others work."""
+        self._is_ready = False
+        if self._process is not None:
+            self._process.send_signal(signal.SIGUSR1)
+
+    def _make_ready(self) -> None:
+        """Waits until the process, started if need be, can be asked. Raises GradingError if it never can."""
         if self._owner != os.getpid():
             self.kill()
             self._owner = os.getpid()
+        if self._process is not None and not self._is_ready:
+            with contextlib.suppress(OSError, ValueError):
+                self._await_ready()
+            if not self._is_ready:
+                self.kill()
         if self._process is not None and self._process.poll() is not None:
             self.kill()
         if self._process is None:
             self._process = _start(self._program)
             try:
-                _read_line(self._process, START_SECONDS)
-            except OSError as error:
+                self._await_ready()
+            except (OSError, ValueError) as error:
                 self.kill()
                 raise GradingError(f"grading worker did not start: {error}") from error
-        return self._process
+
+    def _await_ready(self) -> None:
+        """Reads until the process is ready; what it says of an earlier question is dropped."""
+        deadline = time.monotonic() + START_SECONDS
+        while "ready" not in json.loads(self._read_line(deadline)):
+            pass
+        self._is_ready = True
+
+    def _exchange(self, request: str, timeout: float) -> "dict[str, list[bool | None]]":
+        """Returns what the process replies within `timeout` seconds."""
+        assert self._process is not None
+        assert self._process.stdin is not None
+        deadline = time.monotonic() + timeout
+        self._process.stdin.write(request.encode() + b"\n")
+        return json.loads(self._read_line(deadline))
+
+    def _read_line(self, deadline: float) -> bytes:
+        """Returns the next line that is not empty. Raises TimeoutError at the deadline, ConnectionError at the end."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            while True:
+                line, newline, rest = self._unread.lstrip(b"\n").partition(b"\n")
+                if newline:
+                    self._unread = rest
+                    return line
+                if not selector.select(max(0.0, deadline - time.monotonic())):
+                    raise TimeoutError("no reply in time")
+                chunk = os.read(self._process.stdout.fileno(), 65_536)
+                if not chunk:
+                    raise ConnectionError(f"it ended with exit status {self._process.wait()}")
+                self._unread += chunk
 
 
 def _start(program: Path) -> subprocess.Popen[bytes]:
@@ -99,120 +156,35 @@ def _start(program: Path) -> subprocess.Popen[bytes]:
     )
 
 
-def _exchange(process: subprocess.Popen[bytes], request: str, timeout: float) -> str:
-    """Returns the verdict's name that the process replies within `timeout` seconds."""
-    assert process.stdin is not None
-    process.stdin.write(request.encode() + b"\n")
-    return json.loads(_read_line(process, timeout))["verdict"]
+class Pool:
+    """Workers that questions are shared among. Thread-safe."""
 
-
-def _read_line(process: subprocess.Popen[bytes], timeout: float) -> bytes:
-    """Returns the next line that the process writes. Raises an OSError when none comes in time."""
-    assert process.stdout is not None
-    deadline, received = time.monotonic() + timeout, b""
-    with selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ)
-        while not received.endswith(b"\n"):
-            if not selector.select(max(0.0, deadline - time.monotonic())):
-                raise TimeoutError(f"no reply within {timeout} s")
-            chunk = os.read(process.stdout.fileno(), 65_536)
-            if not chunk:
-                raise ConnectionError(f"it ended with exit status {process.wait()}")
-            received += chunk
-    return received
-
-
-class Grader:
-    """Grades answers with a pool of killable workers. Thread-safe; a context manager; `close` may come twice.
-
-    Workers start when first needed: plain numbers need none.
-    """
-
-    def __init__(self, num_workers: int = 1, *, program: Path = PROGRAM) -> None:
-        if num_workers < 1:
-            raise ValueError(f"num_workers must be at least 1, got {num_workers}")
-        workers = [Worker(program) for _ in range(num_workers)]
-        self._num_workers = num_workers
+    def __init__(self, num_workers: int, program: Path = PROGRAM) -> None:
+        self._workers = [Worker(program) for _ in range(num_workers)]
+        self._free: queue.SimpleQueue[Worker] = queue.SimpleQueue()
         self._is_closed = False
-        # Also runs at interpreter exit, and when the grader is garbage.
-        self._finalizer = weakref.finalize(self, _kill_all, workers)
-        # Verdicts only: a lost worker raises, so what a timeout left open is asked again.
-        self._ask = functools.lru_cache(CACHED_VERDICTS)(functools.partial(_ask, _pool_of(workers)))
+        for worker in self._workers:
+            self._free.put(worker)
 
-    def grade(self, answer: str | None, gold: str, *, timeout: float = 5.0) -> Verdict:
-        """Returns whether the answer equals the gold answer.
+    def ask(self, pairs: Sequence[Pair], timeout: float) -> list[bool | None]:
+        """Returns which pairs are equal, by the first worker that is free. The wait for it is not timed.
 
-        UNGRADABLE when the comparison takes longer than `timeout` seconds or kills its worker, and when the
-        gold answer cannot be parsed. No answer, a hedge, or over 2,000 characters is INCORRECT.
+        A worker that dies is asked twice: what it died of may be an earlier question. Raises WorkerLostError then, or
+        after `timeout` seconds; GradingError when the pool is closed.
         """
-        if not timeout > 0:
-            raise ValueError(f"timeout must be positive, got {timeout}")
-        found = decide(answer, gold)
-        if isinstance(found, Verdict):
-            return found
-        if self._is_closed:
-            raise GradingError("grade needs a worker, but this Grader is closed")
+        worker = self._free.get()
         try:
-            return self._ask(found, timeout)
-        except WorkerLostError:
-            return Verdict.UNGRADABLE
-
-    def grade_many(self, pairs: Iterable[tuple[str | None, str]], *, timeout: float = 5.0) -> list[Verdict]:
-        """Returns one verdict per pair of answer and gold answer, in the given order."""
-
-        def grade_pair(pair: tuple[str | None, str]) -> Verdict:
-            return self.grade(*pair, timeout=timeout)
-
-        with ThreadPoolExecutor(self._num_workers) as threads:
-            return list(threads.map(grade_pair, pairs))
+            if self._is_closed:
+                raise GradingError("grade needs a worker, but this Grader is closed")
+            try:
+                return worker.ask(pairs, timeout)
+            except WorkerDiedError:
+                return worker.ask(pairs, timeout)
+        finally:
+            self._free.put(worker)
 
     def close(self) -> None:
-        """Ends the workers. What needs none can still be graded."""
+        """Ends the workers, the busy ones too. May come twice."""
         self._is_closed = True
-        self._finalizer()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-def grade(answer: str | None, gold: str, *, timeout: float = 5.0) -> Verdict:
-    """Returns whether the answer equals the gold answer, graded by one worker that the process shares.
-
-    >>> grade("$1,000.0", "1000"), grade("18 or 20", "18"), grade(None, "18")
-    (<Verdict.CORRECT: 'correct'>, <Verdict.INCORRECT: 'incorrect'>, <Verdict.INCORRECT: 'incorrect'>)
-    """
-    return _shared_grader(os.getpid()).grade(answer, gold, timeout=timeout)
-
-
-@functools.lru_cache(maxsize=1)
-def _shared_grader(_process_id: int) -> Grader:
-    """Returns this process's shared grader: a forked child gets one of its own."""
-    return Grader()
-
-
-def _pool_of(workers: Iterable[Worker]) -> queue.SimpleQueue[Worker]:
-    """Returns the workers as a queue of those that are free."""
-    pool: queue.SimpleQueue[Worker] = queue.SimpleQueue()
-    for worker in workers:
-        pool.put(worker)
-    return pool
-
-
-def _ask(pool: queue.SimpleQueue[Worker], question: Question, timeout: float) -> Verdict:
-    """Returns the verdict of the first worker that is free. The wait for it is not timed."""
-    worker = pool.get()
-    try:
-        return worker.ask(question, timeout)
-    finally:
-        pool.put(worker)
-
-
-def _kill_all(workers: Iterable[Worker]) -> None:
-    """Ends every worker's process."""
-    for worker in workers:
-        worker.kill()
+        for worker in self._workers:
+            worker.kill()

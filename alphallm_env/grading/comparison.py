@@ -1,0 +1,196 @@
+"""Comparison: two trees, part by part, in three values: equal, not equal, and not known (None).
+
+What two leaves are is asked of an oracle. The first time it may answer None for what only algebra can decide; the
+second time it knows. Unknown parts leave the whole unknown only where they matter.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+
+from alphallm_env.grading.notation import comparison_key
+from alphallm_env.grading.structure import Equation, Inequality, Leaf, Listing, Matrix, Node, Ordered, Union
+
+Oracle = Callable[[str, str], bool | None]
+"""Returns whether a leaf of the answer (second) equals one of the gold answer (first)."""
+
+MAX_ELEMENTS = 40
+
+
+def compare(gold: Node, answer: Node, oracle: Oracle) -> bool | None:
+    """Returns whether an answer's tree equals the gold answer's."""
+    if isinstance(gold, Equation) or isinstance(answer, Equation):
+        return _compare_equations(gold, answer, oracle)
+    if isinstance(gold, Inequality) or isinstance(answer, Inequality):
+        return _compare_inequalities(gold, answer, oracle)
+    match gold, answer:
+        case Leaf(one), Leaf(other):
+            return oracle(one, other)
+        case Ordered(), Ordered():
+            same_brackets = (gold.opening, gold.closing) == (answer.opening, answer.closing)
+            return same_brackets and _in_order(gold.parts, answer.parts, oracle)
+        case Matrix(), Matrix():
+            widths = [len(row) for row in gold.rows], [len(row) for row in answer.rows]
+            return widths[0] == widths[1] and every(
+                _in_order(one, other, oracle) for one, other in zip(gold.rows, answer.rows, strict=True)
+            )
+        case Listing(), Listing():
+            return _listings(gold.parts, answer.parts, oracle)
+        case Union(), Union():
+            return in_any_order(gold.parts, answer.parts, oracle)
+        case (Union(), Listing()) | (Listing(), Union()):
+            return False if len(gold.parts) != len(answer.parts) else _halves(gold, answer, oracle)
+        case (Matrix(), Leaf(text)) | (Leaf(text), Matrix()):
+            return oracle(as_text(gold), as_text(answer)) if r"\begin" in text else False
+        case _:
+            return False
+
+
+def as_text(node: Node) -> str:
+    """Returns a leaf or a matrix of leaves as LaTeX."""
+    if isinstance(node, Matrix):
+        rows = r" \\ ".join(" & ".join(as_text(cell) for cell in row) for row in node.rows)
+        return rf"\begin{{pmatrix}}{rows}\end{{pmatrix}}"
+    return node.text if isinstance(node, Leaf | Equation | Inequality) else ""
+
+
+def every(values: Iterable[bool | None]) -> bool | None:
+    """Returns False where one is, else None where one is, else True."""
+    found = list(values)
+    return False if False in found else None if None in found else True
+
+
+def some(values: Iterable[bool | None]) -> bool | None:
+    """Returns True where one is, else None where one is, else False."""
+    found = list(values)
+    return True if True in found else None if None in found else False
+
+
+def _in_order(golds: Sequence[Node], answers: Sequence[Node], oracle: Oracle) -> bool | None:
+    """Returns whether two sequences are equal place by place."""
+    if len(golds) != len(answers):
+        return False
+    return every(compare(gold, answer, oracle) for gold, answer in zip(golds, answers, strict=True))
+
+
+def in_any_order(golds: Sequence[Node], answers: Sequence[Node], oracle: Oracle) -> bool | None:
+    """Returns whether two collections pair off one to one. Raises ValueError above `MAX_ELEMENTS` elements."""
+    if len(golds) != len(answers):
+        return False
+    if len(golds) > MAX_ELEMENTS:
+        raise ValueError(f"expected at most {MAX_ELEMENTS} elements, got {len(golds)}")
+    left, open_golds = list(answers), list[Node]()
+    for gold in golds:  # equal ones first: each leaves fewer to compare
+        if gold in left:
+            left.remove(gold)
+        else:
+            open_golds.append(gold)
+    unknown = False
+    for gold in open_golds:
+        found = [compare(gold, answer, oracle) for answer in left]
+        if True in found:
+            del left[found.index(True)]
+        elif None in found:
+            unknown = True
+        else:
+            return False
+    return None if unknown else True
+
+
+def _listings(golds: Sequence[Node], answers: Sequence[Node], oracle: Oracle) -> bool | None:
+    """Returns whether two lists are equal: in any order, unless names that only the gold answer gives order them."""
+    if len(golds) != len(answers):
+        return False
+    gold_names = [part.name for part in golds if isinstance(part, Equation) and part.name]
+    answer_has_names = any(isinstance(part, Equation) and part.name for part in answers)
+    if len(gold_names) == len(golds) and not answer_has_names and len(set(map(_base, gold_names))) == len(golds):
+        return _in_order(golds, answers, oracle)
+    return in_any_order(golds, answers, oracle)
+
+
+def _base(name: str) -> str:
+    """Returns a name without its subscript: x_1 and x_2 are two values of x."""
+    return re.sub(r"_(?:\{[^{}]*\}|\w)$", "", comparison_key(name))
+
+
+def _names_agree(one: str, other: str) -> bool:
+    """Returns whether two names may be the same: equal, or one lacks the other's subscript."""
+    one, other = comparison_key(one), comparison_key(other)
+    return one == other or (_base(one) == _base(other) and (one == _base(one) or other == _base(other)))
+
+
+def _compare_equations(gold: Node, answer: Node, oracle: Oracle) -> bool | None:
+    """Returns whether two are equal of which at least one is an equation."""
+    if isinstance(gold, Equation) and isinstance(answer, Equation):
+        if gold.name and answer.name and _names_agree(gold.name, answer.name):
+            same_value = every(compare(gold.sides[-1], side, oracle) for side in answer.sides)
+            if same_value is not False or not re.search("[A-Za-z]", as_text(gold.sides[-1])):
+                return same_value
+        elif (
+            gold.name and answer.name and not re.search("[A-Za-z]", as_text(gold.sides[-1]) + as_text(answer.sides[-1]))
+        ):
+            return False
+        return oracle(gold.text, answer.text)
+    if isinstance(gold, Equation):
+        tuple_of_names = _as_named(gold)
+        if tuple_of_names is not None and isinstance(answer, Listing):
+            return in_any_order(tuple_of_names, answer.parts, oracle)
+        return compare(gold.sides[-1], answer, oracle) if gold.name else False
+    assert isinstance(answer, Equation)
+    return every(compare(gold, side, oracle) for side in answer.sides)
+
+
+def _as_named(equation: Equation) -> tuple[Node, ...] | None:
+    """Returns (p, q) = (3, 2) as p = 3, q = 2; None for another equation."""
+    names = re.findall(r"[A-Za-z](?:_\w)?", equation.name)
+    value = equation.sides[-1]
+    if equation.name[:1] != "(" or not isinstance(value, Ordered) or len(names) != len(value.parts):
+        return None
+    pairs = zip(names, value.parts, strict=True)
+    return tuple(Equation(name, (part,), f"{name} = {as_text(part)}") for name, part in pairs)
+
+
+def _compare_inequalities(gold: Node, answer: Node, oracle: Oracle) -> bool | None:
+    """Returns whether two are equal of which at least one is an inequality: as relations, or as sets of numbers."""
+    if isinstance(gold, Inequality) and isinstance(answer, Inequality):
+        return len(gold.signs) == len(answer.signs) and oracle(gold.text, answer.text)
+    one, other = _as_set(gold), _as_set(answer)
+    if isinstance(one, Ordered | Union) and isinstance(other, Ordered | Union):
+        return compare(one, other, oracle)
+    return False
+
+
+def _halves(gold: Union | Listing, answer: Union | Listing, oracle: Oracle) -> bool | None:
+    """Returns whether a union equals inequalities joined by "or"."""
+    one, other = ([_as_set(part) for part in node.parts] for node in (gold, answer))
+    inequalities = gold.parts if isinstance(gold, Listing) else answer.parts
+    if not all(isinstance(part, Inequality) for part in inequalities):
+        return False
+    return in_any_order(one, other, oracle)
+
+
+_VARIABLE = re.compile(r"[A-Za-z](?:_\{?\w\}?)?(?:\([A-Za-z]\))?|\\(?:theta|alpha|beta|lambda|phi)\s*")
+
+
+def _as_set(node: Node) -> Node:
+    r"""Returns a < x \leq b, x > a, x < b as the interval they describe; any other node as it is."""
+    if not isinstance(node, Inequality):
+        return node
+    sides, signs = node.sides, node.signs
+    if signs[0] in (">", r"\geq"):
+        sides, signs = sides[::-1], tuple(_MIRRORED.get(sign, sign) for sign in signs[::-1])
+    if not set(signs) <= {"<", r"\leq"}:
+        return node
+    if len(sides) == 3 and _VARIABLE.fullmatch(sides[1]):
+        return _interval("(" if signs[0] == "<" else "[", sides[0], sides[2], ")" if signs[1] == "<" else "]")
+    if len(sides) == 2 and _VARIABLE.fullmatch(sides[0]):
+        return _interval("(", r"-\infty", sides[1], ")" if signs[0] == "<" else "]")
+    if len(sides) == 2 and _VARIABLE.fullmatch(sides[1]):
+        return _interval("(" if signs[0] == "<" else "[", sides[0], r"\infty", ")")
+    return node
+
+
+_MIRRORED = {">": "<", r"\geq": r"\leq"}
+
+
+def _interval(opening: str, low: str, high: str, closing: str) -> Ordered:
+    return Ordered(opening, closing, (Leaf(low), Leaf(high)))

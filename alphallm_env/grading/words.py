@@ -1,0 +1,120 @@
+"""Words: answers that are prose, a choice's letter, a time or a numeral with a base. Only their letters can match."""
+
+import re
+
+_COMMAND = re.compile(r"\\[A-Za-z]+")
+_WORD = re.compile(r"(?<![A-Za-z\\])(?:[A-Za-z]*[a-z]{3}[A-Za-z]*|[Nn]o)(?![A-Za-z])")
+_MATHEMATICAL = frozenset(
+    {
+        "sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "log",
+        "exp", "sqrt", "det", "max", "min", "gcd", "lcm", "mod", "pmatrix", "matrix", "vmatrix", "cases",
+        "array", "begin", "end",
+    }
+)  # fmt: skip
+# Clock times, ratios, primes and numerals with a base: the parser would read arithmetic into them.
+_NOTED = re.compile(r"\d\s*:\s*\d|[\d)]\s*_|[A-Za-z)]'")
+_BASE = re.compile(r"(?<=\w)_\{?\d+\}?$")
+_UNCLEAR = re.compile(r"(?<![_^])\d\s+\d|[?@#&]|\.\.|\bor\b|\\lor")
+_SYNONYMS = [
+    frozenset({"nosolution", "nosolutions", "norealsolution", "norealsolutions", r"\emptyset", r"\varnothing",
+               "emptyset", "theemptyset"}),
+    frozenset({"allrealnumbers", "allreals", "anyrealnumber", "realnumbers", r"\mathbbr", r"-\infty,\infty",
+               r"-\infty,+\infty"}),
+    frozenset({"undefined", "doesnotexist", "dne"}),
+]  # fmt: skip
+
+
+def words(text: str) -> set[str]:
+    """Returns the words of prose in a text, without names of functions, LaTeX commands, variables like `abc`."""
+    return {word.lower() for word in _WORD.findall(_COMMAND.sub(" ", text))} - _MATHEMATICAL
+
+
+def is_literal(gold: str) -> bool:
+    """Returns whether only the same letters can match: words, clock times, ratios, numerals with a base."""
+    is_prose = bool(words(gold)) and not re.search(r"[\d=+<>^\\]", gold)
+    return is_prose or bool(_NOTED.search(gold))
+
+
+def is_unclear(answer: str, gold: str) -> bool:
+    """Returns whether an answer says something that is not mathematics, or numbers side by side."""
+    if r"\begin" in answer:
+        return bool(words(answer) - words(gold))
+    return bool(words(answer) - words(gold) or _NOTED.search(answer) or _UNCLEAR.search(answer))
+
+
+def literally_equal(answer: str, gold: str) -> bool:
+    """Returns whether two answers have the same letters, but for case, spaces, brackets and a base left out."""
+    if not _BASE.search(answer):
+        gold = _BASE.sub("", gold)  # the question has named the base
+    return letters(answer) == letters(gold) or are_synonyms(answer, gold)
+
+
+def are_synonyms(answer: str, gold: str) -> bool:
+    """Returns whether two whole answers are usual names of one thing: the empty set, all real numbers, undefined."""
+    return any({letters(answer), letters(gold)} <= group for group in _SYNONYMS)
+
+
+def letters(text: str) -> str:
+    """Returns what a literal comparison looks at."""
+    text = re.sub(r"(?<!\d)\s+|\s+(?!\d)", "", text)
+    return re.sub(r"[{}()’`*\"]|(?<![A-Za-z)])'", "", text).strip(".!").casefold()
+
+
+_CHOICE = re.compile(
+    r"(?:(?:option|choice|answer)\s*:?\s*)?(?:\(?(?P<marked>[A-Ja-j])[).:]|(?P<bare>[A-J]))(?:\s+(?P<text>.+))?",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def choice(text: str) -> tuple[str, str] | None:
+    """Returns the letter of a multiple choice and the text beside it ("" for none); None for anything else.
+
+    >>> choice("(C) 45"), choice("c)"), choice("Option B"), choice("A or B"), choice("C")
+    (('C', '45'), ('C', ''), ('B', ''), None, ('C', ''))
+    """
+    found = _CHOICE.fullmatch(text.strip())
+    if found is None or (found["bare"] and found["text"]):
+        return None
+    if found["text"] and re.search(r"\b(?:or|and|not)\b|^\W*[A-Ja-j]\b", found["text"]):
+        return None
+    return (found["marked"] or found["bare"]).upper(), letters(found["text"] or "")
+
+
+# Words that change no number in a sentence, though none of them is a unit.
+HARMLESS = frozenset(
+    {
+        "is",
+        "are",
+        "of",
+        "for",
+        "with",
+        "from",
+        "at",
+        "all",
+        "some",
+        "when",
+        "where",
+        "up",
+        "square",
+        "cubic",
+        "positive",
+    }
+)
+_NUMBER = r"[+-]?(?:\\?\$|[€£¥₹])?\s*(?:\d{1,3}(?:,\d{3})+|\d+)(?:[.,]\d+)?(?:/\d+)?(?![\d.,]*[A-Za-z\d^_/*(\\])"
+
+
+def stated_number(text: str, not_beside: frozenset[str]) -> str | None:
+    """Returns the one number of a sentence, None where there are more, or where a word may change its value.
+
+    >>> stated_number("Total : 18 apples", frozenset()), stated_number("18 is not it", frozenset({"not"}))
+    ('18', None)
+    """
+    all_words = re.findall(r"[A-Za-z]+(?:'[a-z]+)?", text)
+    if not 0 < len(all_words) <= 15 or len(re.findall(r"\d[\d.,/]*", text)) != 1 or re.search(r"[\\?=<>^_+*]", text):
+        return None
+    if re.search(r"\bof\s+[+-]?[$\d]", text) or any(
+        word.lower() in not_beside or word.endswith("n't") for word in all_words
+    ):
+        return None
+    found = re.search(rf"(?<![\w.,/-]){_NUMBER}", text)
+    return re.sub(r"[^\d.,/+-]|[.,]+$", "", found[0]) if found else None
