@@ -60,7 +60,7 @@ class SB3Chooser:
 
     agent: BaseAlgorithm
 
-    def choose(self, observations: Mapping[str, NDArray[np.float32] | NDArray[np.int8]]) -> NDArray[np.int64]:
+    def choose(self, observations: Mapping[str, NDArray[np.float32 | np.int8]]) -> NDArray[np.int64]:
         """Returns actions, int [B], for observations of B episodes."""
         batch = dict(observations)
         if isinstance(self.agent, MaskablePPO):

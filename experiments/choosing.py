@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from alphallm_env.base_env import Question
 from experiments.offers import RecordedChoiceEnv
 
-Observations = Mapping[str, NDArray[np.float32] | NDArray[np.int8]]  # of B episodes: [B, …] by name
+Observations = Mapping[str, NDArray[np.float32 | np.int8]]  # of B episodes: [B, …] by name
 
 
 class Chooser(Protocol):

@@ -125,5 +125,9 @@ class RecordedChoiceEnv(OptionChoiceEnv):
         """Asks the models, on a meter of its own; they still work on all questions in common batches."""
         stand = Stand(question.state, question.seed or 0, question.ended)
         with metering(Meter()) as meter:
+            if question.state.depth and not question.ended:
+                # An episode pays once for a critic's notes on the question, and did when this state was on offer.
+                await self.simulator.score("prm", [question.state])
+            paid_before = meter.usage.tokens
             [proposals] = await propose(self.simulator, [stand], self.num_options, embeds=self._embedding_size > 0)
-        return Offer(Stop.of(question), proposals, meter.usage.tokens)
+        return Offer(Stop.of(question), proposals, meter.usage.tokens - paid_before)

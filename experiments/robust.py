@@ -31,7 +31,7 @@ def interquartile_mean(scores_RT: NDArray[np.float64]) -> float:
     >>> interquartile_mean(np.array([[0.0, 0.4, 0.6, 1.0]]))
     0.5
     """
-    return float(trim_mean(scores_RT, proportiontocut=0.25, axis=None))
+    return float(trim_mean(scores_RT.ravel(), proportiontocut=0.25))
 
 
 def mean(scores_RT: NDArray[np.float64]) -> float:

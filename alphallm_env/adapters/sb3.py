@@ -41,7 +41,7 @@ class SB3VecEnv(VecEnv):
         options = self._options[0]
         if any(other != options for other in self._options):
             raise ValueError("options of reset must be the same for all environments")
-        observations, infos = self.envs.reset(seed=cast("list[int | None]", self._seeds), options=options)
+        observations, infos = self.envs.reset(seed=self._seeds, options=options)
         self.reset_infos = [info_of(infos, index) for index in range(self.num_envs)]
         self._reset_seeds()
         self._reset_options()
@@ -51,7 +51,7 @@ class SB3VecEnv(VecEnv):
         """Keeps the actions for `step_wait`: int [num_envs]."""
         self._actions = actions
 
-    def step_wait(self) -> VecEnvStepReturn:
+    def step_wait(self) -> VecEnvStepReturn:  # pyright: ignore[reportUnknownParameterType]
         """Steps all environments. Returns observations, rewards [num_envs], dones [num_envs] and an info for each."""
         if self._actions is None:
             raise RuntimeError("expected step_async before step_wait")
