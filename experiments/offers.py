@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 
 from alphallm_env.base_env import Question
-from alphallm_env.choice import OptionChoiceEnv
+from alphallm_env.choice import ChoiceAction, OptionChoiceEnv
 from alphallm_env.choice_state import ChoiceState
 from alphallm_env.metering import Meter, metering
 from alphallm_env.proposals import Proposals, Stand, propose
@@ -108,12 +108,28 @@ class RecordedChoiceEnv(OptionChoiceEnv):
 
     def num_tokens_here(self) -> int:
         """Returns the tokens that it took to know what is on offer now. Raises ResetNeeded before the first reset."""
-        place = self._current()
-        return self.book[Stop.of(Question(place.state, place.seed, ended=place.ending is not None))].num_tokens
+        return self.book[_stop(self._current())].num_tokens
 
     def _begun(self, rng: np.random.Generator, options: dict[str, object] | None) -> ChoiceState:
         place = super()._begun(rng, options)
         return replace(place, seed=self.episode_seeds[place.seed % len(self.episode_seeds)])
+
+    # What is in the book is looked up here, and does not go to the engine's thread and back.
+
+    def upcoming_step(self, action: ChoiceAction, then_reset: bool = False) -> Sequence[Question]:
+        """Returns what `step(action)` would ask the models that is not in the book."""
+        return self._unknown(super().upcoming_step(action, then_reset))
+
+    def upcoming_reset(self, seed: int | None = None, options: dict[str, object] | None = None) -> Sequence[Question]:
+        """Returns what `reset` would ask the models that is not in the book."""
+        return self._unknown(super().upcoming_reset(seed, options))
+
+    def _unknown(self, questions: Sequence[Question]) -> list[Question]:
+        return [question for question in questions if question.seed is None or Stop.of(question) not in self.book]
+
+    def _furnished(self, place: ChoiceState) -> ChoiceState:
+        stop = _stop(place)
+        return replace(place, proposals=self.book[stop].proposals) if stop in self.book else super()._furnished(place)
 
     async def _offered(self, questions: Sequence[Question]) -> list[Proposals]:
         missing = {stop: question for question in questions if (stop := Stop.of(question)) not in self.book}
@@ -131,3 +147,7 @@ class RecordedChoiceEnv(OptionChoiceEnv):
             paid_before = meter.usage.tokens
             [proposals] = await propose(self.simulator, [stand], self.num_options, embeds=self._embedding_size > 0)
         return Offer(Stop.of(question), proposals, meter.usage.tokens - paid_before)
+
+
+def _stop(place: ChoiceState) -> Stop:
+    return Stop.of(Question(place.state, place.seed, ended=place.ending is not None))

@@ -22,7 +22,7 @@ class SB3VecEnv(VecEnv):
     the info of the reset is in `reset_infos[i]`. `MaskablePPO` finds the masks by itself. Raises ValueError for
     any autoreset mode but SAME_STEP, the only one in which every step that an agent learns from is one.
 
-        vec_env = SB3VecEnv(gym.make_vec(ID, num_envs=16, vector_kwargs={"autoreset_mode": "SameStep"}))
+        vec_env = SB3VecEnv(gym.make_vec(ID, num_envs=16, autoreset_mode="SameStep"))
         PPO("MultiInputPolicy", vec_env).learn(10_000)
     """
 
