@@ -38,7 +38,9 @@ def test_flat_monte_carlo_finds_what_the_orm_likes_without_a_language_model():
     plan = FlatMonteCarlo().plan(env, Budget(tokens=400), np.random.default_rng(0))
     assert (plan.answer, plan.best.score) == ("7", 0.9)
     assert plan.usage.policy_tokens == 0
-    assert plan.usage.critic_tokens == plan.usage.simulations == len(plan.finished) == 400  # one token a score
+    assert plan.usage.simulations == len(plan.finished) == 200  # the budget was not spent, as known states are free
+    different = {trajectory.state.text for trajectory in plan.finished}
+    assert plan.usage.critic_tokens == len(different) < 200  # one token a score
 
 
 def test_step_best_of_n_takes_the_option_that_the_prm_likes_best():

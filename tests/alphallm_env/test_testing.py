@@ -292,9 +292,8 @@ def test_a_wrong_environment_is_named(make_simulator, problems, kind, law):
 
 def test_a_reserved_key_of_info_is_named(make_simulator, problems):
     class Recorded(MathReasoningEnv):
-        @staticmethod
-        def _info(*arguments, **named):
-            return {**MathReasoningEnv._info(*arguments, **named), "episode": 1}
+        def _info(self, *arguments, **named):
+            return {**super()._info(*arguments, **named), "episode": 1}
 
     with pytest.raises(AssertionError, match=r"leave Gymnasium's own keys alone, got \['episode'\]"):
         check_environment(lambda: Recorded.from_parts(make_simulator(), problems, reward="verifier"))

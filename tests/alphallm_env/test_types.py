@@ -41,7 +41,7 @@ def chain(length: int) -> State:
 
 def test_only_an_ending_by_itself_terminates():
     terminating = {ending for ending in Ending if ending.terminates}
-    assert terminating == {Ending.ANSWERED, Ending.DEAD_END}
+    assert terminating == {Ending.ANSWERED, Ending.DEAD_END, Ending.INVALID_ACTION}
     assert all(ending.terminates != ending.truncates for ending in Ending)
 
 
