@@ -29,10 +29,10 @@ class Stop:
     ended: bool
 
     @staticmethod
-    def of(question: Question) -> Stop:
+    def of(stand: Stand) -> Stop:
         """Returns where an environment asks what is on offer."""
-        state = question.state
-        return Stop(state.problem_id, question.seed or 0, state.depth, state.text, question.ended)
+        state = stand.state
+        return Stop(state.problem_id, stand.seed, state.depth, state.text, stand.ended)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,29 +125,28 @@ class RecordedChoiceEnv(OptionChoiceEnv):
         return self._unknown(super().upcoming_reset(seed, options))
 
     def _unknown(self, questions: Sequence[Question]) -> list[Question]:
-        return [question for question in questions if question.seed is None or Stop.of(question) not in self.book]
+        return [asked for asked in questions if not isinstance(asked, Stand) or Stop.of(asked) not in self.book]
 
     def _furnished(self, place: ChoiceState) -> ChoiceState:
         stop = _stop(place)
         return replace(place, proposals=self.book[stop].proposals) if stop in self.book else super()._furnished(place)
 
-    async def _offered(self, questions: Sequence[Question]) -> list[Proposals]:
-        missing = {stop: question for question in questions if (stop := Stop.of(question)) not in self.book}
+    async def _offered(self, stands: Sequence[Stand]) -> list[Proposals]:
+        missing = {stop: stand for stand in stands if (stop := Stop.of(stand)) not in self.book}
         if missing:
-            self.book.add(await together(self._charged(question) for question in missing.values()))
-        return [self.book[Stop.of(question)].proposals for question in questions]
+            self.book.add(await together(self._charged(stand) for stand in missing.values()))
+        return [self.book[Stop.of(stand)].proposals for stand in stands]
 
-    async def _charged(self, question: Question) -> Offer:
+    async def _charged(self, stand: Stand) -> Offer:
         """Asks the models, on a meter of its own; they still work on all questions in common batches."""
-        stand = Stand(question.state, question.seed or 0, question.ended)
         with metering(Meter()) as meter:
-            if question.state.depth and not question.ended:
+            if stand.state.depth and not stand.ended:
                 # An episode pays once for a critic's notes on the question, and did when this state was on offer.
-                await self.simulator.score("prm", [question.state])
+                await self.simulator.score("prm", [stand.state])
             paid_before = meter.usage.tokens
             [proposals] = await propose(self.simulator, [stand], self.num_options, embeds=self._embedding_size > 0)
-        return Offer(Stop.of(question), proposals, meter.usage.tokens - paid_before)
+        return Offer(Stop.of(stand), proposals, meter.usage.tokens - paid_before)
 
 
 def _stop(place: ChoiceState) -> Stop:
-    return Stop.of(Question(place.state, place.seed, ended=place.ending is not None))
+    return Stop.of(Stand(place.state, place.seed, ended=place.ending is not None))
