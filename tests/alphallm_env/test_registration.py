@@ -74,7 +74,7 @@ def test_rollouts_from_forgetful_models_are_equal_to_four_decimals(name, argumen
 
 
 def rounded(data):
-    """Returns data with its floats to four decimals: the last bits of a model's numbers depend on what it read before."""
+    """Returns data with its floats to four decimals: last bits depend on what a model read before."""
     if isinstance(data, dict):
         return {key: rounded(value) for key, value in data.items()}
     if isinstance(data, (list, tuple)):
