@@ -144,7 +144,7 @@ def _listing(text: str, depth: int) -> Node | None:
     r"""Returns the elements of a list or of a finite set; both readings of `\pm`."""
     inside = re.fullmatch(r"\\\{(.*)\\\}|\{(.*)\}", text, re.DOTALL)
     if inside and _is_balanced(body := inside[1] or inside[2] or ""):
-        return _listing(_trimmed(body), depth) or Listing((parse(body, depth),)) if body.strip() else Listing(())
+        return _set(_trimmed(body), depth)
     if re.match(r"or\b|.*\bor$", text):
         return None
     parts = [part for part in split(text, ";") if part.strip()]
@@ -154,6 +154,13 @@ def _listing(text: str, depth: int) -> Node | None:
     if len(signed) == 1:
         return None
     return Listing(_distinct(_grouped(_all(signed, depth))))
+
+
+def _set(body: str, depth: int) -> Listing:
+    """Returns the elements between the braces of a set, each once."""
+    listing = _listing(body, depth)
+    parts = listing.parts if isinstance(listing, Listing) else (parse(body, depth),) if body else ()
+    return Listing(tuple(dict.fromkeys(parts)))
 
 
 def _branches(part: str) -> list[str]:
