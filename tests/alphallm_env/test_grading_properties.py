@@ -91,7 +91,7 @@ def test_tuples_are_equal_in_their_order_alone(one: list[Fraction], other: list[
 
 
 PIECES = st.sampled_from(
-    ["1", "2", "-3", "1/2", "0.5", "(1, 2)", "[1,2)", "{1, 2}", "1, 2", "1 or 2", "5 cm", "5 m", "x = 1", "y = 1", "Yes", "no", "(C)", "C"]
+    ["1", "2", "-3", "1/2", "0.5", "(1, 2)", "[1,2)", "{1, 2}", "1, 2", "1 or 2", "5 cm", "5 m", "x = 1", "y = 1", "Yes", "no", "(C)", "C"]  # noqa: E501
 )  # fmt: skip
 
 
