@@ -275,18 +275,20 @@ def _scalars_equal(one: sympy.Expr, other: sympy.Expr) -> bool:
 
 
 def _constants_equal(one: sympy.Expr, other: sympy.Expr) -> bool:
-    """Returns whether two constants are equal; near zero, where digits decide nothing, by algebra."""
-    difference = one.doit() - other.doit()
-    if difference.is_Rational:
-        return difference == 0
-    if difference is sympy.nan or difference.is_infinite:
-        return bool(one.doit() == other.doit())
+    """Returns whether two constants are equal; where digits decide nothing, by exact arithmetic or algebra."""
     first, second = _value(one, {}), _value(other, {})
     if first is None or second is None:
+        exact, other_exact = one.doit(), other.doit()
+        if exact.is_infinite or other_exact.is_infinite:
+            return bool(exact == other_exact)
         raise UnreadableError("a constant without a value")
-    if max(abs(first), abs(second)) < TOLERANCE:
-        return bool(sympy.simplify(difference) == 0)
-    return _close(first, second)
+    is_small = max(abs(first), abs(second)) < TOLERANCE
+    if not is_small and not _close(first, second):
+        return False
+    difference = one.doit() - other.doit()
+    if difference.is_Rational:
+        return bool(difference == 0)
+    return not is_small or bool(sympy.simplify(difference) == 0)
 
 
 def _close(first: sympy.Expr, second: sympy.Expr) -> bool:

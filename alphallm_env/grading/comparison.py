@@ -78,22 +78,25 @@ def in_any_order(golds: Sequence[Node], answers: Sequence[Node], oracle: Oracle)
         return False
     if len(golds) > MAX_ELEMENTS:
         raise ValueError(f"expected at most {MAX_ELEMENTS} elements, got {len(golds)}")
-    left, open_golds = list(answers), list[Node]()
-    for gold in golds:  # equal ones first: each leaves fewer to compare
-        if gold in left:
-            left.remove(gold)
+    free, open_golds = list(answers), list[Node]()
+    for gold in golds:  # the same ones first: each leaves fewer to compare
+        if gold in free:
+            free.remove(gold)
         else:
             open_golds.append(gold)
-    unknown = False
+    doubtful = list[Node]()  # each may be the partner of a gold element
     for gold in open_golds:
-        found = [compare(gold, answer, oracle) for answer in left]
-        if True in found:
-            del left[found.index(True)]
-        elif None in found:
-            unknown = True
+        for answer in (*free, *doubtful):
+            is_equal = compare(gold, answer, oracle)
+            if is_equal is not False:
+                break
         else:
             return False
-    return None if unknown else True
+        if answer in free:
+            free.remove(answer)
+            if is_equal is None:
+                doubtful.append(answer)
+    return None if doubtful else True
 
 
 def _listings(golds: Sequence[Node], answers: Sequence[Node], oracle: Oracle) -> bool | None:
@@ -123,7 +126,7 @@ def _compare_equations(gold: Node, answer: Node, oracle: Oracle) -> bool | None:
     if isinstance(gold, Equation) and isinstance(answer, Equation):
         if gold.name and answer.name and _names_agree(gold.name, answer.name):
             same_value = every(compare(gold.sides[-1], side, oracle) for side in answer.sides)
-            if same_value is not False or not re.search("[A-Za-z]", as_text(gold.sides[-1])):
+            if same_value is not False or (not _is_implicit(gold) and not _is_implicit(answer)):
                 return same_value
         elif (
             gold.name and answer.name and not re.search("[A-Za-z]", as_text(gold.sides[-1]) + as_text(answer.sides[-1]))
@@ -137,6 +140,12 @@ def _compare_equations(gold: Node, answer: Node, oracle: Oracle) -> bool | None:
         return compare(gold.sides[-1], answer, oracle) if gold.name else False
     assert isinstance(answer, Equation)
     return every(compare(gold, side, oracle) for side in answer.sides)
+
+
+def _is_implicit(equation: Equation) -> bool:
+    """Returns whether an equation's name is also in its value, as in y = 2x - y."""
+    value = equation.text.split("=", 1)[1]
+    return comparison_key(equation.name) in comparison_key(value)
 
 
 def _as_named(equation: Equation) -> tuple[Node, ...] | None:

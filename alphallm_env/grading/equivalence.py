@@ -114,10 +114,9 @@ def _leaves_equal(gold: str, answer: str) -> bool | Pair:
         return bool(gold)
     if not gold or not answer:
         return False
-    choices = words.choice(gold), words.choice(answer)
-    if choices[0] and choices[1]:
-        (letter, text), (other_letter, other_text) = choices[0], choices[1]
-        return letter == other_letter and (not text or not other_text or text == other_text)
+    chosen, choice = words.choice(gold), words.choice(answer)
+    if chosen and choice:
+        return words.same_choice(chosen, choice)
     (gold_value, gold_unit), (value, unit) = units.measure(gold), units.measure(answer)
     numbers = _number(gold_value), _number(value)
     if numbers[0] is not None and numbers[1] is not None:

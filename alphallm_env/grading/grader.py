@@ -1,6 +1,7 @@
 """Grader: decides whether an answer equals the gold answer, with workers for what needs algebra."""
 
 import functools
+import math
 import os
 import weakref
 from collections.abc import Iterable
@@ -38,8 +39,8 @@ class Grader:
         UNGRADABLE when the comparison takes longer than `timeout` seconds or kills its worker, when a text is no
         mathematics that can be read, or has over 2,000 characters. No answer, or a hedge, is INCORRECT.
         """
-        if not timeout > 0:
-            raise ValueError(f"timeout must be positive, got {timeout}")
+        if not 0 < timeout < math.inf:
+            raise ValueError(f"timeout must be positive and finite, got {timeout}")
         if answer is not None and len(answer) > MAX_CHARACTERS:
             answer = answer[: MAX_CHARACTERS + 1]  # as long as it takes to be too long: the cache keeps it
         try:

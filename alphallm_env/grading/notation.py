@@ -1,4 +1,4 @@
-"""Notation: rewrites an answer into one plain LaTeX form and splits lists into their elements.
+"""Notation: rewrites an answer into one plain LaTeX form.
 
 Rules here change how an answer is written, never what it says. They see short texts only:
 `equivalence` turns long ones away.
@@ -52,8 +52,8 @@ _REWRITES = [
     (r"\\?%|[€£¥₹¢]", ""),
     (r"^\*\*(.*)\*\*$", r"\1"),  # emphasis
     (r"\*\*", "^"),
-    (r"_\{(\w)\}", r"_\1"),
     (r"\^\(([^()]*)\)", r"^{\1}"),
+    (r"([_^])\{(\w)\}", r"\1\2"),
     (rf"(?<![\\A-Za-z])({_FUNCTIONS})(?![A-Za-z])", r"\\\1 "),
     (r"\\sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}"),
     (r"\\begin\{array\}\{[lcr|\s]*\}(.*?)\\end\{array\}", r"\\begin{pmatrix}\1\\end{pmatrix}"),

@@ -1,9 +1,10 @@
 """Words: answers that are prose, a choice's letter, a time or a numeral with a base. Only their letters can match."""
 
 import re
+from typing import NamedTuple
 
 _COMMAND = re.compile(r"\\[A-Za-z]+")
-_WORD = re.compile(r"(?<![A-Za-z\\])(?:[A-Za-z]*[a-z]{3}[A-Za-z]*|[Nn]o)(?![A-Za-z])")
+_WORD = re.compile(r"(?<![A-Za-z\\])(?:[A-Za-z]*[a-z]{3}[A-Za-z]*|[A-Z][a-z]{2}|[Nn]o)(?![A-Za-z])")
 _MATHEMATICAL = frozenset(
     {
         "sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "log",
@@ -61,45 +62,48 @@ def letters(text: str) -> str:
 
 
 _CHOICE = re.compile(
-    r"(?:(?:option|choice|answer)\s*:?\s*)?(?:\(?(?P<marked>[A-Ja-j])[).:]|(?P<bare>[A-J]))(?:\s+(?P<text>.+))?",
+    r"(?:(?:option|choice|answer)\s*:?\s*)?(?:\(?(?P<marked>[A-J])[).:]|(?P<bare>[A-J]))(?:\s+(?P<text>.+))?",
     re.IGNORECASE | re.DOTALL,
 )
 
 
-def choice(text: str) -> tuple[str, str] | None:
-    """Returns the letter of a multiple choice and the text beside it ("" for none); None for anything else.
+class Choice(NamedTuple):
+    """A multiple choice: its letter as written, whether a bracket, full stop or colon marks it, the text beside it."""
 
-    >>> choice("(C) 45"), choice("c)"), choice("Option B"), choice("A or B"), choice("C")
-    (('C', '45'), ('C', ''), ('B', ''), None, ('C', ''))
+    letter: str
+    is_marked: bool
+    text: str
+
+
+def choice(text: str) -> Choice | None:
+    """Returns the multiple choice that an answer makes, None for anything else.
+
+    >>> choice("(C) 45"), choice("Option B"), choice("A or B")
+    (Choice(letter='C', is_marked=True, text='45'), Choice(letter='B', is_marked=False, text=''), None)
     """
     found = _CHOICE.fullmatch(text.strip())
     if found is None or (found["bare"] and found["text"]):
         return None
     if found["text"] and re.search(r"\b(?:or|and|not)\b|^\W*[A-Ja-j]\b", found["text"]):
         return None
-    return (found["marked"] or found["bare"]).upper(), letters(found["text"] or "")
+    return Choice(found["marked"] or found["bare"], bool(found["marked"]), letters(found["text"] or ""))
+
+
+def same_choice(gold: Choice, answer: Choice) -> bool:
+    """Returns whether two choices are one. A lone small letter may be a variable: C may be written c, not c as C."""
+    same_text = not gold.text or not answer.text or gold.text == answer.text
+    any_case = gold.is_marked or answer.is_marked or gold.letter.isupper()
+    same_letter = gold.letter.upper() == answer.letter.upper() if any_case else gold.letter == answer.letter
+    return same_letter and same_text
 
 
 # Words that change no number in a sentence, though none of them is a unit.
 HARMLESS = frozenset(
     {
-        "is",
-        "are",
-        "of",
-        "for",
-        "with",
-        "from",
-        "at",
-        "all",
-        "some",
-        "when",
-        "where",
-        "up",
-        "square",
-        "cubic",
+        "is", "are", "of", "for", "with", "from", "at", "all", "some", "when", "where", "up", "square", "cubic",
         "positive",
     }
-)
+)  # fmt: skip
 _NUMBER = r"[+-]?(?:\\?\$|[€£¥₹])?\s*(?:\d{1,3}(?:,\d{3})+|\d+)(?:[.,]\d+)?(?:/\d+)?(?![\d.,]*[A-Za-z\d^_/*(\\])"
 
 

@@ -51,10 +51,10 @@ class Worker:
         The clock starts once the worker is ready. Raises WorkerLostError after `timeout` seconds, WorkerDiedError at
         the worker's death.
         """
-        self._make_ready()
+        process = self._make_ready()
         request = json.dumps({"pairs": pairs, "cpu_seconds": timeout})
         try:
-            reply = self._exchange(request, timeout)
+            reply = self._exchange(process, request, timeout)
         except TimeoutError as error:
             self._drop()
             raise WorkerLostError(f"no reply within {timeout} s over {pairs}") from error
@@ -90,47 +90,45 @@ class Worker:
         if self._process is not None:
             self._process.send_signal(signal.SIGUSR1)
 
-    def _make_ready(self) -> None:
+    def _make_ready(self) -> subprocess.Popen[bytes]:
         """Waits until the process, started if need be, can be asked. Raises GradingError if it never can."""
         if self._owner != os.getpid():
             self.kill()
             self._owner = os.getpid()
         if self._process is not None and not self._is_ready:
             with contextlib.suppress(OSError, ValueError):
-                self._await_ready()
-            if not self._is_ready:
-                self.kill()
-        if self._process is not None and self._process.poll() is not None:
+                self._await_ready(self._process)
+        if self._process is not None and (not self._is_ready or self._process.poll() is not None):
             self.kill()
-        if self._process is None:
-            self._process = _start(self._program)
-            try:
-                self._await_ready()
-            except (OSError, ValueError) as error:
-                self.kill()
-                raise GradingError(f"grading worker did not start: {error}") from error
+        if self._process is not None:
+            return self._process
+        process = self._process = _start(self._program)
+        try:
+            self._await_ready(process)
+        except (OSError, ValueError) as error:
+            self.kill()
+            raise GradingError(f"grading worker did not start: {error}") from error
+        return process
 
-    def _await_ready(self) -> None:
+    def _await_ready(self, process: subprocess.Popen[bytes]) -> None:
         """Reads until the process is ready; what it says of an earlier question is dropped."""
         deadline = time.monotonic() + START_SECONDS
-        while "ready" not in json.loads(self._read_line(deadline)):
+        while "ready" not in json.loads(self._read_line(process, deadline)):
             pass
         self._is_ready = True
 
-    def _exchange(self, request: str, timeout: float) -> "dict[str, list[bool | None]]":
+    def _exchange(self, process: subprocess.Popen[bytes], request: str, timeout: float) -> dict[str, list[bool | None]]:
         """Returns what the process replies within `timeout` seconds."""
-        assert self._process is not None
-        assert self._process.stdin is not None
+        assert process.stdin is not None
         deadline = time.monotonic() + timeout
-        self._process.stdin.write(request.encode() + b"\n")
-        return json.loads(self._read_line(deadline))
+        process.stdin.write(request.encode() + b"\n")
+        return json.loads(self._read_line(process, deadline))
 
-    def _read_line(self, deadline: float) -> bytes:
+    def _read_line(self, process: subprocess.Popen[bytes], deadline: float) -> bytes:
         """Returns the next line that is not empty. Raises TimeoutError at the deadline, ConnectionError at the end."""
-        assert self._process is not None
-        assert self._process.stdout is not None
+        assert process.stdout is not None
         with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stdout, selectors.EVENT_READ)
+            selector.register(process.stdout, selectors.EVENT_READ)
             while True:
                 line, newline, rest = self._unread.lstrip(b"\n").partition(b"\n")
                 if newline:
@@ -138,9 +136,9 @@ class Worker:
                     return line
                 if not selector.select(max(0.0, deadline - time.monotonic())):
                     raise TimeoutError("no reply in time")
-                chunk = os.read(self._process.stdout.fileno(), 65_536)
+                chunk = os.read(process.stdout.fileno(), 65_536)
                 if not chunk:
-                    raise ConnectionError(f"it ended with exit status {self._process.wait()}")
+                    raise ConnectionError(f"it ended with exit status {process.wait()}")
                 self._unread += chunk
 
 
@@ -174,14 +172,17 @@ class Pool:
         """
         worker = self._free.get()
         try:
-            if self._is_closed:
-                raise GradingError("grade needs a worker, but this Grader is closed")
             try:
-                return worker.ask(pairs, timeout)
+                return self._ask(worker, pairs, timeout)
             except WorkerDiedError:
-                return worker.ask(pairs, timeout)
+                return self._ask(worker, pairs, timeout)
         finally:
             self._free.put(worker)
+
+    def _ask(self, worker: Worker, pairs: Sequence[Pair], timeout: float) -> list[bool | None]:
+        if self._is_closed:
+            raise GradingError("grade needs a worker, but this Grader is closed")
+        return worker.ask(pairs, timeout)
 
     def close(self) -> None:
         """Ends the workers, the busy ones too. May come twice."""

@@ -72,6 +72,13 @@ def rows(name: str) -> list[dict[str, str]]:
         ("The answer is 3.5. What is next? 7", "3.5"),
         ("Thus $x \\leq 2$ is our answer.", r"x \leq 2"),
         ("The answer is 5<|im_start|>user", "5"),
+        ("The identity matrix is $\\begin{pmatrix}1 & 0\\end{pmatrix}$.", "\\begin{pmatrix}1 & 0\\end{pmatrix}"),
+        ("Thus the sum is \\(x+1\\).", "x+1"),
+        (r"\boxed{5} is wrong. \boxed{6}", "6"),
+        (r"\boxed{\text{Evelyn}} is our answer", r"\text{Evelyn}"),
+        (r"\fbox{12}", "12"),
+        ("**Answer:** 12", "12"),
+        ("My final answer is $\\sqrt{2}$.", r"\sqrt{2}"),
     ],
 )
 def test_the_last_final_answer_is_extracted(text: str, answer: str):
@@ -79,7 +86,22 @@ def test_the_last_final_answer_is_extracted(text: str, answer: str):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "nothing here", "3 * 6 = 18", r"\boxed{18", r"\boxed x", r"\boxed{}", "####", "## 18"]
+    "text",
+    [
+        "",
+        "nothing here",
+        "3 * 6 = 18",
+        r"\boxed{18",
+        r"\boxed x",
+        r"\boxed{}",
+        "####",
+        "## 18",
+        "She has 18 apples.",
+        "First, 2 + 3 is $5$. Then there is more.",
+        "The sum is not $5$.",
+        "The sum is $5$ or $6$.",
+        "The sum is 5.",
+    ],
 )
 def test_without_a_final_answer_there_is_none(text: str):
     assert extract_answer(text) is None
@@ -314,6 +336,8 @@ def test_misuse_says_what_it_got():
         Grader(num_workers=0)
     with pytest.raises(ValueError, match="got -1"):
         grade("1", "1", timeout=-1)
+    with pytest.raises(ValueError, match="got inf"):
+        grade("1", "1", timeout=float("inf"))
 
 
 def test_import_loads_no_algebra_and_the_interpreter_exits_with_a_worker_up():
@@ -349,7 +373,7 @@ def test_published_grading_cases(grader: Grader):
         answer = extract_answer(row["prediction"]) if row["kind"] == "free_text" else row["prediction"]
         gold = (extract_answer(row["gold"]) if row.get("gold_free_text") else None) or row["gold"]
         right += (grader.grade(answer, gold) is CORRECT) == row["expected"]
-    assert right / len(core) >= 0.94
+    assert right / len(core) >= 0.97
 
 
 def test_published_extraction_cases():

@@ -317,6 +317,7 @@ EQUAL = {
         evelyn | Evelyn
         \text{odd} | odd
         Yes | yes
+        Bob | \text{bob}
         No. | no
         \text{True} | true
         The midpoints form a regular hexagon | \text{The midpoints form a regular hexagon}
@@ -326,6 +327,8 @@ EQUAL = {
         C. | C
         c) | C
         Option B | B
+        b | B
+        (e) | E
         D | (D) Alina
         (D) 45 | D
         \textbf{(A)}\ 5 | A
@@ -547,6 +550,8 @@ DIFFERENT = {
         Carla | Evelyn
         oddd | odd
         even | odd
+        Yes | no
+        obB | Bob
         yes | no
         Yes or no | yes
         not Evelyn | Evelyn
@@ -557,6 +562,9 @@ DIFFERENT = {
         A, C | A
         A and C | A
         (A) 5 | (C) 5
+        E | e
+        C | c
+        (A) (B) | A
         (D) Peter | (D) Alina
         C | (A) Cecile
         1:00 | 12:00

@@ -91,13 +91,17 @@ def test_tuples_are_equal_in_their_order_alone(one: list[Fraction], other: list[
 
 
 PIECES = st.sampled_from(
-    ["1", "2", "-3", "1/2", "0.5", "(1, 2)", "[1,2)", "{1, 2}", "1, 2", "1 or 2", "5 cm", "5 m", "x = 1", "y = 1", "Yes", "no", "(C)", "C"]  # noqa: E501
+    [
+        "1", "2", "-3", "1/2", "0.5", "(1, 2)", "[1,2)", "{1, 2}", "1, 2", "1 or 2", "5 cm", "5 m", "x = 1", "y = 1",
+        "Yes", "no", "(C)", "C",
+    ]
 )  # fmt: skip
 
 
 @given(PIECES, PIECES)
-def test_answers_without_algebra_are_compared_alike_both_ways(one: str, other: str):
-    assert decide(one, other) == decide(other, one)
+def test_plain_answers_are_compared_alike_both_ways(one: str, other: str):
+    found, swapped = decide(one, other), decide(other, one)
+    assert found is swapped or not (isinstance(found, Verdict) or isinstance(swapped, Verdict))
 
 
 @pytest.fixture(scope="module")
