@@ -256,10 +256,12 @@ class BaseReasoningEnv(gym.Env[Observation, Action], ABC, Generic[Observation, A
         }
 
     def forget(self) -> None:
-        """Drops what models told before, and what they remember: the next episode is as in a fresh process."""
+        """Drops what models told before, and what they remember: the next episode is as in a fresh process.
+
+        Models are shared with other environments, and remember what those asked: they are loaded for this if need be.
+        """
         self._rewards.forget()
-        if self._simulator is not None:
-            self._simulator.forget()
+        self.simulator.forget()
 
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
         copied = type(self).__new__(type(self))
