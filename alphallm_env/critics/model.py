@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
-from transformers.cache_utils import DynamicCache
 
 from alphallm_env.critics.value import HEAD_FILE, Estimate
 from alphallm_env.errors import ModelError
+from alphallm_env.lm.prefill import last_hidden
 from alphallm_env.lm.transformers_lm import TransformersLM
 
 
@@ -42,12 +42,6 @@ class CriticModel(TransformersLM):
         encoded = self.vocabulary.encode(prompts)
         if not encoded:
             return []
-        hidden, saved = self.outputs(self._last_hidden, encoded)
+        hidden, saved = self.outputs(last_hidden(self.model), encoded)
         values = self.head(hidden.to(self.model.device)).sigmoid()[:, 0].tolist()
         return [Estimate(value, len(text), n) for value, text, n in zip(values, encoded, saved, strict=True)]
-
-    def _last_hidden(
-        self, ids: torch.Tensor, mask: torch.Tensor, places: torch.Tensor, cache: DynamicCache
-    ) -> torch.Tensor:
-        output = self.model.base_model(input_ids=ids, attention_mask=mask, position_ids=places, past_key_values=cache)
-        return output.last_hidden_state

@@ -37,6 +37,8 @@ def vocabulary_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) ->
     banned[len(tokenizer) :] = True  # rows that only pad the embedding matrix
 
     def encode(texts: Sequence[str]) -> list[list[int]]:
+        if not texts:
+            return []  # some tokenizers fail on none
         return [list(ids) for ids in tokenizer(list(texts), add_special_tokens=False)["input_ids"]]  # type: ignore[union-attr]
 
     def decode(ids: Sequence[int]) -> str:

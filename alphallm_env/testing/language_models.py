@@ -128,6 +128,7 @@ def _check_same(request: GenerationRequest, one: Completion, other: Completion, 
 def _check_label_probs(lm: LanguageModel, prompts: Sequence[str], labels: Sequence[str] = ("True", "False")) -> None:
     batch = lm.label_probs(prompts, labels)
     assert len(batch) == len(prompts), f"expected {len(prompts)} label probabilities, got {len(batch)}"
+    assert list(lm.label_probs([], labels)) == [], "no prompts must give no label probabilities"
     for prompt, found in zip(prompts, batch, strict=True):
         assert len(found.probs) == len(labels), f"expected {len(labels)} probabilities, got {found}"
         valid = all(0.0 <= prob <= 1.0 for prob in found.probs) and sum(found.probs) <= 1.001
