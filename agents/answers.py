@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 
 from alphallm_env.grading import extract_answer, notation, units
 from alphallm_env.grading.plain_numbers import plain_number
@@ -19,8 +20,11 @@ def answer_key(text: str) -> AnswerKey | None:
     True
     """
     answer = extract_answer(text)
-    if answer is None:
-        return None
+    return None if answer is None else _key_of(answer)
+
+
+@lru_cache(maxsize=4_096)  # a search compares every new answer with all those before it
+def _key_of(answer: str) -> AnswerKey:
     normalised = notation.normalise(answer)
     number = plain_number(units.measure(normalised).value)
     return notation.comparison_key(normalised) if number is None else number

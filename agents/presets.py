@@ -133,6 +133,7 @@ _TINY = MCTSConfig(
     merge_rule=SameMathematics(),
     merge_tries=3,
     known_mass=0.98,
+    expansion_batch=4,
     widens=True,
 )
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar, cast
 
 from alphallm_env.metering import Meter, Role, Work, current_meter
+from alphallm_env.workers import give_back_workers
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -192,6 +193,7 @@ class Engine:
         """
         try:
             self._refuse_own_loop("run")
+            give_back_workers()
             with self._lock:
                 loop = self._started()
                 future = asyncio.run_coroutine_threadsafe(self._counted(work), loop)
@@ -217,6 +219,8 @@ class Engine:
             return await work
         finally:
             self._waiting -= 1
+            if self._waiting == 0:
+                give_back_workers()
 
     @contextlib.contextmanager
     def participant(self) -> Generator[None]:

@@ -63,7 +63,7 @@ class StepReader:
             if most is not None and len(text.ids) > most:
                 raise CriticError(f"{self.name} reads at most {most} tokens, got a solution of {len(text.ids)}")
         found: dict[int, StepScores] = {}
-        for whole in batches_by_length([len(text.ids) for text in texts]):
+        for whole in batches_by_length([len(text.ids) for text in texts], self.trunk.device):
             for batch, scores in in_halves(lambda part: self._read([texts[index] for index in part]), whole):
                 found.update(zip(batch, scores, strict=True))
         return [found[index] for index in range(len(texts))]

@@ -105,7 +105,7 @@ class Decoder:
             states = self._prefixes().states([known[index] for index in ready])
             found.append((states, [prompts[index][0] for index in ready]))
         to_read = [index for index, number in enumerate(missing) if number > 0]
-        for batch in batches_by_length([missing[index] for index in to_read]):
+        for batch in batches_by_length([missing[index] for index in to_read], self._model.device):
             whole = [to_read[place] for place in batch]
             for part, states in in_halves(lambda part: self._read([prompts[index][1] for index in part]), whole):
                 found.append((states, [prompts[index][0] for index in part]))

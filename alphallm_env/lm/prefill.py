@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
 import torch
 from transformers.cache_utils import DynamicCache
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 TOKENS_PER_BATCH = 16_384  # computed at once
+_PASS_TOKENS = {"cpu": 64}  # computed in the time that one more pass takes, roughly; elsewhere a whole batch is
 
 Forward = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, DynamicCache], torch.Tensor]
 
@@ -112,18 +114,44 @@ def _left_padded(sequences: Sequence[Sequence[int]], pad_id: int) -> tuple[torch
     return ids, mask
 
 
-def batches_by_length(lengths: Sequence[int], most_tokens: int = TOKENS_PER_BATCH) -> list[list[int]]:
+def batches_by_length(
+    lengths: Sequence[int], device: torch.device, most_tokens: int = TOKENS_PER_BATCH
+) -> list[list[int]]:
     """Returns the indices of texts of these lengths in batches of like length and at most `most_tokens`, padded.
 
-    A text longer than that is a batch of its own.
+    The batches are those that take the least time, where every text is padded to the longest of its batch and a
+    pass of the model has a cost of its own. A text longer than `most_tokens` is a batch of its own.
 
-    >>> batches_by_length([9_000, 1, 8_000])
-    [[1, 2], [0]]
+    >>> batches_by_length([300, 10, 20, 310], torch.device("cpu"))
+    [[1, 2], [0, 3]]
     """
     order = sorted(range(len(lengths)), key=lambda index: (lengths[index], index))
+    pass_tokens = _PASS_TOKENS.get(device.type, TOKENS_PER_BATCH)
     batches: list[list[int]] = []
-    for index in order:
-        if not batches or (len(batches[-1]) + 1) * lengths[index] > most_tokens:
-            batches.append([])
-        batches[-1].append(index)
+    for start, end in _least_padded([lengths[index] for index in order], pass_tokens):
+        batches.append([])
+        for index in order[start:end]:
+            if batches[-1] and (len(batches[-1]) + 1) * lengths[index] > most_tokens:
+                batches.append([])
+            batches[-1].append(index)
     return batches
+
+
+def _least_padded(lengths: Sequence[int], pass_tokens: int) -> list[tuple[int, int]]:
+    """Returns the bounds of the batches that a rising sequence is cut into, by dynamic programming."""
+    if not lengths:
+        return []
+    ends = [*(place for place in range(1, len(lengths)) if lengths[place] > lengths[place - 1]), len(lengths)]
+    starts = np.array([0, *ends])  # a batch may begin at any of them but the last
+    least = np.zeros(len(starts))  # tokens computed up to each
+    begun = [0] * len(starts)  # and where the last batch before it begins
+    for place, end in enumerate(ends, 1):
+        costs = least[:place] + pass_tokens + lengths[end - 1] * (end - starts[:place])
+        begun[place] = int(costs.argmin())
+        least[place] = costs[begun[place]]
+    bounds: list[tuple[int, int]] = []
+    place = len(ends)
+    while place:
+        bounds.append((int(starts[begun[place]]), int(starts[place])))
+        place = begun[place]
+    return bounds[::-1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
@@ -28,7 +28,10 @@ def last_outputs(
         _count(batch, known, saved)
         return prefill(forward, part, known, prefixes, pad_id, device).output[:, -1].float().cpu()
 
-    for whole in _batches(texts, once, prefixes):
+    def num_missing(index: int) -> int:
+        return len(texts[index]) - len(prefixes.known(texts[index]))
+
+    for whole in _batches(once, num_missing, device):
         for batch, found in in_halves(read, whole):
             outputs.update(zip(batch, found, strict=True))
     _add_to_statistics(texts, saved, prefixes)
@@ -41,15 +44,15 @@ def _different(texts: Sequence[Sequence[int]]) -> dict[tuple[int, ...], int]:
 
 
 def _batches(
-    texts: Sequence[Sequence[int]],
     once: dict[tuple[int, ...], int],
-    prefixes: Prefixes,
+    num_missing: Callable[[int], int],
+    device: torch.device,
     most_tokens: int = TOKENS_PER_BATCH,
 ) -> list[list[int]]:
-    """Returns the indices of different texts in batches of as many tokens to compute."""
+    """Returns the indices of different texts in batches; `num_missing` says how many tokens of one are to compute."""
     chosen = sorted(once.values())
-    lengths = [len(texts[index]) - len(prefixes.known(texts[index])) for index in chosen]
-    return [[chosen[place] for place in batch] for batch in batches_by_length(lengths, most_tokens)]
+    batches = batches_by_length(list(map(num_missing, chosen)), device, most_tokens)
+    return [[chosen[place] for place in batch] for batch in batches]
 
 
 def _count(batch: Sequence[int], known: Sequence[Sequence[int]], saved: list[int]) -> None:
@@ -83,8 +86,7 @@ def token_log_probs(
     def read(batch: Sequence[int]) -> None:
         part, firsts = [texts[index] for index in batch], [starts[index] for index in batch]
         found = list(map(prefixes.known, part, firsts))
-        # The token after the last known one is judged by the output at that one, which is therefore read again.
-        known = [slots[:-1] if len(slots) >= start else slots for slots, start in zip(found, firsts, strict=True)]
+        known = list(map(_without_judge, found, firsts))
         _count(batch, known, saved)
         passed = prefill(forward, part, known, prefixes, pad_id, device)
         for row, (index, computed) in enumerate(zip(batch, _picked(passed), strict=True)):
@@ -94,10 +96,19 @@ def token_log_probs(
             results[index] = prefixes.log_probs(slots[start:]) + fresh
             prefixes.keep_log_probs(text, first_new, fresh)
 
-    for whole in _batches(texts, once, prefixes, min(most_tokens, TOKENS_PER_BATCH)):
+    def num_missing(index: int) -> int:
+        text, start = texts[index], starts[index]
+        return len(text) - len(_without_judge(prefixes.known(text, start), start))
+
+    for whole in _batches(once, num_missing, device, min(most_tokens, TOKENS_PER_BATCH)):
         in_halves(read, whole)
     _add_to_statistics(texts, saved, prefixes)
     return [results[once[tuple(text)]] for text in texts], saved
+
+
+def _without_judge(slots: list[int], start: int) -> list[int]:
+    """Returns the known slots of a text but one that is read again: the first new token is judged by its output."""
+    return slots[:-1] if len(slots) >= start else slots
 
 
 def _picked(read: Prefill) -> Iterator[list[float]]:

@@ -126,8 +126,8 @@ def test_reject_mode_keeps_one_member_per_node():
 
 def test_what_the_policy_has_said_already_is_not_asked_again():
     """The last line of SUM_SCRIPT is certain: one sample says all, and a second one would be wasted."""
-    wasteful = search(eta_mcts(known_mass=None), make_simulator(), MANY)
-    thrifty = search(eta_mcts(known_mass=0.98), make_simulator(), MANY)
+    wasteful = search(eta_mcts(known_mass=None, expansion_batch=1), make_simulator(), MANY)
+    thrifty = search(eta_mcts(known_mass=0.98, expansion_batch=1), make_simulator(), MANY)
     last = [node for node in walk(root_of(thrifty)) if node.depth == 2]
     assert [node.num_sampled for node in last] == [1] * len(last)
     assert thrifty.usage.rejected_tokens < wasteful.usage.rejected_tokens

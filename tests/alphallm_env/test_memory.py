@@ -42,7 +42,7 @@ def test_what_does_not_fit_is_read_in_halves(monkeypatch: pytest.MonkeyPatch, ca
     with caplog.at_level(logging.WARNING, prefill.__name__):
         for found, wanted in zip(lm.label_probs(PROMPTS, ("True", "False")), labels, strict=True):
             assert found.probs == pytest.approx(wanted.probs, abs=1e-5)
-    assert "a batch of 7 did not fit" in caplog.messages[0]
+    assert "a batch of 5 did not fit" in caplog.messages[0]
     lm.forget()
     for reading, wanted in zip(lm.read(PASSAGES), readings, strict=True):
         assert reading.lowest == pytest.approx(wanted.lowest, abs=1e-4)
