@@ -1,4 +1,4 @@
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import torch
 from hypothesis import given
@@ -22,7 +22,7 @@ def test_no_other_cut_of_the_sorted_lengths_computes_less(lengths: list[int]):
     for num_cuts in range(len(lengths)):
         for cuts in combinations(range(1, len(lengths)), num_cuts):
             bounds = [0, *cuts, len(lengths)]
-            other = [order[start:end] for start, end in zip(bounds, bounds[1:], strict=False)]
+            other = [order[start:end] for start, end in pairwise(bounds)]
             assert cost(batches, lengths) <= cost(other, lengths)
 
 
