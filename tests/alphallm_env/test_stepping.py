@@ -17,6 +17,7 @@ from transformers import (
 )
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
+from alphallm_env.lm import stepping
 from alphallm_env.lm.cache import RowCache
 from alphallm_env.lm.stepping import LlamaStep, ModuleStep, Step, is_llama_shaped, step_of
 
@@ -65,8 +66,10 @@ LLAMA_SHAPED = {
 }
 
 
+@pytest.mark.parametrize("large", [0, stepping._LARGE])  # products written the other way round, and none
 @pytest.mark.parametrize("name", LLAMA_SHAPED)
-def test_the_fast_step_is_the_models_own(name: str):
+def test_the_fast_step_is_the_models_own(name: str, large: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(stepping, "_LARGE", large)
     made = model(LLAMA_SHAPED[name])
     assert is_llama_shaped(made)
     assert isinstance(step_of(made), LlamaStep)
