@@ -155,6 +155,8 @@ class TreeSearch:
         left = self._config.max_simulations - usage.simulations
         if budget.simulations is not None:
             left = min(left, budget.simulations - usage.simulations)
+        if budget.tokens is not None:
+            left = min(left, _affordable(budget.tokens, usage))
         wanted: dict[Node, int] = {}
         for _ in range(self._config.leaves_in_flight):
             node = self._descend()
@@ -232,6 +234,11 @@ class TreeSearch:
         await self._evaluator.evaluate([leaf])
         node.finished.extend(leaf.finished)
         return leaf.finished[0]
+
+
+def _affordable(tokens: int, usage: Usage) -> int:
+    """Returns how many simulations of the mean cost so far the tokens that are left pay for, but at least one."""
+    return max(1, (tokens - usage.tokens) * usage.simulations // max(1, usage.tokens))
 
 
 def eta_mcts(preset: str = "tiny_small", *, name: str | None = None, **overrides: object) -> EtaMCTS:
