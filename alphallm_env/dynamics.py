@@ -82,8 +82,6 @@ def _states_answer(state: State, option: Option) -> bool:
 
 def _open_line(state: State) -> str:
     """Returns the text after the last newline: what the next option continues."""
-    if state.option is not None and state.option.text.endswith("\n"):
-        return ""
     parts: list[str] = []
     for earlier in state.path():
         text = earlier.option.text if earlier.option else ""

@@ -163,6 +163,13 @@ def test_the_last_simulation_alone_may_overrun_the_budget(tokens: int):
     assert one_less.tokens < tokens
 
 
+@pytest.mark.parametrize("tokens", [50, 120, 300])
+def test_simulations_in_flight_overrun_the_budget_by_about_one_as_well(tokens: int):
+    planner = eta_mcts(merge_rule="none", known_mass=None, expansion_batch=8, leaves_in_flight=4, c_min_root=8, c_min=4)
+    spent = search(planner, make_simulator(), Budget(tokens=tokens)).usage
+    assert tokens <= spent.tokens <= tokens + 2 * spent.tokens / spent.simulations
+
+
 def test_a_limit_on_simulations_is_kept_exactly():
     planner = eta_mcts(merge_rule="none", known_mass=None, leaves_in_flight=4)
     for simulations in (1, 2, 3, 7, 10):
