@@ -11,7 +11,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from alphallm_env.critics.value import HEAD_FILE, Estimate
 from alphallm_env.errors import ModelError
-from alphallm_env.lm.prefill import last_hidden
 from alphallm_env.lm.transformers_lm import TransformersLM
 
 
@@ -42,6 +41,6 @@ class CriticModel(TransformersLM):
         encoded = self.vocabulary.encode(prompts)
         if not encoded:
             return []
-        hidden, saved = self.outputs(last_hidden(self.model), encoded)
+        hidden, saved = self.outputs(self.passes.hidden, encoded)
         values = self.head(hidden.to(self.model.device)).sigmoid()[:, 0].tolist()
         return [Estimate(value, len(text), n) for value, text, n in zip(values, encoded, saved, strict=True)]

@@ -13,7 +13,8 @@ import torch
 
 from alphallm_env.lm.base import Completion, GenerationRequest
 from alphallm_env.lm.cache import RowCache, layers_of
-from alphallm_env.lm.prefill import batches_by_length, in_halves, last_logits, prefill
+from alphallm_env.lm.passes import Passes
+from alphallm_env.lm.prefill import TOKENS_PER_BATCH, batches_by_length, in_halves, prefill
 from alphallm_env.lm.prefixes import Prefixes
 from alphallm_env.lm.sampling import draw, uniforms
 from alphallm_env.lm.stepping import step_of
@@ -54,6 +55,7 @@ class Decoder:
         self._prefixes = prefixes
         self._banned = vocabulary.banned.to(model.device)
         self._step = step_of(model)
+        self._read_prompts = Passes(model).last_logits
         self._reset()
 
     def _reset(self) -> None:
@@ -105,7 +107,9 @@ class Decoder:
             states = self._prefixes().states([known[index] for index in ready])
             found.append((states, [prompts[index][0] for index in ready]))
         to_read = [index for index, number in enumerate(missing) if number > 0]
-        for batch in batches_by_length([missing[index] for index in to_read], self._model.device):
+        lengths = [missing[index] for index in to_read]
+        device, padding_cost = self._read_prompts.device, self._read_prompts.padding_cost
+        for batch in batches_by_length(lengths, device, TOKENS_PER_BATCH, padding_cost):
             whole = [to_read[place] for place in batch]
             for part, states in in_halves(lambda part: self._read([prompts[index][1] for index in part]), whole):
                 found.append((states, [prompts[index][0] for index in part]))
@@ -118,7 +122,7 @@ class Decoder:
         prefixes = self._prefixes()
         texts = [tokens[:-1] for tokens in prompts]
         known = [prefixes.known(tokens) for tokens in prompts]  # anew: a full store may have forgotten some meanwhile
-        read = prefill(last_logits(self._model), texts, known, prefixes, self._vocabulary.pad_id, self._model.device)
+        read = prefill(self._read_prompts, texts, known, prefixes, self._vocabulary.pad_id)
         # In the cache, what was known ends where what was read begins, and each part is padded on its left.
         border, end = max(map(len, known)), read.cache.get_seq_length()
         longest = max(map(len, texts))

@@ -5,48 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
 from transformers.cache_utils import DynamicCache
 
+from alphallm_env.lm.passes import Forward
 from alphallm_env.lm.prefixes import Prefixes
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 TOKENS_PER_BATCH = 16_384  # computed at once
 _PASS_TOKENS = {"cpu": 64}  # computed in the time that one more pass takes, roughly; elsewhere a whole batch is
-
-Forward = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, DynamicCache], torch.Tensor]
-
-
-def all_logits(model: PreTrainedModel, num_kept: int = 0) -> Forward:
-    """Returns the function that gives the logits [texts, tokens, vocabulary], of the last `num_kept` tokens if set."""
-
-    def forward(ids: torch.Tensor, mask: torch.Tensor, places: torch.Tensor, cache: DynamicCache) -> torch.Tensor:
-        return model(
-            input_ids=ids, attention_mask=mask, position_ids=places, past_key_values=cache, logits_to_keep=num_kept
-        ).logits
-
-    return forward
-
-
-def last_logits(model: PreTrainedModel) -> Forward:
-    """Returns the function that gives the logits [texts, 1, vocabulary] of the token after each text."""
-    return all_logits(model, num_kept=1)
-
-
-def last_hidden(model: PreTrainedModel) -> Forward:
-    """Returns the function that gives the trunk's last hidden states [texts, tokens, width]."""
-
-    def forward(ids: torch.Tensor, mask: torch.Tensor, places: torch.Tensor, cache: DynamicCache) -> torch.Tensor:
-        trunk = model.base_model
-        output = trunk(input_ids=ids, attention_mask=mask, position_ids=places, past_key_values=cache)
-        return output.last_hidden_state
-
-    return forward
 
 
 @dataclass(frozen=True)
@@ -64,16 +33,12 @@ def prefill(
     known: Sequence[Sequence[int]],
     prefixes: Prefixes,
     pad_id: int,
-    device: torch.device,
 ) -> Prefill:
-    """Reads texts of which the prefixes in the slots `known` need not be computed, and keeps what was read.
-
-    `forward` takes token ids, attention mask, position ids and cache.
-    """
+    """Reads texts of which the prefixes in the slots `known` need not be computed, and keeps what was read."""
     new = [text[len(slots) :] for text, slots in zip(texts, known, strict=True)]
     cache, known_mask = prefixes.load(known)
     ids, mask = _left_padded(new, pad_id)
-    ids, mask = ids.to(device), mask.to(device)
+    ids, mask = ids.to(forward.device), mask.to(forward.device)
     if known_mask is not None:
         mask = torch.cat([known_mask, mask], dim=1)
     places = (mask.cumsum(-1) - 1).clamp(min=0)
@@ -115,12 +80,13 @@ def _left_padded(sequences: Sequence[Sequence[int]], pad_id: int) -> tuple[torch
 
 
 def batches_by_length(
-    lengths: Sequence[int], device: torch.device, most_tokens: int = TOKENS_PER_BATCH
+    lengths: Sequence[int], device: torch.device, most_tokens: int = TOKENS_PER_BATCH, padding_cost: float = 1.0
 ) -> list[list[int]]:
     """Returns the indices of texts of these lengths in batches of like length and at most `most_tokens`, padded.
 
     The batches are those that take the least time, where every text is padded to the longest of its batch and a
-    pass of the model has a cost of its own. A text longer than `most_tokens` is a batch of its own.
+    pass of the model has a cost of its own. `padding_cost` is what a token that pads costs, where others cost 1. A
+    text longer than `most_tokens` is a batch of its own.
 
     >>> batches_by_length([300, 10, 20, 310], torch.device("cpu"))
     [[1, 2], [0, 3]]
@@ -128,7 +94,7 @@ def batches_by_length(
     order = sorted(range(len(lengths)), key=lambda index: (lengths[index], index))
     pass_tokens = _PASS_TOKENS.get(device.type, TOKENS_PER_BATCH)
     batches: list[list[int]] = []
-    for start, end in _least_padded([lengths[index] for index in order], pass_tokens):
+    for start, end in _cheapest_cut([lengths[index] for index in order], pass_tokens, padding_cost):
         batches.append([])
         for index in order[start:end]:
             if batches[-1] and (len(batches[-1]) + 1) * lengths[index] > most_tokens:
@@ -137,16 +103,21 @@ def batches_by_length(
     return batches
 
 
-def _least_padded(lengths: Sequence[int], pass_tokens: int) -> list[tuple[int, int]]:
-    """Returns the bounds of the batches that a rising sequence is cut into, by dynamic programming."""
+def _cheapest_cut(lengths: Sequence[int], pass_tokens: int, padding_cost: float) -> list[tuple[int, int]]:
+    """Returns the bounds of the batches that a rising sequence is cut into, by dynamic programming.
+
+    What the texts' own tokens cost is the same for every cut, so padding alone counts, and passes.
+    """
     if not lengths:
         return []
     ends = [*(place for place in range(1, len(lengths)) if lengths[place] > lengths[place - 1]), len(lengths)]
     starts = np.array([0, *ends])  # a batch may begin at any of them but the last
-    least = np.zeros(len(starts))  # tokens computed up to each
+    before = np.cumsum([0, *lengths])[starts]  # tokens of the texts before each
+    least = np.zeros(len(starts))  # what all before each costs
     begun = [0] * len(starts)  # and where the last batch before it begins
     for place, end in enumerate(ends, 1):
-        costs = least[:place] + pass_tokens + lengths[end - 1] * (end - starts[:place])
+        padding = lengths[end - 1] * (end - starts[:place]) - (before[place] - before[:place])
+        costs = least[:place] + pass_tokens + padding_cost * padding
         begun[place] = int(costs.argmin())
         least[place] = costs[begun[place]]
     bounds: list[tuple[int, int]] = []

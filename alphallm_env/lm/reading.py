@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
-from alphallm_env.lm.prefill import TOKENS_PER_BATCH, Forward, Prefill, batches_by_length, in_halves, prefill
+from alphallm_env.lm.passes import Forward
+from alphallm_env.lm.prefill import TOKENS_PER_BATCH, Prefill, batches_by_length, in_halves, prefill
 from alphallm_env.lm.prefixes import Prefixes
 
 
 @torch.inference_mode()
 def last_outputs(
-    forward: Forward, texts: Sequence[Sequence[int]], prefixes: Prefixes, pad_id: int, device: torch.device
+    forward: Forward, texts: Sequence[Sequence[int]], prefixes: Prefixes, pad_id: int
 ) -> tuple[torch.Tensor, list[int]]:
     """Returns the float32 output of `forward` at the last token of each text, [texts, …], on the CPU.
 
@@ -26,12 +27,12 @@ def last_outputs(
         part = [texts[index] for index in batch]
         known = list(map(prefixes.known, part))
         _count(batch, known, saved)
-        return prefill(forward, part, known, prefixes, pad_id, device).output[:, -1].float().cpu()
+        return prefill(forward, part, known, prefixes, pad_id).output[:, -1].float().cpu()
 
     def num_missing(index: int) -> int:
         return len(texts[index]) - len(prefixes.known(texts[index]))
 
-    for whole in _batches(once, num_missing, device):
+    for whole in _batches(once, num_missing, forward):
         for batch, found in in_halves(read, whole):
             outputs.update(zip(batch, found, strict=True))
     _add_to_statistics(texts, saved, prefixes)
@@ -46,12 +47,13 @@ def _different(texts: Sequence[Sequence[int]]) -> dict[tuple[int, ...], int]:
 def _batches(
     once: dict[tuple[int, ...], int],
     num_missing: Callable[[int], int],
-    device: torch.device,
+    forward: Forward,
     most_tokens: int = TOKENS_PER_BATCH,
 ) -> list[list[int]]:
     """Returns the indices of different texts in batches; `num_missing` says how many tokens of one are to compute."""
     chosen = sorted(once.values())
-    batches = batches_by_length(list(map(num_missing, chosen)), device, most_tokens)
+    lengths = list(map(num_missing, chosen))
+    batches = batches_by_length(lengths, forward.device, most_tokens, forward.padding_cost)
     return [[chosen[place] for place in batch] for batch in batches]
 
 
@@ -71,7 +73,6 @@ def token_log_probs(
     starts: Sequence[int],
     prefixes: Prefixes,
     pad_id: int,
-    device: torch.device,
     most_tokens: int,
 ) -> tuple[list[list[float]], list[int]]:
     """Returns the log-probability, in nats, of each token of each text from position `start` >= 1 on.
@@ -88,7 +89,7 @@ def token_log_probs(
         found = list(map(prefixes.known, part, firsts))
         known = list(map(_without_judge, found, firsts))
         _count(batch, known, saved)
-        passed = prefill(forward, part, known, prefixes, pad_id, device)
+        passed = prefill(forward, part, known, prefixes, pad_id)
         for row, (index, computed) in enumerate(zip(batch, _picked(passed), strict=True)):
             text, start, slots = part[row], firsts[row], found[row]
             first_new = max(start, len(slots))
@@ -100,7 +101,7 @@ def token_log_probs(
         text, start = texts[index], starts[index]
         return len(text) - len(_without_judge(prefixes.known(text, start), start))
 
-    for whole in _batches(once, num_missing, device, min(most_tokens, TOKENS_PER_BATCH)):
+    for whole in _batches(once, num_missing, forward, min(most_tokens, TOKENS_PER_BATCH)):
         in_halves(read, whole)
     _add_to_statistics(texts, saved, prefixes)
     return [results[once[tuple(text)]] for text in texts], saved

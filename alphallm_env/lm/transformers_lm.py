@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from alphallm_env.errors import ModelError
 from alphallm_env.lm.base import Completion, Embedding, GenerationRequest, LabelProbs, Passage, Reading
 from alphallm_env.lm.decoding import Decoder, written
-from alphallm_env.lm.prefill import Forward, all_logits, last_hidden, last_logits
+from alphallm_env.lm.passes import Forward, Passes
 from alphallm_env.lm.prefixes import Prefixes
 from alphallm_env.lm.reading import last_outputs, token_log_probs
 from alphallm_env.lm.revision import source_revision
@@ -31,6 +31,7 @@ class TransformersLM:
         self.tokenizer = tokenizer
         self.name = name
         self.vocabulary = vocabulary_of(model, tokenizer)
+        self.passes = Passes(model)
         self.prefixes = Prefixes()
         self._label_ids: dict[tuple[str, ...], tuple[int, ...]] = {}
 
@@ -83,7 +84,7 @@ class TransformersLM:
         encoded = self.vocabulary.encode(prompts)
         if not encoded:
             return []
-        outputs, saved = self.outputs(last_logits(self.model), encoded)
+        outputs, saved = self.outputs(self.passes.last_logits, encoded)
         probs = outputs.softmax(-1)[:, list(ids)].tolist()
         return [LabelProbs(tuple(row), len(text), n) for row, text, n in zip(probs, encoded, saved, strict=True)]
 
@@ -92,18 +93,17 @@ class TransformersLM:
 
         And how many tokens of each text were known and not computed.
         """
-        return last_outputs(forward, encoded, self.prefixes, self.vocabulary.pad_id, self.model.device)
+        return last_outputs(forward, encoded, self.prefixes, self.vocabulary.pad_id)
 
     def read(self, passages: Sequence[Passage]) -> list[Reading]:
         """Returns, per passage, the lowest log-probability of a token in each of its lines."""
         parts = [self.vocabulary.encode([passage.prompt, *passage.lines]) for passage in passages]
         log_probs, saved = token_log_probs(
-            all_logits(self.model),
+            self.passes.logits,
             [list(chain(*pieces)) for pieces in parts],
             [len(pieces[0]) for pieces in parts],
             self.prefixes,
             self.vocabulary.pad_id,
-            self.model.device,
             max(1, _LOGITS_PER_BATCH // len(self.vocabulary.banned)),
         )
         return [
@@ -124,7 +124,7 @@ class TransformersLM:
         if not prompts:
             return []
         encoded = self.vocabulary.encode(prompts)
-        hidden, saved = self.outputs(last_hidden(self.model), encoded)
+        hidden, saved = self.outputs(self.passes.hidden, encoded)
         scale = hidden.pow(2).mean(-1, keepdim=True).sqrt().clamp(min=torch.finfo(torch.float32).tiny)
         vectors = torch.tanh(hidden / scale).numpy()
         return [Embedding(row.copy(), len(text), n) for row, text, n in zip(vectors, encoded, saved, strict=True)]

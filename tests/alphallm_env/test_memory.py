@@ -9,6 +9,7 @@ import torch
 
 from alphallm_env.lm import prefill
 from alphallm_env.lm.base import GenerationRequest, Passage
+from alphallm_env.lm.llama import LlamaTrunk
 from alphallm_env.lm.templates import TinyTemplate
 from alphallm_env.lm.transformers_lm import TransformersLM
 from alphallm_env.loading import TINY_POLICY
@@ -19,16 +20,16 @@ PASSAGES = [Passage(prompt, ("1 + 1 = 2\n", "#### 2")) for prompt in PROMPTS]
 REQUESTS = [GenerationRequest(prompt, seed, 10) for seed, prompt in enumerate(PROMPTS)]
 
 
-def small_device(lm: TransformersLM, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
-    """Lets the model's own forward pass fail for more texts than `most`, as a device does."""
-    forward = lm.model.forward
+def small_device(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    """Lets a forward pass fail for more texts than `most`, as a device does."""
+    read = LlamaTrunk._read
 
-    def limited(input_ids: torch.Tensor, **rest: object) -> object:
-        if len(input_ids) > most:
+    def limited(self: LlamaTrunk, ids: torch.Tensor, *rest: object) -> torch.Tensor:
+        if len(ids) > most:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return forward(input_ids=input_ids, **rest)
+        return read(self, ids, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(lm.model, "forward", limited)
+    monkeypatch.setattr(LlamaTrunk, "_read", limited)
 
 
 def test_what_does_not_fit_is_read_in_halves(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
@@ -37,12 +38,12 @@ def test_what_does_not_fit_is_read_in_halves(monkeypatch: pytest.MonkeyPatch, ca
     lm.forget()
     readings = lm.read(PASSAGES)
     texts = [completion.text for completion in lm.generate(REQUESTS)]
-    small_device(lm, monkeypatch, 3)
+    small_device(monkeypatch, 3)
     lm.forget()
     with caplog.at_level(logging.WARNING, prefill.__name__):
         for found, wanted in zip(lm.label_probs(PROMPTS, ("True", "False")), labels, strict=True):
             assert found.probs == pytest.approx(wanted.probs, abs=1e-5)
-    assert "a batch of 5 did not fit" in caplog.messages[0]
+    assert "a batch of 7 did not fit" in caplog.messages[0]
     lm.forget()
     for reading, wanted in zip(lm.read(PASSAGES), readings, strict=True):
         assert reading.lowest == pytest.approx(wanted.lowest, abs=1e-4)
@@ -52,6 +53,6 @@ def test_what_does_not_fit_is_read_in_halves(monkeypatch: pytest.MonkeyPatch, ca
 
 def test_one_text_that_does_not_fit_raises(monkeypatch: pytest.MonkeyPatch):
     lm = TransformersLM.load(TINY_POLICY, device="cpu")
-    small_device(lm, monkeypatch, 0)
+    small_device(monkeypatch, 0)
     with pytest.raises(torch.OutOfMemoryError):
         lm.label_probs(PROMPTS, ("True", "False"))

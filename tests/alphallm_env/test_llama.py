@@ -1,4 +1,4 @@
-"""The fast step gives what the model's own forward pass gives, on every architecture that it claims to know."""
+"""The fast passes give what the model's own forward pass gives, on every architecture that they claim to know."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ from transformers import (
     Qwen2Config,
     Qwen3Config,
 )
+from transformers.cache_utils import DynamicCache
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
-from alphallm_env.lm import stepping
-from alphallm_env.lm.cache import RowCache
-from alphallm_env.lm.stepping import LlamaStep, ModuleStep, Step, is_llama_shaped, step_of
+from alphallm_env.lm import llama
+from alphallm_env.lm.cache import RowCache, layers_of
+from alphallm_env.lm.llama import LlamaStep, LlamaTrunk, is_llama_shaped
+from alphallm_env.lm.passes import ModuleTrunk, Passes, Trunk
+from alphallm_env.lm.stepping import ModuleStep, Step, step_of
 
 SHAPE = {
     "vocab_size": 50, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4,
@@ -66,10 +69,10 @@ LLAMA_SHAPED = {
 }
 
 
-@pytest.mark.parametrize("large", [0, stepping._LARGE])  # products written the other way round, and none
+@pytest.mark.parametrize("large", [0, llama._LARGE])  # products written the other way round, and none
 @pytest.mark.parametrize("name", LLAMA_SHAPED)
 def test_the_fast_step_is_the_models_own(name: str, large: int, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(stepping, "_LARGE", large)
+    monkeypatch.setattr(llama, "_LARGE", large)
     made = model(LLAMA_SHAPED[name])
     assert is_llama_shaped(made)
     assert isinstance(step_of(made), LlamaStep)
@@ -87,8 +90,42 @@ def test_the_fast_step_is_the_models_own(name: str, large: int, monkeypatch: pyt
         LlamaConfig(**SHAPE, rope_parameters={"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}),
     ],
 )
-def test_what_it_does_not_know_takes_its_own_forward_pass(config: PreTrainedConfig):
-    assert isinstance(step_of(model(config)), ModuleStep)
+def test_what_they_do_not_know_takes_its_own_forward_pass(config: PreTrainedConfig):
+    made = model(config)
+    assert isinstance(step_of(made), ModuleStep)
+    assert isinstance(Passes(made).hidden.run.__self__, ModuleTrunk)  # type: ignore[attr-defined]
+
+
+def read_twice(trunk: Trunk, lengths: list[tuple[int, int]], num_kept: int | None) -> list[torch.Tensor]:
+    """Reads texts in two parts of these lengths each. Returns the outputs at the second parts' tokens, and all keys."""
+    torch.manual_seed(1)
+    cache, mask, outputs = DynamicCache(), torch.zeros(len(lengths), 0, dtype=torch.long), torch.empty(0)
+    with torch.inference_mode():
+        for part in (0, 1):
+            longest = max(pair[part] for pair in lengths)
+            new = torch.tensor([[0] * (longest - pair[part]) + [1] * pair[part] for pair in lengths])
+            ids, mask = torch.randint(50, new.shape), torch.cat([mask, new], 1)
+            places = (mask.cumsum(-1) - 1).clamp(min=0)[:, -longest:]
+            if num_kept is None:
+                outputs = trunk.hidden(ids, mask, places, cache)
+            else:
+                outputs = trunk.logits(ids, mask, places, cache, num_kept)
+    num = outputs.shape[1]
+    found = [row[num - min(num, second) :] for row, (_, second) in zip(outputs, lengths, strict=True)]
+    keys = [layer.transpose(1, 2)[mask.bool()] for layer, _ in layers_of(cache)]
+    return [*found, *keys]
+
+
+@pytest.mark.parametrize("num_kept", [None, 0, 1, 2])
+@pytest.mark.parametrize("lengths", [[(3, 4), (3, 4)], [(1, 7), (5, 2), (9, 1), (2, 3)], [(4, 1)]])
+@pytest.mark.parametrize("name", LLAMA_SHAPED)
+def test_texts_are_read_as_the_model_reads_them(name: str, lengths: list[tuple[int, int]], num_kept: int | None):
+    made = model(LLAMA_SHAPED[name])
+    fast = read_twice(LlamaTrunk(made), lengths, num_kept)
+    own = read_twice(ModuleTrunk(made), lengths, num_kept)
+    for one, other in zip(fast, own, strict=True):
+        assert one.shape == other.shape
+        assert torch.allclose(one, other, atol=1e-4, rtol=1e-4)
 
 
 def test_weights_that_change_in_place_are_seen():
