@@ -26,8 +26,9 @@ def backup(leaf: Node, score: float, gamma: float = 1.0, per_token: bool = False
 
 
 def mean_return(node: Node) -> float:
-    """Returns the mean of the returns that reached the node."""
-    return node.mean
+    """Returns the mean of the returns that reached the node, `node.mean` without a call: selection asks it most."""
+    visits = node.visit_count
+    return node.value_sum / visits if visits else 0.0
 
 
 def max_return(node: Node) -> float:

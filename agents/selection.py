@@ -73,13 +73,14 @@ def select_child(parent: Node, children: Sequence[Node], rule: SelectionRule, c:
 
 def _highest_uct(children: Sequence[Node], parent_visits: int, c: float, q: QFunction) -> Node:
     """Returns what `select_child` does by `uct_rule`, written out: every simulation passes here at every depth."""
-    explore = 2 * math.log(max(1, parent_visits))
+    explore, sqrt = 2 * math.log(max(1, parent_visits)), math.sqrt
     best, highest = children[0], -math.inf
     for child in children:
-        visits = child.visit_count + child.virtual_loss
+        counted = child.visit_count
+        visits = counted + child.virtual_loss
         if visits == 0:
             return child
-        score = q(child) * child.visit_count / visits + c * math.sqrt(explore / visits)
+        score = q(child) * counted / visits + c * sqrt(explore / visits)
         if score > highest:
             best, highest = child, score
     return best

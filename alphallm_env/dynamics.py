@@ -83,10 +83,11 @@ def _states_answer(state: State, option: Option) -> bool:
 def _open_line(state: State) -> str:
     """Returns the text after the last newline: what the next option continues."""
     parts: list[str] = []
-    for earlier in state.path():
-        text = earlier.option.text if earlier.option else ""
-        head, newline, tail = text.rpartition("\n")
-        parts.append(tail if newline else head + tail)
+    earlier: State | None = state
+    while earlier is not None and earlier.option is not None:
+        _, newline, tail = earlier.option.text.rpartition("\n")
+        parts.append(tail)
         if newline:
             break
+        earlier = earlier.parent
     return "".join(reversed(parts))
