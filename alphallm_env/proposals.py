@@ -66,7 +66,7 @@ async def propose(simulator: Simulator, stands: Sequence[Stand], num_options: in
     Whatever is asked of one model is asked for all stands at once. Where an episode has ended, only the embedding is
     asked for. An option that is a dead end is worth 0, and no critic is asked.
     """
-    options = await _different_options(simulator, stands, num_options)
+    options = await together(_different_options(simulator, stand, num_options) for stand in stands)
     children = [
         [simulator.transition(stand.state, option).state for option in offered]
         for stand, offered in zip(stands, options, strict=True)
@@ -93,27 +93,20 @@ async def propose(simulator: Simulator, stands: Sequence[Stand], num_options: in
     ]
 
 
-async def _different_options(
-    simulator: Simulator, stands: Sequence[Stand], num_options: int
-) -> list[Collection[Option]]:
-    """Returns for each stand options with different texts, fewer than asked for where the policy is that sure.
+async def _different_options(simulator: Simulator, stand: Stand, num_options: int) -> Collection[Option]:
+    """Returns options with different texts, fewer than asked for where the policy is that sure.
 
     `num_options` are drawn, and once more twice as many as are missing.
     """
-    found: list[dict[tuple[str, StopReason], Option]] = [{} for _ in stands]
+    found: dict[tuple[str, StopReason], Option] = {}
     for first_index, share in ((0, 1), (num_options, 2)):
-        asked = [
-            (stand, own) for stand, own in zip(stands, found, strict=True) if not stand.ended and len(own) < num_options
-        ]
-        drawn = await together(
-            simulator.propose(stand.state, share * (num_options - len(own)), stand.seed, first_index=first_index)
-            for stand, own in asked
-        )
-        for (_, own), options in zip(asked, drawn, strict=True):
-            for option in options:
-                if len(own) < num_options:
-                    own.setdefault((option.text, option.stop_reason), option)
-    return [own.values() for own in found]
+        missing = 0 if stand.ended else num_options - len(found)
+        if missing:
+            drawn = await simulator.propose(stand.state, share * missing, stand.seed, first_index=first_index)
+            for option in drawn:
+                if len(found) < num_options:
+                    found.setdefault((option.text, option.stop_reason), option)
+    return found.values()
 
 
 def _fixed(embedding: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -102,9 +102,10 @@ class LlamaStep:
             if bias is None:
                 bias = _bias(mask, queries.dtype)[:, None, None]
             all_keys, all_values = cache.update(keys[:, :, None], values[:, :, None], index)
-            grouped = queries.view(len(queries), all_keys.shape[1], -1, queries.shape[-1])
+            rows, _, head_size = queries.shape
+            grouped = queries.view(rows, all_keys.shape[1], -1, head_size)
             mixed = functional.scaled_dot_product_attention(grouped, all_keys, all_values, bias, scale=scaling)
-            return mixed.reshape(len(queries), -1)
+            return mixed.reshape(rows, -1)
 
         return self._llama.logits(self._llama.hidden(ids, places, attend))
 
@@ -181,9 +182,10 @@ class _Layer:
     """One layer. Holds the modules, so that it sees their weights as they are now."""
 
     def __init__(self, module: Any) -> None:
-        attention = module.self_attn
+        attention, mlp = module.self_attn, module.mlp
         self._input_norm, self._mlp_norm = module.input_layernorm, module.post_attention_layernorm
-        self._attention, self._mlp = attention, module.mlp
+        self._inward, self._outward = (attention.q_proj, attention.k_proj, attention.v_proj), attention.o_proj
+        self._gate, self._up, self._down = mlp.gate_proj, mlp.up_proj, mlp.down_proj
         self._head_size: int = attention.head_dim
         self._scaling: float = attention.scaling
         self._query_norm, self._key_norm = getattr(attention, "q_norm", None), getattr(attention, "k_norm", None)
@@ -192,19 +194,17 @@ class _Layer:
         self, hidden: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, attend: _Attention, index: int
     ) -> torch.Tensor:
         """Returns the hidden states [tokens, width] after the layer, of those before it."""
-        attention, mlp = self._attention, self._mlp
         normed = _normalised(hidden, self._input_norm)
         queries, keys, values = (
-            _linear(normed, projection).view(len(hidden), -1, self._head_size)
-            for projection in (attention.q_proj, attention.k_proj, attention.v_proj)
+            _linear(normed, projection).view(hidden.shape[0], -1, self._head_size) for projection in self._inward
         )
         if self._query_norm is not None:
             queries, keys = _normalised(queries, self._query_norm), _normalised(keys, self._key_norm)
         queries, keys = _rotated(queries, cos, sin), _rotated(keys, cos, sin)
-        hidden = hidden + _linear(attend(queries, keys, values, index, self._scaling), attention.o_proj)
+        hidden = hidden + _linear(attend(queries, keys, values, index, self._scaling), self._outward)
         normed = _normalised(hidden, self._mlp_norm)
-        gate = functional.silu(_linear(normed, mlp.gate_proj), inplace=True)
-        return hidden + _linear(gate.mul_(_linear(normed, mlp.up_proj)), mlp.down_proj)
+        gate = functional.silu(_linear(normed, self._gate), inplace=True)
+        return hidden + _linear(gate.mul_(_linear(normed, self._up)), self._down)
 
 
 def _bias(seen: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

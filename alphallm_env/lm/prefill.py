@@ -43,7 +43,7 @@ def prefill(
         mask = torch.cat([known_mask, mask], dim=1)
     places = (mask.cumsum(-1) - 1).clamp(min=0)
     output = forward(ids, mask, places[:, -ids.shape[1] :], cache)
-    prefixes.save(cache, dict(enumerate(texts)), cache.get_seq_length())
+    prefixes.save(cache, dict(enumerate(texts)), cache.get_seq_length(), dict(enumerate(known)))
     return Prefill(ids, output, cache)
 
 

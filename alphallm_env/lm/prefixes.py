@@ -46,6 +46,7 @@ class Prefixes:
         if max_bytes < 0:
             raise ValueError(f"max_bytes must be >= 0, got {max_bytes}")
         self.statistics = PrefixStatistics()
+        self.num_forgotten = 0  # times that all was dropped: slots found before are not those of now
         self._max_bytes = max_bytes
         self._slots: dict[tuple[int, int], int] = {}  # (slot of the token before, token) -> slot
         self._log_probs: list[float | None] = []  # of each slot's token after those before it, where it was asked for
@@ -59,23 +60,26 @@ class Prefixes:
         self._slots.clear()
         self._log_probs.clear()
         self._store = None
+        self.num_forgotten += 1
 
-    def known(self, tokens: Sequence[int], log_probs_from: int | None = None) -> list[int]:
+    def known(self, tokens: Sequence[int], log_probs_from: int | None = None, found: Sequence[int] = ()) -> list[int]:
         """Returns the slots of the longest prefix that is known, short of the last token.
 
         From the position `log_probs_from` on, a token counts as known only together with its log-probability.
+        `found` is what an earlier call returned, from which to go on: a prefix is not forgotten by itself.
         """
-        found: list[int] = []
-        slot = _ROOT
-        for position, token in enumerate(tokens[:-1]):
-            next_slot = self._slots.get((slot, token))
+        slots = list(found)
+        slot = slots[-1] if slots else _ROOT
+        look_up = self._slots.get
+        for position in range(len(slots), len(tokens) - 1):
+            next_slot = look_up((slot, tokens[position]))
             if next_slot is None:
                 break
             if log_probs_from is not None and position >= log_probs_from and self._log_probs[next_slot] is None:
                 break
-            found.append(next_slot)
+            slots.append(next_slot)
             slot = next_slot
-        return found
+        return slots
 
     def log_probs(self, slots: Sequence[int]) -> list[float]:
         """Returns the log-probabilities kept with the slots. Raises KeyError where one is not known."""
@@ -126,21 +130,30 @@ class Prefixes:
         rows = self._store[torch.tensor(slots, device=self._store.device)].permute(2, 3, 0, 4, 1, 5)
         return [(keys, values) for keys, values in rows]
 
-    def save(self, cache: Cache, texts: Mapping[int, Sequence[int]], end: int | None = None) -> None:
+    def save(
+        self,
+        cache: Cache,
+        texts: Mapping[int, Sequence[int]],
+        end: int | None = None,
+        known: Mapping[int, Sequence[int]] | None = None,
+    ) -> None:
         """Keeps what the cache holds of `texts`: by row of the cache, the tokens from its position 0 on.
 
-        With `end` the tokens are those before that position.
+        With `end` the tokens are those before that position. `known` are slots of the texts' first tokens.
         """
         places: list[tuple[int, int]] = []  # (row, position in the cache) of each new slot
         for row, tokens in texts.items():
-            slot = _ROOT
-            for position, token in enumerate(tokens, 0 if end is None else end - len(tokens)):
-                known = self._slots.get((slot, token))
-                if known is None:
-                    known = self._slots[slot, token] = len(self._log_probs)
+            slots = known[row] if known else ()
+            slot = slots[-1] if slots else _ROOT
+            before = 0 if end is None else end - len(tokens)
+            for position in range(len(slots), len(tokens)):
+                step = (slot, tokens[position])
+                next_slot = self._slots.get(step)
+                if next_slot is None:
+                    next_slot = self._slots[step] = len(self._log_probs)
                     self._log_probs.append(None)
-                    places.append((row, position))
-                slot = known
+                    places.append((row, before + position))
+                slot = next_slot
         if places:
             self._write(cache, places)
 

@@ -20,23 +20,47 @@ def last_outputs(
     And how many tokens of each text were known and not computed.
     """
     once = _different(texts)
+    slots_of = _KnownSlots(prefixes, texts)
     outputs: dict[int, torch.Tensor] = {}
     saved = [len(text) for text in texts]
 
     def read(batch: Sequence[int]) -> torch.Tensor:
         part = [texts[index] for index in batch]
-        known = list(map(prefixes.known, part))
+        known = list(map(slots_of, batch))
         _count(batch, known, saved)
         return prefill(forward, part, known, prefixes, pad_id).output[:, -1].float().cpu()
 
     def num_missing(index: int) -> int:
-        return len(texts[index]) - len(prefixes.known(texts[index]))
+        return len(texts[index]) - len(slots_of(index))
 
     for whole in _batches(once, num_missing, forward):
         for batch, found in in_halves(read, whole):
             outputs.update(zip(batch, found, strict=True))
     _add_to_statistics(texts, saved, prefixes)
     return torch.stack([outputs[once[tuple(text)]] for text in texts]), saved
+
+
+class _KnownSlots:
+    """The known prefixes of texts, by index: what other texts' reading adds to them is found by going on from there."""
+
+    def __init__(
+        self, prefixes: Prefixes, texts: Sequence[Sequence[int]], log_probs_from: Sequence[int] | None = None
+    ) -> None:
+        self._prefixes = prefixes
+        self._texts = texts
+        self._log_probs_from = log_probs_from
+        self._found: dict[int, list[int]] = {}
+        self._num_forgotten = prefixes.num_forgotten
+
+    def __call__(self, index: int) -> list[int]:
+        """Returns the slots of the text's longest known prefix, as `Prefixes.known` does."""
+        if self._num_forgotten != self._prefixes.num_forgotten:
+            self._found.clear()
+            self._num_forgotten = self._prefixes.num_forgotten
+        start = None if self._log_probs_from is None else self._log_probs_from[index]
+        found = self._prefixes.known(self._texts[index], start, self._found.get(index, ()))
+        self._found[index] = found
+        return found
 
 
 def _different(texts: Sequence[Sequence[int]]) -> dict[tuple[int, ...], int]:
@@ -81,12 +105,13 @@ def token_log_probs(
     most `most_tokens` of them at once. Texts that are equal have equal starts.
     """
     once = _different(texts)
+    slots_of = _KnownSlots(prefixes, texts, starts)
     results: dict[int, list[float]] = {}
     saved = [len(text) for text in texts]
 
     def read(batch: Sequence[int]) -> None:
         part, firsts = [texts[index] for index in batch], [starts[index] for index in batch]
-        found = list(map(prefixes.known, part, firsts))
+        found = list(map(slots_of, batch))
         known = list(map(_without_judge, found, firsts))
         _count(batch, known, saved)
         passed = prefill(forward, part, known, prefixes, pad_id)
@@ -98,8 +123,7 @@ def token_log_probs(
             prefixes.keep_log_probs(text, first_new, fresh)
 
     def num_missing(index: int) -> int:
-        text, start = texts[index], starts[index]
-        return len(text) - len(_without_judge(prefixes.known(text, start), start))
+        return len(texts[index]) - len(_without_judge(slots_of(index), starts[index]))
 
     for whole in _batches(once, num_missing, forward, min(most_tokens, TOKENS_PER_BATCH)):
         in_halves(read, whole)
