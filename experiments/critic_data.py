@@ -107,10 +107,24 @@ def state_after(question: str, steps: Sequence[str]) -> State:
     return state
 
 
-class Sampler:
-    """Draws trajectories and continuations from a policy."""
+AT_ONCE = 256  # texts that a policy writes side by side, unless that is more than the memory holds
 
-    def __init__(self, policy: Policy, rule: OptionRule, max_tokens: int, temperature: float, seed: int) -> None:
+
+class Sampler:
+    """Draws trajectories and continuations from a policy, `at_once` of them side by side."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        rule: OptionRule,
+        max_tokens: int,
+        temperature: float,
+        seed: int,
+        at_once: int = AT_ONCE,
+    ) -> None:
+        if at_once < 1:
+            raise ValueError(f"at_once must be >= 1, got {at_once}")
+        self.at_once = at_once
         self._policy = policy
         self._rule = rule
         self._max_tokens = max_tokens
@@ -133,8 +147,8 @@ class Sampler:
             for index in range(num)
         ]
         completions = []
-        for start in range(0, len(requests), 256):
-            completions += self._policy.lm.generate(requests[start : start + 256])
+        for start in range(0, len(requests), self.at_once):
+            completions += self._policy.lm.generate(requests[start : start + self.at_once])
         texts = [completion.text for completion in completions]
         return [texts[i * num : (i + 1) * num] for i in range(len(starts))]
 
@@ -213,11 +227,11 @@ def collect(
     path: Path,
     num_samples: int,
     label: StepLabeller,
-    chunk: int = 64,
 ) -> list[ProblemData]:
     """Returns the data of all problems; finished problems are read back from `path`, a JSONL file.
 
-    `label` labels the steps of samples, per problem.
+    `label` labels the steps of samples, per problem. The file grows by as many problems as fill two of the
+    sampler's batches.
 
     Raises RunError if the file holds other problems.
     """
@@ -225,6 +239,7 @@ def collect(
     journal = Journal(path, ProblemData.to_json, ProblemData.from_json)
     data = journal.read()
     _check_same_problems(data, problems, path)
+    chunk = max(1, 2 * sampler.at_once // num_samples)
     for start in range(len(data), len(problems), chunk):
         part = problems[start : start + chunk]
         samples = sampler.trajectories(part, num_samples)

@@ -42,7 +42,7 @@ from alphallm_env.options import option_rule
 from alphallm_env.randomness import derive_seed
 from alphallm_env.simulator import Simulator
 from alphallm_env.types import State
-from experiments.critic_data import ProblemData, Sampler, collect, label_steps, problem_splits, state_after
+from experiments.critic_data import AT_ONCE, ProblemData, Sampler, collect, label_steps, problem_splits, state_after
 from experiments.monitor import quiet_libraries, results_console
 from experiments.records import Json, git_revision, settle_config, write_whole
 from experiments.reliability import depth_picture, reliability_picture
@@ -74,6 +74,7 @@ class ReportConfig:
     threshold: float = 0.25  # a step is good if at least this share of its continuations is
     temperature: float = 1.0
     max_tokens: int = 120
+    at_once: int = AT_ONCE  # texts sampled side by side: what the memory holds
     device: str = "auto"
     seed: int = 1
     smoke: bool = False  # a handful of problems, for a test
@@ -157,7 +158,7 @@ def collect_data(config: ReportConfig, simulator: Simulator) -> dict[str, list[P
     if not config.problems.endswith(".jsonl") and config.unseen_problems:
         sizes["unseen_templates"] = config.unseen_problems
     rule = option_rule(config.option_rule)
-    sampler = Sampler(simulator.policy, rule, config.max_tokens, config.temperature, config.seed)
+    sampler = Sampler(simulator.policy, rule, config.max_tokens, config.temperature, config.seed, config.at_once)
     label = partial(label_steps, sampler, min_visits=config.min_visits, steps_per_problem=config.steps_per_problem)
     return {
         split: collect(sampler, problems, config.out / f"{split}.jsonl", config.samples, label)

@@ -42,6 +42,7 @@ from alphallm_env.options import option_rule
 from alphallm_env.simulator import Policy
 from alphallm_env.types import Problem
 from experiments.critic_data import (
+    AT_ONCE,
     ProblemData,
     Sampler,
     StepLabeller,
@@ -83,6 +84,7 @@ class CriticsConfig:
     batch_sequences: int = 48
     muon_lr: float = 0.004
     adam_lr: float = 5e-4
+    at_once: int = AT_ONCE  # texts sampled side by side: what the memory holds
     device: str = "auto"
     seed: int = 1
 
@@ -162,7 +164,9 @@ def collect_splits(policy: Policy, config: CriticsConfig) -> dict[str, list[Prob
     config.out.mkdir(parents=True, exist_ok=True)
     settings = {name: value for name, value in asdict(config).items() if name in names}
     settle_config(config.out / "data_config.json", cast("dict[str, Json]", settings))
-    sampler = Sampler(policy, option_rule(config.option_rule), config.max_tokens, config.temperature, config.seed)
+    sampler = Sampler(
+        policy, option_rule(config.option_rule), config.max_tokens, config.temperature, config.seed, config.at_once
+    )
     return {
         split: collect(
             sampler, problems, config.out / f"{split}.jsonl", config.samples, step_labeller(sampler, config)
