@@ -208,11 +208,12 @@ class TreeSearch:
         for child in children:
             assert child.score is not None
             backup(child, child.score, gamma, rules.discount_per_token)
+            child.is_exhausted = child.is_terminal
         for node, num_children in wave.wanted.items():
             node.num_pending = 0
             for above in node.path():
                 above.virtual_loss -= num_children
-        for node in [*children, *wave.wanted]:
+        for node in wave.wanted:
             self._close(node)
 
     def _close(self, node: Node) -> None:

@@ -86,6 +86,7 @@ class CriticsConfig:
     adam_lr: float = 5e-4
     at_once: int = AT_ONCE  # texts sampled side by side: what the memory holds
     device: str = "auto"
+    dtype: str = "auto"  # of the policy while it writes
     seed: int = 1
 
 
@@ -160,7 +161,7 @@ def splits(config: CriticsConfig) -> dict[str, list[Problem]]:
 def collect_splits(policy: Policy, config: CriticsConfig) -> dict[str, list[ProblemData]]:
     """Returns the data of each split. Raises RunError if `out` holds data collected with other settings."""
     names = ("policy", "problems", "option_rule", "samples", "min_visits", "steps_per_problem", "labels", "temperature",
-             "max_tokens", "seed", *(["threshold"] if config.labels == "binary_search" else []))  # fmt: skip
+             "max_tokens", "dtype", "seed", *(["threshold"] if config.labels == "binary_search" else []))  # fmt: skip
     config.out.mkdir(parents=True, exist_ok=True)
     settings = {name: value for name, value in asdict(config).items() if name in names}
     settle_config(config.out / "data_config.json", cast("dict[str, Json]", settings))
@@ -189,7 +190,7 @@ def main(config: CriticsConfig) -> dict[str, Quality]:
     """Collects, trains, calibrates, measures and writes the critics to `out/critics`."""
     torch.manual_seed(config.seed)
     quiet_libraries()
-    policy = load_policy(config.policy, config.device)
+    policy = load_policy(config.policy, config.device, config.dtype)
     data = collect_splits(policy, config)
     reader, judge = load_models(config)
     template = template_for(judge.tokenizer)
