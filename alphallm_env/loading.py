@@ -14,6 +14,7 @@ from alphallm_env.critics.calibration import CALIBRATION_FILE, CalibratedCritic,
 from alphallm_env.critics.generative import OutcomeRewardModel, ProcessRewardModel
 from alphallm_env.critics.model import CriticModel
 from alphallm_env.critics.notes import NoteTaker, load_notes_limit
+from alphallm_env.critics.probes import TRUNK_FILE, ProbeCritic, ProbeTrunk, load_probes
 from alphallm_env.critics.public import load_public_prm, split_source
 from alphallm_env.critics.tool_augmented import ToolAugmentedORM
 from alphallm_env.critics.value import LearnedValue, MonteCarloValue
@@ -74,21 +75,43 @@ def load_critics(folder: str | Path, engine: Engine, device: str = "auto") -> Cr
 
     They read the prompts that fit their own tokenizer, whatever the policy's are.
     """
-    model = _load_critic_model(str(folder), device)
-    template = template_for(model.tokenizer)
-    scalings = load_calibration(Path(folder))
+    path = Path(folder)
+    scalings = load_calibration(path)
     if missing := {"value", "prm", "orm"} - scalings.keys():
         raise ModelError(f"expected calibrations of value, prm and orm in {folder}, found none of {sorted(missing)}")
-    reader = Path(folder) / READER_FOLDER
+    make = _probe_critics if (path / TRUNK_FILE).is_file() else _trained_critics
+    found = {critic.name: CalibratedCritic(critic, scalings[critic.name]) for critic in make(path, engine, device)}
+    return Critics(value=found["value"], prm=found["prm"], orm=found["orm"])
+
+
+def _trained_critics(folder: Path, engine: Engine, device: str) -> list[Critic]:
+    """Returns the critics of a trunk that learnt to judge, with the reader whose notes it judges by, if any."""
+    model = _load_critic_model(str(folder), device)
+    template = template_for(model.tokenizer)
+    reader = folder / READER_FOLDER
     notes = None
     if reader.is_dir():
-        limit = load_notes_limit(Path(folder))
-        notes = NoteTaker(_load_lm(str(reader), device, "auto"), template, engine, limit)
-    return Critics(
-        value=CalibratedCritic(LearnedValue(model, template, engine, notes), scalings["value"]),
-        prm=CalibratedCritic(ProcessRewardModel(model, template, engine, notes), scalings["prm"]),
-        orm=CalibratedCritic(OutcomeRewardModel(model, template, engine, notes), scalings["orm"]),
-    )
+        notes = NoteTaker(_load_lm(str(reader), device, "auto"), template, engine, load_notes_limit(folder))
+    return [
+        LearnedValue(model, template, engine, notes),
+        ProcessRewardModel(model, template, engine, notes),
+        OutcomeRewardModel(model, template, engine, notes),
+    ]
+
+
+def _probe_critics(folder: Path, engine: Engine, device: str) -> list[Critic]:
+    """Returns probes of a model that is named in the folder. Raises ModelError if its weights are others by now."""
+    probes, record = load_probes(folder)
+    lm = _load_probed_lm(record.model, device)
+    if lm.revision != record.revision:
+        raise ModelError(
+            f"expected the weights that the probes in {folder} were fitted to, {record.revision}, "
+            f"got {lm.revision} at {record.model}"
+        )
+    if missing := {"value", "prm", "orm"} - probes.keys():
+        raise ModelError(f"expected probes for value, prm and orm in {folder}, found none for {sorted(missing)}")
+    trunk = ProbeTrunk(lm, template_for(lm.tokenizer), record.layers)
+    return [ProbeCritic(name, trunk, probe, engine) for name, probe in probes.items()]
 
 
 def prompted_critics(policy: Policy, engine: Engine, sandbox: Sandbox | None = None) -> Critics:
@@ -218,6 +241,12 @@ def _load_tokenizer(source: str) -> PreTrainedTokenizerBase:
         return cast("PreTrainedTokenizerBase", AutoTokenizer.from_pretrained(source))
     except (OSError, ValueError) as error:
         raise ModelError(f"expected a tokenizer at {source!r}: {error}") from error
+
+
+@lru_cache(maxsize=1)
+def _load_probed_lm(source: str, device: str) -> TransformersLM:
+    """Returns a model of its own, even where a policy of the same name is loaded: that one may go on learning."""
+    return TransformersLM.load(source, device)
 
 
 @lru_cache(maxsize=_MODELS_KEPT)

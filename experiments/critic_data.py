@@ -25,6 +25,8 @@ from alphallm_env.simulator import Policy
 from alphallm_env.types import Option, Problem, State
 from experiments.records import Journal, Json
 
+CRITICS = ("value", "prm", "orm")
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -105,6 +107,31 @@ def state_after(question: str, steps: Sequence[str]) -> State:
     for step in steps:
         state = state.child(Option(step, 0), None)
     return state
+
+
+@dataclass(frozen=True)
+class Item:
+    """A state that a critic is asked about, and the outcome that its score should foretell."""
+
+    state: State
+    outcome: bool
+
+
+def items_of(data: Sequence[ProblemData], threshold: float) -> dict[str, list[Item]]:
+    """Returns what each critic is asked: every prefix (value), every labelled step (PRM), every end (ORM).
+
+    Prefixes and ends are those of all samples, in their order.
+    """
+    items: dict[str, list[Item]] = {name: [] for name in CRITICS}
+    for entry in data:
+        for sample in entry.samples:
+            path = list(state_after(sample.question, sample.steps).path())
+            items["orm"].append(Item(path[0], sample.correct))
+            items["value"] += [Item(state, sample.correct) for state in reversed(path)]
+        for step in entry.steps:
+            state = state_after(step.question, (*step.before, step.step))
+            items["prm"].append(Item(state, step.share_correct >= threshold))
+    return items
 
 
 AT_ONCE = 256  # texts that a policy writes side by side, unless that is more than the memory holds

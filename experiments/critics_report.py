@@ -41,15 +41,23 @@ from alphallm_env.loading import build_simulator, load_policy
 from alphallm_env.options import option_rule
 from alphallm_env.randomness import derive_seed
 from alphallm_env.simulator import Simulator
-from alphallm_env.types import State
-from experiments.critic_data import AT_ONCE, ProblemData, Sampler, collect, label_steps, problem_splits, state_after
+from experiments.critic_data import (
+    AT_ONCE,
+    CRITICS,
+    Item,
+    ProblemData,
+    Sampler,
+    collect,
+    items_of,
+    label_steps,
+    problem_splits,
+)
 from experiments.monitor import quiet_libraries, results_console
 from experiments.records import Json, git_revision, settle_config, write_whole
 from experiments.reliability import depth_picture, reliability_picture
 
 # PAPER §3, on GSM8K's test problems: precision, recall, ECE.
 PAPER = {"value": (0.82, 0.79, 0.032), "prm": (0.62, 0.90, 0.375)}
-CRITICS = ("value", "prm", "orm")
 NUM_FOLDS = 5
 
 
@@ -90,14 +98,6 @@ _DATA = ("policy", "problems", "option_rule", "development_problems", "test_prob
 
 
 @dataclass(frozen=True)
-class Item:
-    """A state that a critic is asked about, and the outcome that its score should foretell."""
-
-    state: State
-    outcome: bool
-
-
-@dataclass(frozen=True)
 class Scored:
     """Items of one split with one critic's raw scores, in [0, 1]."""
 
@@ -122,20 +122,6 @@ class Scored:
             depth: Scored([self.items[i] for i in indices], [self.scores[i] for i in indices])
             for depth, indices in sorted(parts.items())
         }
-
-
-def items_of(data: Sequence[ProblemData], threshold: float) -> dict[str, list[Item]]:
-    """Returns what each critic is asked: every prefix (value), every labelled step (PRM), every end (ORM)."""
-    items: dict[str, list[Item]] = {name: [] for name in CRITICS}
-    for entry in data:
-        for sample in entry.samples:
-            path = list(state_after(sample.question, sample.steps).path())
-            items["orm"].append(Item(path[0], sample.correct))
-            items["value"] += [Item(state, sample.correct) for state in reversed(path)]
-        for step in entry.steps:
-            state = state_after(step.question, (*step.before, step.step))
-            items["prm"].append(Item(state, step.share_correct >= threshold))
-    return items
 
 
 def raw_scores(simulator: Simulator, name: str, items: list[Item]) -> Scored:

@@ -23,8 +23,10 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, cast
 
+import numpy as np
 import torch
 import tyro
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -33,6 +35,7 @@ from alphallm_env.critics.generative import Labeller, share_of_true
 from alphallm_env.critics.measures import Quality, quality
 from alphallm_env.critics.model import CriticModel
 from alphallm_env.critics.notes import NoteTaker, save_notes_limit
+from alphallm_env.critics.probes import Probe, ProbeTrunk, TrunkRecord, save_probes
 from alphallm_env.critics.value import save_head
 from alphallm_env.engine import Engine
 from alphallm_env.lm.templates import PromptTemplate, template_for
@@ -43,17 +46,23 @@ from alphallm_env.simulator import Policy
 from alphallm_env.types import Problem
 from experiments.critic_data import (
     AT_ONCE,
+    CRITICS,
     ProblemData,
     Sampler,
     StepLabeller,
     collect,
+    items_of,
     label_steps,
     problem_splits,
 )
 from experiments.critic_lessons import Notes, Training, examples, label_tokens, take_notes, train
 from experiments.monitor import quiet_libraries
+from experiments.probe_fitting import fit_probe, read_prefixes
 from experiments.process_labels import searched_steps
 from experiments.records import Json, settle_config
+from experiments.reranking import reranking, reranking_table
+
+HELD_OUT = ("development", "test")
 
 
 @dataclass(frozen=True)
@@ -78,6 +87,7 @@ class CriticsConfig:
     soft_labels: bool = False  # the PRM learns that share itself, not whether it passes the threshold
     notes: bool = True  # the critics judge by a reader's notes: worth it where the reader solves problems
     last_layers: int = 0  # of the trunk that learn, the others stay as they are; 0: all
+    probe_layers: tuple[int, ...] = ()  # none of the trunk learns: probes of the hidden states after these layers
     temperature: float = 1.0
     max_tokens: int = 120
     epochs: int = 1
@@ -192,6 +202,8 @@ def main(config: CriticsConfig) -> dict[str, Quality]:
     quiet_libraries()
     policy = load_policy(config.policy, config.device, config.dtype)
     data = collect_splits(policy, config)
+    if config.probe_layers:
+        return finish(*fit_probes(data, config), data["test"], config)
     reader, judge = load_models(config)
     template = template_for(judge.tokenizer)
     with Engine() as engine:
@@ -202,7 +214,8 @@ def main(config: CriticsConfig) -> dict[str, Quality]:
         lessons = list(examples(data["train"], notes["train"], judge, template, threshold))
         train(judge, judge.head, lessons, label_tokens(judge, template), training_of(config))
     save_models(config.out / "critics", judge, reader, config.max_tokens)
-    return finish(judge, template, data, notes, config)
+    scored = {split: score_all(judge, notes[split], template, data[split], config.threshold) for split in HELD_OUT}
+    return finish(scored["development"], scored["test"], data["test"], config)
 
 
 def training_of(config: CriticsConfig) -> Training:
@@ -246,31 +259,61 @@ def save_models(folder: Path, critic: CriticModel, reader: TransformersLM | None
         reader.tokenizer.save_pretrained(folder / READER_FOLDER)
 
 
+def fit_probes(
+    data: dict[str, list[ProblemData]], config: CriticsConfig
+) -> tuple[dict[str, Scored], dict[str, Scored]]:
+    """Fits probes, writes them to `out/critics`, and returns their raw scores on the development and test split."""
+    source = config.trunk or resolve(config.policy, TINY_POLICY)
+    lm = TransformersLM.load(source, config.device, config.dtype)
+    trunk = ProbeTrunk(lm, template_for(lm.tokenizer), config.probe_layers)
+    vectors = {split: read_prefixes(trunk, part) for split, part in data.items()}
+    items = {split: items_of(part, config.threshold) for split, part in data.items()}
+
+    def seen(split: str, name: str) -> NDArray[np.float32]:
+        return np.stack([vectors[split][item.state.question, item.state.text] for item in items[split][name]])
+
+    probes: dict[str, Probe] = {}
+    for name in CRITICS:
+        learnt = items["train"][name]
+        targets = [float(item.outcome) for item in learnt]
+        fit = fit_probe(seen("train", name), targets, [item.state.question for item in learnt], config.seed)
+        print(f"{name}: penalty {fit.penalty}, AUC in the cross-validation {fit.cross_validated[fit.penalty]:.3f}")
+        probes[name] = fit.probe
+    save_probes(config.out / "critics", probes, TrunkRecord(source, lm.revision, config.probe_layers))
+    development, test = (
+        {
+            name: Scored(probe(seen(split, name)).tolist(), [item.outcome for item in items[split][name]])
+            for name, probe in probes.items()
+        }
+        for split in HELD_OUT
+    )
+    return development, test
+
+
 def finish(
-    critic: CriticModel,
-    template: PromptTemplate,
-    data: dict[str, list[ProblemData]],
-    notes: dict[str, Notes],
-    config: CriticsConfig,
+    development: dict[str, Scored], test: dict[str, Scored], tested: Sequence[ProblemData], config: CriticsConfig
 ) -> dict[str, Quality]:
     """Calibrates on the development split, measures on the test split, and writes both beside the models.
 
     Raises ValueError where all development outcomes of a critic are alike: nothing to calibrate by.
     """
-    development = score_all(critic, notes["development"], template, data["development"], config.threshold)
     scalings: dict[str, Scaling] = {
         name: fit_scaling(config.calibration, s.scores, [float(o) for o in s.outcomes])
         for name, s in development.items()
     }
     save_calibration(config.out / "critics", scalings)
-    test = score_all(critic, notes["test"], template, data["test"], config.threshold)
     qualities = {
         name: quality(scored.calibrated(scalings[name]).scores, scored.outcomes) for name, scored in test.items()
     }
-    report = {name: asdict(q) for name, q in qualities.items()}
-    settings = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(config).items()}
-    (config.out / "quality.json").write_text(json.dumps({"quality": report, "config": settings}, indent=2) + "\n")
+    choice = reranking(tested, test["orm"].scores)
+    report = {
+        "quality": {name: asdict(q) for name, q in qualities.items()},
+        "reranking": asdict(choice),
+        "config": {key: str(value) if isinstance(value, Path) else value for key, value in asdict(config).items()},
+    }
+    (config.out / "quality.json").write_text(json.dumps(report, indent=2) + "\n")
     print_qualities(qualities)
+    Console().print(reranking_table(choice))
     return qualities
 
 

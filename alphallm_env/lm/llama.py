@@ -7,7 +7,7 @@ a row, `LlamaTrunk` whole texts. Any other model takes its own forward pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -55,14 +55,26 @@ class _Llama:
         self._layers = [_Layer(layer) for layer in whole.model.layers]
         self._rotations: torch.Tensor | None = None
 
-    def hidden(self, ids: torch.Tensor, places: torch.Tensor, attend: _Attention) -> torch.Tensor:
-        """Returns the last hidden states [tokens, width] of the tokens `ids` [tokens] at `places` [tokens]."""
+    def hidden(
+        self, ids: torch.Tensor, places: torch.Tensor, attend: _Attention, after: Sequence[int] = ()
+    ) -> torch.Tensor:
+        """Returns the last hidden states [tokens, width] of the tokens `ids` [tokens] at `places` [tokens].
+
+        With `after`, numbers of layers from 1 on that rise, the hidden states after each, side by side. Those after
+        the last layer are normalised.
+        """
         inner = self._model.model
         cos, sin = self._rotation(places)
         hidden = functional.embedding(ids, inner.embed_tokens.weight)
+        kept: list[torch.Tensor] = []
         for index, layer in enumerate(self._layers):
             hidden = layer(hidden, cos, sin, attend, index)
-        return _normalised(hidden, inner.norm)
+            if index + 1 in after and index + 1 < len(self._layers):
+                kept.append(hidden)
+        last = _normalised(hidden, inner.norm)
+        if not after:
+            return last
+        return torch.cat([*kept, last] if len(self._layers) in after else kept, dim=-1)
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Returns the logits [tokens, vocabulary] of last hidden states [tokens, width]."""
@@ -116,10 +128,12 @@ class LlamaTrunk:
     def __init__(self, model: PreTrainedModel) -> None:
         self._llama = _Llama(model)
 
-    def hidden(self, ids: torch.Tensor, mask: torch.Tensor, places: torch.Tensor, cache: Cache) -> torch.Tensor:
+    def hidden(
+        self, ids: torch.Tensor, mask: torch.Tensor, places: torch.Tensor, cache: Cache, after: Sequence[int] = ()
+    ) -> torch.Tensor:
         """Returns what `passes.Trunk` says."""
         layout = _Layout(mask, ids.shape[1])
-        return layout.padded(self._read(ids, places, cache, layout))
+        return layout.padded(self._read(ids, places, cache, layout, after))
 
     def logits(
         self, ids: torch.Tensor, mask: torch.Tensor, places: torch.Tensor, cache: Cache, num_kept: int = 0
@@ -132,8 +146,10 @@ class LlamaTrunk:
         kept = layout.padded(hidden)[:, -num_kept:]
         return self._llama.logits(kept.flatten(0, 1)).view(*kept.shape[:2], -1)
 
-    def _read(self, ids: torch.Tensor, places: torch.Tensor, cache: Cache, layout: _Layout) -> torch.Tensor:
-        """Returns the last hidden states [tokens, width] of all tokens that are no padding."""
+    def _read(
+        self, ids: torch.Tensor, places: torch.Tensor, cache: Cache, layout: _Layout, after: Sequence[int] = ()
+    ) -> torch.Tensor:
+        """Returns the hidden states [tokens, …] of all tokens that are no padding."""
         bias: torch.Tensor | None = None
 
         def attend(
@@ -149,7 +165,7 @@ class LlamaTrunk:
             )
             return layout.packed(mixed.transpose(1, 2).flatten(2))
 
-        return self._llama.hidden(layout.packed(ids), layout.packed(places), attend)
+        return self._llama.hidden(layout.packed(ids), layout.packed(places), attend, after)
 
 
 class _Layout:

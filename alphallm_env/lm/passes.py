@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -25,8 +25,14 @@ class Trunk(Protocol):
     of what is read are added to the cache. What stands at padding is of no use.
     """
 
-    def hidden(self, ids: torch.Tensor, mask: torch.Tensor, places: torch.Tensor, cache: Cache) -> torch.Tensor:
-        """Returns the last hidden states [texts, tokens, width]."""
+    def hidden(
+        self, ids: torch.Tensor, mask: torch.Tensor, places: torch.Tensor, cache: Cache, after: Sequence[int] = ()
+    ) -> torch.Tensor:
+        """Returns the last hidden states [texts, tokens, width].
+
+        With `after`, numbers of layers from 1 on that rise, those after each of them, side by side
+        [texts, tokens, layers · width]; after the last layer they are normalised.
+        """
         ...
 
     def logits(
@@ -61,9 +67,15 @@ class Passes:
         is_packed = is_llama_shaped(model)
         trunk: Trunk = LlamaTrunk(model) if is_packed else ModuleTrunk(model)
         padding_cost = _PACKED_PADDING if is_packed else 1.0
-        self.hidden = Forward(trunk.hidden, model, padding_cost)  # [texts, tokens, width]
-        self.logits = Forward(trunk.logits, model, padding_cost)  # [texts, tokens, vocabulary]
-        self.last_logits = Forward(partial(trunk.logits, num_kept=1), model, padding_cost)  # [texts, 1, vocabulary]
+        self._of_trunk = partial(Forward, model=model, padding_cost=padding_cost)
+        self._trunk = trunk
+        self.hidden = self._of_trunk(trunk.hidden)  # [texts, tokens, width]
+        self.logits = self._of_trunk(trunk.logits)  # [texts, tokens, vocabulary]
+        self.last_logits = self._of_trunk(partial(trunk.logits, num_kept=1))  # [texts, 1, vocabulary]
+
+    def hidden_after(self, layers: Sequence[int]) -> Forward:
+        """Returns the pass to the hidden states after some layers, [texts, tokens, layers · width]."""
+        return self._of_trunk(partial(self._trunk.hidden, after=tuple(layers)))
 
 
 class ModuleTrunk:
@@ -72,11 +84,21 @@ class ModuleTrunk:
     def __init__(self, model: PreTrainedModel) -> None:
         self._model = model
 
-    def hidden(self, ids: torch.Tensor, mask: torch.Tensor, places: torch.Tensor, cache: Cache) -> torch.Tensor:
+    def hidden(
+        self, ids: torch.Tensor, mask: torch.Tensor, places: torch.Tensor, cache: Cache, after: Sequence[int] = ()
+    ) -> torch.Tensor:
         """Returns what `Trunk` says."""
         trunk = self._model.base_model
-        output = trunk(input_ids=ids, attention_mask=mask, position_ids=places, past_key_values=cache)
-        return output.last_hidden_state
+        output = trunk(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=places,
+            past_key_values=cache,
+            output_hidden_states=bool(after),
+        )
+        if not after:
+            return output.last_hidden_state
+        return torch.cat([output.hidden_states[number] for number in after], dim=-1)
 
     def logits(
         self, ids: torch.Tensor, mask: torch.Tensor, places: torch.Tensor, cache: Cache, num_kept: int = 0

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
 from typing import Self, cast
 
+import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -121,12 +123,29 @@ class TransformersLM:
 
         Right after the prompt was written on, this reads one token.
         """
+        states = self.hidden_states(prompts, [self.num_layers])
+        return [replace(state, vector=np.tanh(state.vector)) for state in states]
+
+    @property
+    def num_layers(self) -> int:
+        """How many layers the model has."""
+        return int(self.model.config.get_text_config().num_hidden_layers)
+
+    def hidden_states(self, prompts: Sequence[str], layers: Sequence[int]) -> list[Embedding]:
+        """Returns, per prompt, h / rms(h) of the hidden state h after each of `layers`, at its last token.
+
+        Vectors are [layers · width]. Layers count from 1 and rise. Raises ValueError for others.
+        """
+        rising = list(layers)
+        if rising != sorted(set(rising)) or not rising or not 1 <= rising[0] <= rising[-1] <= self.num_layers:
+            raise ValueError(f"layers must rise from 1 or more to at most {self.num_layers}, got {rising}")
         if not prompts:
             return []
         encoded = self.vocabulary.encode(prompts)
-        hidden, saved = self.outputs(self.passes.hidden, encoded)
+        hidden, saved = self.outputs(self.passes.hidden_after(rising), encoded)
+        hidden = hidden.unflatten(-1, (len(rising), -1))
         scale = hidden.pow(2).mean(-1, keepdim=True).sqrt().clamp(min=torch.finfo(torch.float32).tiny)
-        vectors = torch.tanh(hidden / scale).numpy()
+        vectors = (hidden / scale).flatten(1).numpy()
         return [Embedding(row.copy(), len(text), n) for row, text, n in zip(vectors, encoded, saved, strict=True)]
 
     def forget(self) -> None:

@@ -128,6 +128,17 @@ def test_texts_are_read_as_the_model_reads_them(name: str, lengths: list[tuple[i
         assert torch.allclose(one, other, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("after", [[1], [2], [1, 2]])
+def test_hidden_states_in_between_are_the_models_own(after: list[int]):
+    made = model(LLAMA_SHAPED["qwen2"])
+    ids, mask = torch.randint(50, (2, 5)), torch.tensor([[0, 0, 1, 1, 1], [1, 1, 1, 1, 1]])
+    places = (mask.cumsum(-1) - 1).clamp(min=0)
+    with torch.inference_mode():
+        fast, own = (t.hidden(ids, mask, places, DynamicCache(), after) for t in (LlamaTrunk(made), ModuleTrunk(made)))
+    assert fast.shape == (2, 5, len(after) * SHAPE["hidden_size"])
+    assert torch.allclose(fast[mask.bool()], own[mask.bool()], atol=1e-4, rtol=1e-4)
+
+
 def test_weights_that_change_in_place_are_seen():
     made = model(LLAMA_SHAPED["llama"])
     step = LlamaStep(made)

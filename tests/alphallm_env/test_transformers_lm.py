@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 
@@ -146,6 +148,24 @@ def test_an_embedding_is_the_last_hidden_state_of_a_plain_forward_pass(lm: Trans
     assert embeddings[0].num_tokens - embeddings[0].saved_tokens == 1, "after it was written on, one token is read"
     assert embeddings[1].vector == pytest.approx(lm.embed([prompts[1]])[0].vector, abs=1e-4)
     assert lm.embed([]) == []
+
+
+def test_hidden_states_are_those_after_the_layers_asked_for(lm: TransformersLM, prompts: list[str]) -> None:
+    lm.forget()
+    last = lm.num_layers
+    found = lm.hidden_states(prompts, [1, 3, last])
+    for prompt, state in zip(prompts, found, strict=True):
+        ids = torch.tensor(lm.vocabulary.encode([prompt]))
+        every = lm.model(input_ids=ids, output_hidden_states=True).hidden_states
+        expected = torch.cat([h / h.square().mean().sqrt() for h in (every[n][0, -1] for n in (1, 3, last))])
+        assert state.vector == pytest.approx(expected.detach().numpy(), abs=1e-4)
+    assert lm.hidden_states([], [1]) == []
+
+
+@pytest.mark.parametrize("layers", [[], [0, 1], [2, 1], [1, 1], [99]])
+def test_layers_that_there_are_not_are_refused(lm: TransformersLM, layers: list[int]) -> None:
+    with pytest.raises(ValueError, match=rf"must rise from 1 or more to at most \d+, got {re.escape(str(layers))}"):
+        lm.hidden_states(["a"], layers)
 
 
 def test_labels_that_begin_alike_are_refused(lm: TransformersLM, prompts: list[str]) -> None:

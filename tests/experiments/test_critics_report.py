@@ -16,8 +16,8 @@ from alphallm_env.critics.measures import quality
 from alphallm_env.errors import RunError
 from alphallm_env.randomness import derive_seed
 from experiments import critics_report
-from experiments.critic_data import LabelledStep, ProblemData, Sample, state_after
-from experiments.critics_report import Item, ReportConfig, Scored, items_of
+from experiments.critic_data import Item, LabelledStep, ProblemData, Sample, items_of, state_after
+from experiments.critics_report import ReportConfig, Scored
 from experiments.reliability import depth_picture, reliability_picture
 
 

@@ -1,0 +1,138 @@
+"""Probes: value function, PRM and ORM that are linear in the hidden states of a language model, which stays as it is.
+
+The model reads question and solution as it writes them, so one reading serves all three, and of a state whose parent
+was read only the new tokens are computed. That a hidden state tells whether a solution is right: Kadavath et al.
+2022 (the P(IK) head), Zhang et al. 2025 ("Reasoning models know when they're right").
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from alphallm_env.critics.provenance import Provenance, model_revision, prompt_version
+from alphallm_env.engine import Engine
+from alphallm_env.errors import CriticError, ModelError
+from alphallm_env.lm.base import Embedding, forget, is_reproducible
+from alphallm_env.lm.templates import PromptTemplate
+from alphallm_env.metering import Role, current_meter
+from alphallm_env.types import State
+
+WEIGHTS_FILE = "probes.safetensors"
+TRUNK_FILE = "probes.json"
+
+
+class HiddenStates(Protocol):
+    """A language model that shows the hidden states after its layers."""
+
+    @property
+    def name(self) -> str:
+        """Folder or hub name."""
+        ...
+
+    def hidden_states(self, prompts: Sequence[str], layers: Sequence[int]) -> list[Embedding]:
+        """Returns, per prompt, h / rms(h) after each of `layers` at its last token, [layers · width]."""
+        ...
+
+
+class ProbeTrunk:
+    """A language model with the layers that probes read."""
+
+    def __init__(self, lm: HiddenStates, template: PromptTemplate, layers: Sequence[int]) -> None:
+        self.lm = lm
+        self.template = template
+        self.layers = tuple(layers)
+
+    def prompt(self, state: State) -> str:
+        """Returns what the model reads: question and solution, as where it goes on writing."""
+        return self.template.solve(state.question, state.text)
+
+    def read(self, prompts: Sequence[str]) -> list[Embedding]:
+        """Returns what probes see of each prompt."""
+        return self.lm.hidden_states(prompts, self.layers)
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """σ(weight · x + bias) of what a trunk reads, x of [layers · width]."""
+
+    weight: NDArray[np.float32]
+    bias: float
+
+    def __call__(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Returns scores in [0, 1], [texts], of vectors [texts, layers · width]."""
+        logits = vectors.astype(np.float64) @ self.weight.astype(np.float64) + self.bias
+        return 0.5 * (1.0 + np.tanh(0.5 * logits))
+
+
+class ProbeCritic:
+    """A critic by a probe: as `value` of the state, as `prm` of its last option, as `orm` of the whole solution."""
+
+    def __init__(self, name: str, trunk: ProbeTrunk, probe: Probe, engine: Engine) -> None:
+        self.name = name
+        self._trunk = trunk
+        self._probe = probe
+        self._engine = engine
+
+    @property
+    def is_reproducible(self) -> bool:
+        """Whether a score does not depend on what is judged beside it."""
+        return is_reproducible(self._trunk.lm)
+
+    @property
+    def provenance(self) -> Provenance:
+        """The model that is read, and the wording around what it reads."""
+        lm = self._trunk.lm
+        return Provenance(self.name, lm.name, model_revision(lm), prompt_version(self._trunk.template))
+
+    def forget(self) -> None:
+        """Drops prefixes."""
+        forget(self._trunk.lm)
+
+    async def evaluate(self, states: Sequence[State]) -> list[float]:
+        """Returns the probe's score in [0, 1] of each state. A PRM raises CriticError at an initial state."""
+        if not states:
+            return []
+        if self.name == "prm" and any(state.option is None for state in states):
+            raise CriticError("a PRM judges the last option; expected a state after one, got an initial state")
+        found = await self._engine.submit(self._trunk.read, list(map(self._trunk.prompt, states)), role=Role.CRITIC)
+        current_meter().scored(sum(e.num_tokens for e in found), sum(e.saved_tokens for e in found))
+        return self._probe(np.stack([embedding.vector for embedding in found])).tolist()
+
+
+@dataclass(frozen=True)
+class TrunkRecord:
+    """Which model probes were fitted to, and the layers that they read."""
+
+    model: str  # folder or hub name
+    revision: str | None
+    layers: tuple[int, ...]
+
+
+def save_probes(folder: Path, probes: Mapping[str, Probe], record: TrunkRecord) -> None:
+    """Writes the probes' weights, and which model they belong to. The model itself is not copied."""
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = {f"{name}.weight": probe.weight for name, probe in probes.items()}
+    arrays |= {f"{name}.bias": np.array(probe.bias, np.float32) for name, probe in probes.items()}
+    save_file(arrays, folder / WEIGHTS_FILE)
+    (folder / TRUNK_FILE).write_text(json.dumps(asdict(record), indent=2) + "\n")
+
+
+def load_probes(folder: Path) -> tuple[dict[str, Probe], TrunkRecord]:
+    """Returns the probes in a folder by name. Raises ModelError where there are none, or they cannot be read."""
+    try:
+        arrays = load_file(folder / WEIGHTS_FILE)
+        fields = json.loads((folder / TRUNK_FILE).read_text())
+        record = TrunkRecord(str(fields["model"]), fields["revision"], tuple(map(int, fields["layers"])))
+        names = [name.removesuffix(".weight") for name in arrays if name.endswith(".weight")]
+        return {name: Probe(arrays[f"{name}.weight"], float(arrays[f"{name}.bias"])) for name in names}, record
+    except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
+        raise ModelError(f"expected probes in {folder}, found none that can be read: {error}") from error

@@ -1,0 +1,132 @@
+"""Probes of a model's hidden states: scores by hand, one reading for all, the folder that they are kept in."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from alphallm_env import dynamics
+from alphallm_env.critics.calibration import PlattScaling, save_calibration
+from alphallm_env.critics.probes import (
+    Probe,
+    ProbeCritic,
+    ProbeTrunk,
+    TrunkRecord,
+    load_probes,
+    save_probes,
+)
+from alphallm_env.critics.provenance import provenance_of
+from alphallm_env.dynamics import Rules
+from alphallm_env.engine import Engine
+from alphallm_env.errors import CriticError, ModelError
+from alphallm_env.lm.transformers_lm import TransformersLM
+from alphallm_env.loading import TINY_POLICY, load_critics, load_policy
+from alphallm_env.metering import Meter, metering
+from alphallm_env.testing import check_critic
+from alphallm_env.types import Option, Problem
+
+LAYERS = (2, 4)
+STATE = dynamics.initial_state(Problem("p", "Ann has 2 pens and buys 3 more. How many pens does Ann have?"))
+NEXT = dynamics.transition(STATE, Option("2 + 3 = 5\n", 6), Rules()).state
+
+
+@pytest.fixture(scope="module")
+def trunk() -> ProbeTrunk:
+    lm = TransformersLM.load(TINY_POLICY, "cpu", "float32")
+    return ProbeTrunk(lm, load_policy(device="cpu").template, LAYERS)
+
+
+@pytest.fixture(scope="module")
+def probes(trunk: ProbeTrunk) -> dict[str, Probe]:
+    rng = np.random.default_rng(0)
+    assert isinstance(trunk.lm, TransformersLM)
+    width = len(LAYERS) * trunk.lm.embedding_size
+    return {name: Probe(rng.normal(0, 0.1, width).astype(np.float32), 0.25) for name in ("value", "prm", "orm")}
+
+
+def test_a_score_is_the_sigmoid_of_what_the_weights_make_of_the_states(trunk: ProbeTrunk, probes: dict[str, Probe]):
+    with Engine() as engine:
+        critic = ProbeCritic("value", trunk, probes["value"], engine)
+        scores = engine.run(critic.evaluate([STATE, NEXT]))
+        assert engine.run(critic.evaluate([])) == []
+    for state, score in zip([STATE, NEXT], scores, strict=True):
+        [read] = trunk.read([trunk.prompt(state)])
+        logit = float(read.vector.astype(float) @ probes["value"].weight.astype(float)) + 0.25
+        assert score == pytest.approx(1 / (1 + math.exp(-logit)), abs=1e-5)
+
+
+def test_extreme_logits_stay_in_range():
+    vectors = np.array([[-1e4], [0.0], [1e4]], np.float32)
+    assert Probe(np.ones(1, np.float32), 0.0)(vectors).tolist() == [0.0, 0.5, 1.0]
+
+
+def test_what_one_critic_read_the_others_know(trunk: ProbeTrunk, probes: dict[str, Probe]):
+    trunk.lm.forget()  # type: ignore[attr-defined]
+    with Engine() as engine, metering(Meter()) as meter:
+        read = []
+        for name, state in (("value", STATE), ("value", NEXT), ("prm", NEXT), ("orm", NEXT)):
+            before = meter.usage.critic.prefilled
+            engine.run(ProbeCritic(name, trunk, probes[name], engine).evaluate([state]))
+            read.append(meter.usage.critic.prefilled - before)
+    assert read[0] > read[1] > 1 == read[2] == read[3]
+
+
+def test_a_prm_needs_an_option(trunk: ProbeTrunk, probes: dict[str, Probe]):
+    with Engine() as engine, pytest.raises(CriticError, match="expected a state after one, got an initial state"):
+        engine.run(ProbeCritic("prm", trunk, probes["prm"], engine).evaluate([STATE]))
+
+
+def test_the_contract_of_critics(trunk: ProbeTrunk, probes: dict[str, Probe]):
+    with Engine() as engine:
+        check_critic(ProbeCritic("orm", trunk, probes["orm"], engine), [STATE, NEXT], engine)
+
+
+@pytest.fixture
+def folder(trunk: ProbeTrunk, probes: dict[str, Probe], tmp_path: Path) -> Path:
+    assert isinstance(trunk.lm, TransformersLM)
+    save_probes(tmp_path, probes, TrunkRecord(str(TINY_POLICY), trunk.lm.revision, LAYERS))
+    save_calibration(tmp_path, dict.fromkeys(probes, PlattScaling()))
+    return tmp_path
+
+
+def test_a_folder_gives_them_back(folder: Path, trunk: ProbeTrunk, probes: dict[str, Probe]):
+    kept, record = load_probes(folder)
+    assert record.layers == LAYERS
+    assert all(
+        np.array_equal(kept[name].weight, probe.weight) and kept[name].bias == 0.25 for name, probe in probes.items()
+    )
+    with Engine() as engine:
+        critics = load_critics(folder, engine, "cpu")
+        assert critics.orm is not None
+        told = provenance_of(critics.orm)
+        assert (told.critic, told.model) == ("orm", str(TINY_POLICY))
+        [score] = engine.run(critics.orm.evaluate([NEXT]))
+        assert score == pytest.approx(engine.run(ProbeCritic("orm", trunk, probes["orm"], engine).evaluate([NEXT]))[0])
+
+
+def test_other_weights_than_those_they_were_fitted_to_are_refused(folder: Path, probes: dict[str, Probe]):
+    _, record = load_probes(folder)
+    save_probes(folder, probes, replace(record, revision="sha256:other"))
+    with Engine() as engine, pytest.raises(ModelError, match="fitted to, sha256:other, got sha256:"):
+        load_critics(folder, engine, "cpu")
+
+
+def test_a_probe_that_lacks_is_named(folder: Path, probes: dict[str, Probe]):
+    _, record = load_probes(folder)
+    save_probes(folder, {"orm": probes["orm"]}, record)
+    with Engine() as engine, pytest.raises(ModelError, match=r"found none for \['prm', 'value'\]"):
+        load_critics(folder, engine, "cpu")
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"model": "x", "revision": null, "layers": ["a"]}'])
+def test_files_that_cannot_be_read_are_told(folder: Path, text: str):
+    (folder / "probes.json").write_text(text)
+    with pytest.raises(ModelError, match="expected probes in"):
+        load_probes(folder)
+    (folder / "probes.safetensors").write_bytes(b"no tensors")
+    with pytest.raises(ModelError, match="expected probes in"):
+        load_probes(folder)
