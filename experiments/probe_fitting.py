@@ -6,19 +6,25 @@ the weights are held back is chosen by cross-validation over problems, so that n
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.numpy import load, save
 
 from alphallm_env.critics.measures import area_under_roc
 from alphallm_env.critics.probes import Probe, ProbeTrunk
+from alphallm_env.critics.provenance import model_revision
 from alphallm_env.lm.base import forget
 from alphallm_env.randomness import derive_seed
 from alphallm_env.types import State
 from experiments.critic_data import ProblemData, state_after
+from experiments.records import write_whole
 
 PENALTIES = (1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0)  # of the squared weights beside the mean loss, in nats
 NUM_FOLDS = 5
@@ -28,17 +34,37 @@ _ITERATIONS = 200
 Vectors = dict[tuple[str, str], NDArray[np.float32]]  # (question, solution so far) -> [layers · width]
 
 
-def read_prefixes(trunk: ProbeTrunk, data: Sequence[ProblemData]) -> Vectors:
-    """Returns what the trunk makes of every prefix in the data, read option by option: each token once, and a few."""
+def read_prefixes(trunk: ProbeTrunk, data: Sequence[ProblemData], folder: Path) -> Vectors:
+    """Returns what the trunk makes of every prefix in the data, read option by option: each token once, and a few.
+
+    The prefixes of a few problems make a file in `folder`, named by a hash of them and of the model, its precision and
+    its layers: what was read before is not read again.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     vectors: Vectors = {}
     for start in range(0, len(data), _PROBLEMS_AT_ONCE):
         part = data[start : start + _PROBLEMS_AT_ONCE]
-        for states in _by_depth(part):
-            found = trunk.read(list(map(trunk.prompt, states)))
-            vectors |= {(s.question, s.text): e.vector for s, e in zip(states, found, strict=True)}
-        forget(trunk.lm)
-        print(f"read {min(start + len(part), len(data))}/{len(data)} problems", flush=True)
+        prompts = {trunk.prompt(state): (state.question, state.text) for states in _by_depth(part) for state in states}
+        if not prompts:
+            continue
+        path = folder / f"{_digest(trunk, list(prompts))}.safetensors"
+        if not path.is_file():
+            write_whole(path, save({"vectors": _read(trunk, part)}))
+            print(f"read {start + len(part)}/{len(data)} problems", flush=True)
+        vectors |= dict(zip(prompts.values(), load(path.read_bytes())["vectors"], strict=True))
     return vectors
+
+
+def _read(trunk: ProbeTrunk, data: Sequence[ProblemData]) -> NDArray[np.float32]:
+    """Returns what the trunk makes of every prefix, [prefixes, layers · width], and has it forget them."""
+    read = [e.vector for states in _by_depth(data) for e in trunk.read(list(map(trunk.prompt, states)))]
+    forget(trunk.lm)
+    return np.stack(read)
+
+
+def _digest(trunk: ProbeTrunk, prompts: Sequence[str]) -> str:
+    model = (model_revision(trunk.lm) or trunk.lm.name, trunk.lm.precision, trunk.layers)
+    return hashlib.sha256(json.dumps([model, prompts]).encode()).hexdigest()[:32]
 
 
 def _by_depth(data: Sequence[ProblemData]) -> Iterator[list[State]]:

@@ -107,11 +107,11 @@ def settle_config(file: Path, config: dict[str, Json]) -> None:
         raise RunError(f"{file.parent} holds a run with other settings ({said}); choose another folder with --out")
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Writes a file so that a reader sees all of it or the old one."""
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Writes a file, text as UTF-8, so that a reader sees all of it or the old one."""
     scratch = path.with_name(path.name + ".partial")
-    with scratch.open("w", encoding="utf-8") as file:
-        file.write(text)
+    with scratch.open("wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
         file.flush()
         os.fsync(file.fileno())
     scratch.replace(path)

@@ -266,7 +266,7 @@ def fit_probes(
     source = config.trunk or resolve(config.policy, TINY_POLICY)
     lm = TransformersLM.load(source, config.device, config.dtype)
     trunk = ProbeTrunk(lm, template_for(lm.tokenizer), config.probe_layers)
-    vectors = {split: read_prefixes(trunk, part) for split, part in data.items()}
+    vectors = {split: read_prefixes(trunk, part, config.out / "read") for split, part in data.items()}
     items = {split: items_of(part, config.threshold) for split, part in data.items()}
 
     def seen(split: str, name: str) -> NDArray[np.float32]:

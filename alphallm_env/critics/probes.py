@@ -38,6 +38,11 @@ class HiddenStates(Protocol):
         """Folder or hub name."""
         ...
 
+    @property
+    def precision(self) -> str:
+        """What it computes in, such as float32."""
+        ...
+
     def hidden_states(self, prompts: Sequence[str], layers: Sequence[int]) -> list[Embedding]:
         """Returns, per prompt, h / rms(h) after each of `layers` at its last token, [layers · width]."""
         ...

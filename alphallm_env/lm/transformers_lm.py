@@ -63,6 +63,11 @@ class TransformersLM:
         """Whether a text does not depend on what is written beside it: float32 rounds finely enough for that."""
         return self.model.dtype == torch.float32
 
+    @property
+    def precision(self) -> str:
+        """The type of its weights: float32, bfloat16, …"""
+        return str(self.model.dtype).removeprefix("torch.")
+
     @cached_property
     def revision(self) -> str | None:
         """The hub's commit, or a digest of the weights in a folder; None where the model came from neither."""
