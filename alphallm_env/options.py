@@ -113,6 +113,17 @@ def option_rule(name: str) -> OptionRule:
     return RULES[name]
 
 
+def split_options(text: str, rule: OptionRule) -> tuple[str, ...]:
+    """Returns the options that `rule` cuts a finished text into; the last one may be open."""
+    steps: list[str] = []
+    start = 0
+    for end in range(1, len(text) + 1):
+        if rule.trigger in text[end - 1 : end] and rule.terminates(text[start:end]):
+            steps.append(text[start:end])
+            start = end
+    return (*steps, text[start:]) if start < len(text) else tuple(steps)
+
+
 def discount(option: Option, gamma: float, per_token: bool) -> float:
     """Returns γ per option, or γ^τ for an option of τ tokens (semi-MDP; Sutton, Precup & Singh 1999).
 

@@ -18,7 +18,7 @@ from typing import Any, cast
 from alphallm_env.errors import ProblemError, RunError
 from alphallm_env.grading import Verdict, extract_answer, grade
 from alphallm_env.lm.base import GenerationRequest
-from alphallm_env.options import TO_THE_END, OptionRule
+from alphallm_env.options import TO_THE_END, OptionRule, split_options
 from alphallm_env.problems import check_overlap, load_problems
 from alphallm_env.randomness import derive_seed
 from alphallm_env.simulator import Policy
@@ -88,17 +88,6 @@ def problem_splits(source: str, sizes: Mapping[str, int], seed: int) -> dict[str
     for one, other in combinations(problems.values(), 2):
         check_overlap(one, other)
     return problems
-
-
-def split_steps(text: str, rule: OptionRule) -> tuple[str, ...]:
-    """Returns the options that `rule` cuts a finished text into; the last one may be open."""
-    steps: list[str] = []
-    start = 0
-    for end in range(1, len(text) + 1):
-        if rule.trigger in text[end - 1 : end] and rule.terminates(text[start:end]):
-            steps.append(text[start:end])
-            start = end
-    return (*steps, text[start:]) if start < len(text) else tuple(steps)
 
 
 def state_after(question: str, steps: Sequence[str]) -> State:
@@ -184,7 +173,7 @@ class Sampler:
         texts = self.continuations([(problem, ()) for problem in problems], num, "trajectory")
         return [
             [
-                Sample(p.id, p.question, split_steps(text, self._rule), correct)
+                Sample(p.id, p.question, split_options(text, self._rule), correct)
                 for text in group
                 if (correct := is_correct(text, p)) is not None
             ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,22 +20,21 @@ from safetensors.numpy import load, save
 from alphallm_env.critics.measures import area_under_roc
 from alphallm_env.critics.probes import Probe, ProbeTrunk
 from alphallm_env.critics.provenance import model_revision
-from alphallm_env.lm.base import forget
 from alphallm_env.randomness import derive_seed
 from alphallm_env.types import State
 from experiments.critic_data import ProblemData, state_after
 from experiments.records import write_whole
 
-PENALTIES = (1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0)  # of the squared weights beside the mean loss, in nats
+PENALTIES = (3.0, 1.0, 0.3, 0.1, 0.03)  # of the squared weights beside the mean loss, in nats
 NUM_FOLDS = 5
 _PROBLEMS_AT_ONCE = 16  # read one after the other: what is known of a problem's prefixes may then be forgotten
-_ITERATIONS = 200
+_ITERATIONS = 100
 
-Vectors = dict[tuple[str, str], NDArray[np.float32]]  # (question, solution so far) -> [layers · width]
+Vectors = dict[tuple[str, str], NDArray[np.float32]]  # (question, solution so far) -> [2 · layers · width]
 
 
 def read_prefixes(trunk: ProbeTrunk, data: Sequence[ProblemData], folder: Path) -> Vectors:
-    """Returns what the trunk makes of every prefix in the data, read option by option: each token once, and a few.
+    """Returns what the trunk makes of every prefix in the data.
 
     The prefixes of a few problems make a file in `folder`, named by a hash of them and of the model, its precision and
     its layers: what was read before is not read again.
@@ -44,39 +43,32 @@ def read_prefixes(trunk: ProbeTrunk, data: Sequence[ProblemData], folder: Path) 
     vectors: Vectors = {}
     for start in range(0, len(data), _PROBLEMS_AT_ONCE):
         part = data[start : start + _PROBLEMS_AT_ONCE]
-        prompts = {trunk.prompt(state): (state.question, state.text) for states in _by_depth(part) for state in states}
-        if not prompts:
+        states = _states(part)
+        if not states:
             continue
-        path = folder / f"{_digest(trunk, list(prompts))}.safetensors"
+        path = folder / f"{_digest(trunk, states)}.safetensors"
         if not path.is_file():
-            write_whole(path, save({"vectors": _read(trunk, part)}))
+            read = np.stack([seen.vector for seen in trunk.read(states)])
+            trunk.forget()
+            write_whole(path, save({"vectors": read}))
             print(f"read {start + len(part)}/{len(data)} problems", flush=True)
-        vectors |= dict(zip(prompts.values(), load(path.read_bytes())["vectors"], strict=True))
+        kept = load(path.read_bytes())["vectors"]
+        vectors |= {(state.question, state.text): vector for state, vector in zip(states, kept, strict=True)}
     return vectors
 
 
-def _read(trunk: ProbeTrunk, data: Sequence[ProblemData]) -> NDArray[np.float32]:
-    """Returns what the trunk makes of every prefix, [prefixes, layers · width], and has it forget them."""
-    read = [e.vector for states in _by_depth(data) for e in trunk.read(list(map(trunk.prompt, states)))]
-    forget(trunk.lm)
-    return np.stack(read)
-
-
-def _digest(trunk: ProbeTrunk, prompts: Sequence[str]) -> str:
+def _digest(trunk: ProbeTrunk, states: Sequence[State]) -> str:
     model = (model_revision(trunk.lm) or trunk.lm.name, trunk.lm.precision, trunk.layers)
+    prompts = [trunk.prompts(state) for state in states]
     return hashlib.sha256(json.dumps([model, prompts]).encode()).hexdigest()[:32]
 
 
-def _by_depth(data: Sequence[ProblemData]) -> Iterator[list[State]]:
-    """Yields the different states on all samples and up to all labelled steps, the shallow ones first."""
-    states: dict[tuple[str, str], State] = {}
-    for entry in data:
-        ends = [(sample.question, sample.steps) for sample in entry.samples]
-        ends += [(step.question, (*step.before, step.step)) for step in entry.steps]
-        for question, steps in ends:
-            states |= {(state.question, state.text): state for state in state_after(question, steps).path()}
-    for depth in range(1 + max((state.depth for state in states.values()), default=-1)):
-        yield [state for state in states.values() if state.depth == depth]
+def _states(data: Sequence[ProblemData]) -> list[State]:
+    """Returns the different states on all samples and up to all labelled steps."""
+    ends = [(sample.question, sample.steps) for entry in data for sample in entry.samples]
+    ends += [(step.question, (*step.before, step.step)) for entry in data for step in entry.steps]
+    paths = (state_after(question, steps).path() for question, steps in ends)
+    return list({(state.question, state.text): state for path in paths for state in path}.values())
 
 
 @dataclass(frozen=True)
@@ -97,38 +89,47 @@ def fit_probe(vectors: NDArray[np.float32], targets: Sequence[float], problems: 
     if not len(wanted) or wanted.min() == wanted.max():
         raise ValueError(f"a probe needs targets that differ, got {len(wanted)} alike")
     mean, scale = vectors.mean(0), vectors.std(0) + 1e-6
-    inputs = torch.from_numpy((vectors - mean) / scale).double()
-    outputs = torch.from_numpy(wanted)
+    inputs = torch.from_numpy((vectors - mean) / scale)
+    outputs = torch.from_numpy(wanted).float()
     folds = np.array([derive_seed(seed, problem) % NUM_FOLDS for problem in problems])
-    aucs = {penalty: _cross_validated(inputs, outputs, folds, penalty) for penalty in PENALTIES}
+    aucs = _cross_validated(inputs, outputs, folds)
     best = max(aucs, key=lambda penalty: aucs[penalty])
-    weight, bias = _ridge(inputs, outputs, best)
+    [(weight, bias)] = _ridge(inputs, outputs, [best])
     raw = weight.numpy() / scale
     return Fit(Probe(raw.astype(np.float32), float(bias - raw @ mean)), best, aucs)
 
 
-def _cross_validated(inputs: torch.Tensor, outputs: torch.Tensor, folds: NDArray[np.int64], penalty: float) -> float:
-    """Returns the AUC of logits that the fit of the other folds gives, all folds together."""
-    logits = np.zeros(len(inputs))
+def _cross_validated(inputs: torch.Tensor, outputs: torch.Tensor, folds: NDArray[np.int64]) -> dict[float, float]:
+    """Returns the AUC by penalty of logits that the fit of the other folds gives, all folds together."""
+    logits = {penalty: np.zeros(len(inputs)) for penalty in PENALTIES}
     for fold in set(folds.tolist()):
         left_out = torch.from_numpy(folds == fold)
-        weight, bias = _ridge(inputs[~left_out], outputs[~left_out], penalty)
-        logits[folds == fold] = (inputs[left_out] @ weight + bias).numpy()
-    return area_under_roc(logits.tolist(), (outputs >= 0.5).tolist())
+        fits = _ridge(inputs[~left_out], outputs[~left_out], PENALTIES)
+        for penalty, (weight, bias) in zip(PENALTIES, fits, strict=True):
+            logits[penalty][folds == fold] = (inputs[left_out] @ weight + bias).numpy()
+    right = (outputs >= 0.5).tolist()
+    return {penalty: area_under_roc(found.tolist(), right) for penalty, found in logits.items()}
 
 
-def _ridge(inputs: torch.Tensor, outputs: torch.Tensor, penalty: float) -> tuple[torch.Tensor, float]:
-    """Returns weight and bias with the least mean log loss + penalty · squared weights, by L-BFGS."""
-    weight = torch.zeros(inputs.shape[1], dtype=torch.double, requires_grad=True)
-    bias = torch.zeros((), dtype=torch.double, requires_grad=True)
-    optimizer = torch.optim.LBFGS([weight, bias], max_iter=_ITERATIONS, line_search_fn="strong_wolfe")
+def _ridge(inputs: torch.Tensor, outputs: torch.Tensor, penalties: Sequence[float]) -> list[tuple[torch.Tensor, float]]:
+    """Returns weight and bias with the least mean log loss + penalty · squared weights, by L-BFGS, for each penalty.
 
-    def loss() -> torch.Tensor:
-        optimizer.zero_grad()
-        logits = inputs @ weight + bias
-        total = torch.nn.functional.binary_cross_entropy_with_logits(logits, outputs) + penalty * weight.square().sum()
-        total.backward()
-        return total
+    Each fit begins where the one before it ended.
+    """
+    weight = torch.zeros(inputs.shape[1], requires_grad=True)
+    bias = torch.zeros((), requires_grad=True)
+    fits: list[tuple[torch.Tensor, float]] = []
+    for penalty in penalties:
+        optimizer = torch.optim.LBFGS([weight, bias], max_iter=_ITERATIONS, line_search_fn="strong_wolfe")
 
-    optimizer.step(loss)  # type: ignore[arg-type]
-    return weight.detach(), float(bias.detach())
+        def loss(penalty: float = penalty, optimizer: torch.optim.Optimizer = optimizer) -> torch.Tensor:
+            optimizer.zero_grad()
+            logits = inputs @ weight + bias
+            misfit = torch.nn.functional.binary_cross_entropy_with_logits(logits, outputs)
+            total = misfit + penalty * weight.square().sum()
+            total.backward()
+            return total
+
+        optimizer.step(loss)  # type: ignore[arg-type]
+        fits.append((weight.detach().clone(), float(bias.detach())))
+    return fits

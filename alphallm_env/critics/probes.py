@@ -1,15 +1,18 @@
 """Probes: value function, PRM and ORM that are linear in the hidden states of a language model, which stays as it is.
 
-The model reads question and solution as it writes them, so one reading serves all three, and of a state whose parent
-was read only the new tokens are computed. That a hidden state tells whether a solution is right: Kadavath et al.
-2022 (the P(IK) head), Zhang et al. 2025 ("Reasoning models know when they're right").
+The model reads question and solution as it writes them. A probe sees its hidden states at the end of the solution so
+far, and their mean over the ends of its lines. One reading serves all three critics, and of a solution whose beginning
+was read only the new lines are computed. That hidden states tell whether a solution is right: Kadavath et al. 2022
+(P(IK)), Zhang et al. 2025 ("Reasoning models know when they're right").
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import accumulate, zip_longest
 from pathlib import Path
 from typing import Protocol
 
@@ -24,10 +27,12 @@ from alphallm_env.errors import CriticError, ModelError
 from alphallm_env.lm.base import Embedding, forget, is_reproducible
 from alphallm_env.lm.templates import PromptTemplate
 from alphallm_env.metering import Role, current_meter
+from alphallm_env.options import SentenceRule, split_options
 from alphallm_env.types import State
 
 WEIGHTS_FILE = "probes.safetensors"
 TRUNK_FILE = "probes.json"
+_MOST_KNOWN = 4_096  # ends of lines whose hidden states are kept
 
 
 class HiddenStates(Protocol):
@@ -55,25 +60,49 @@ class ProbeTrunk:
         self.lm = lm
         self.template = template
         self.layers = tuple(layers)
+        self._known: dict[str, Embedding] = {}  # by prompt, since the last `forget`
 
-    def prompt(self, state: State) -> str:
-        """Returns what the model reads: question and solution, as where it goes on writing."""
-        return self.template.solve(state.question, state.text)
+    def prompts(self, state: State) -> list[str]:
+        """Returns what the model reads of a state: as far as the end of each line, of the whole solution last."""
+        ends = accumulate(split_options(state.text, SentenceRule()))
+        return [self.template.solve(state.question, text) for text in ends] or [self.template.solve(state.question, "")]
 
-    def read(self, prompts: Sequence[str]) -> list[Embedding]:
-        """Returns what probes see of each prompt."""
-        return self.lm.hidden_states(prompts, self.layers)
+    def read(self, states: Sequence[State]) -> list[Embedding]:
+        """Returns what probes see of each state, [2 · layers · width], and what that took to read."""
+        asked = [self.prompts(state) for state in states]
+        computed: Counter[str] = Counter()
+        for level in zip_longest(*asked):  # so that each line finds the ones before it read
+            new = [prompt for prompt in dict.fromkeys(level) if prompt is not None and prompt not in self._known]
+            found = self.lm.hidden_states(new, self.layers)
+            self._known |= dict(zip(new, found, strict=True))
+            computed.update({prompt: e.num_tokens - e.saved_tokens for prompt, e in zip(new, found, strict=True)})
+        seen = [self._seen(prompts, computed) for prompts in asked]
+        if len(self._known) > _MOST_KNOWN:
+            self._known.clear()
+        return seen
+
+    def _seen(self, prompts: Sequence[str], computed: Counter[str]) -> Embedding:
+        """Returns what probes see of a state; what was computed for it counts for the first that asks."""
+        ends = [self._known[prompt] for prompt in prompts]
+        vector = np.concatenate([ends[-1].vector, np.mean([end.vector for end in ends], axis=0)])
+        num_read = sum(computed.pop(prompt, 0) for prompt in prompts)
+        return Embedding(vector, ends[-1].num_tokens, max(0, ends[-1].num_tokens - num_read))
+
+    def forget(self) -> None:
+        """Drops what was read."""
+        self._known.clear()
+        forget(self.lm)
 
 
 @dataclass(frozen=True, eq=False)
 class Probe:
-    """σ(weight · x + bias) of what a trunk reads, x of [layers · width]."""
+    """σ(weight · x + bias) of what a trunk reads, x of [2 · layers · width]."""
 
     weight: NDArray[np.float32]
     bias: float
 
     def __call__(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Returns scores in [0, 1], [texts], of vectors [texts, layers · width]."""
+        """Returns scores in [0, 1], [texts], of vectors [texts, 2 · layers · width]."""
         logits = vectors.astype(np.float64) @ self.weight.astype(np.float64) + self.bias
         return 0.5 * (1.0 + np.tanh(0.5 * logits))
 
@@ -99,8 +128,8 @@ class ProbeCritic:
         return Provenance(self.name, lm.name, model_revision(lm), prompt_version(self._trunk.template))
 
     def forget(self) -> None:
-        """Drops prefixes."""
-        forget(self._trunk.lm)
+        """Drops what was read."""
+        self._trunk.forget()
 
     async def evaluate(self, states: Sequence[State]) -> list[float]:
         """Returns the probe's score in [0, 1] of each state. A PRM raises CriticError at an initial state."""
@@ -108,7 +137,7 @@ class ProbeCritic:
             return []
         if self.name == "prm" and any(state.option is None for state in states):
             raise CriticError("a PRM judges the last option; expected a state after one, got an initial state")
-        found = await self._engine.submit(self._trunk.read, list(map(self._trunk.prompt, states)), role=Role.CRITIC)
+        found = await self._engine.submit(self._trunk.read, states, role=Role.CRITIC)
         current_meter().scored(sum(e.num_tokens for e in found), sum(e.saved_tokens for e in found))
         return self._probe(np.stack([embedding.vector for embedding in found])).tolist()
 

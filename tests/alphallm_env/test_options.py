@@ -14,6 +14,7 @@ from alphallm_env.options import (
     TokenRule,
     discount,
     option_rule,
+    split_options,
 )
 from alphallm_env.types import Option
 
@@ -87,3 +88,9 @@ def test_discount_is_per_option_or_per_token():
     assert discount(option, 0.9, per_token=False) == 0.9
     assert math.isclose(discount(option, 0.9, per_token=True), 0.729)
     assert discount(Option("", 0), 0.9, per_token=True) == 1.0
+
+
+def test_a_text_is_cut_into_options_of_which_the_last_may_be_open():
+    assert split_options("a\n\nb\n#### 3", SentenceRule()) == ("a\n", "\nb\n", "#### 3")
+    assert split_options("a\n", SentenceRule()) == ("a\n",)
+    assert split_options("", SentenceRule()) == ()

@@ -27,7 +27,7 @@ from alphallm_env.lm.transformers_lm import TransformersLM
 from alphallm_env.loading import TINY_POLICY, load_critics, load_policy
 from alphallm_env.metering import Meter, metering
 from alphallm_env.testing import check_critic
-from alphallm_env.types import Option, Problem
+from alphallm_env.types import Option, Problem, StopReason
 
 LAYERS = (2, 4)
 STATE = dynamics.initial_state(Problem("p", "Ann has 2 pens and buys 3 more. How many pens does Ann have?"))
@@ -44,7 +44,7 @@ def trunk() -> ProbeTrunk:
 def probes(trunk: ProbeTrunk) -> dict[str, Probe]:
     rng = np.random.default_rng(0)
     assert isinstance(trunk.lm, TransformersLM)
-    width = len(LAYERS) * trunk.lm.embedding_size
+    width = 2 * len(LAYERS) * trunk.lm.embedding_size
     return {name: Probe(rng.normal(0, 0.1, width).astype(np.float32), 0.25) for name in ("value", "prm", "orm")}
 
 
@@ -54,7 +54,7 @@ def test_a_score_is_the_sigmoid_of_what_the_weights_make_of_the_states(trunk: Pr
         scores = engine.run(critic.evaluate([STATE, NEXT]))
         assert engine.run(critic.evaluate([])) == []
     for state, score in zip([STATE, NEXT], scores, strict=True):
-        [read] = trunk.read([trunk.prompt(state)])
+        [read] = trunk.read([state])
         logit = float(read.vector.astype(float) @ probes["value"].weight.astype(float)) + 0.25
         assert score == pytest.approx(1 / (1 + math.exp(-logit)), abs=1e-5)
 
@@ -65,14 +65,33 @@ def test_extreme_logits_stay_in_range():
 
 
 def test_what_one_critic_read_the_others_know(trunk: ProbeTrunk, probes: dict[str, Probe]):
-    trunk.lm.forget()  # type: ignore[attr-defined]
+    trunk.forget()
     with Engine() as engine, metering(Meter()) as meter:
         read = []
         for name, state in (("value", STATE), ("value", NEXT), ("prm", NEXT), ("orm", NEXT)):
             before = meter.usage.critic.prefilled
             engine.run(ProbeCritic(name, trunk, probes[name], engine).evaluate([state]))
             read.append(meter.usage.critic.prefilled - before)
-    assert read[0] > read[1] > 1 == read[2] == read[3]
+    assert read[0] > read[1] > 0 == read[2] == read[3]
+
+
+def test_probes_see_the_end_of_the_solution_and_the_mean_over_ends_of_lines(trunk: ProbeTrunk):
+    lines = dynamics.transition(NEXT, Option("5 - 1 = 4\n#### 4", 11, None, StopReason.END_OF_TEXT), Rules()).state
+    [one, other, third] = (
+        trunk.lm.hidden_states([trunk.template.solve(STATE.question, text)], LAYERS)[0].vector
+        for text in ("2 + 3 = 5\n", "2 + 3 = 5\n5 - 1 = 4\n", lines.text)
+    )
+    for seen in (trunk.read([lines])[0], trunk.read([STATE, lines])[1]):
+        assert seen.vector == pytest.approx(np.concatenate([third, (one + other + third) / 3]), abs=1e-4)
+    trunk.forget()
+    [start] = trunk.read([STATE])
+    assert np.array_equal(*np.split(start.vector, 2)), "before the first line both are where the question ends"
+
+
+def test_what_is_read_is_counted_once(trunk: ProbeTrunk):
+    trunk.forget()
+    [first, second] = trunk.read([NEXT, NEXT])
+    assert first.num_tokens == second.num_tokens == second.saved_tokens > first.saved_tokens
 
 
 def test_a_prm_needs_an_option(trunk: ProbeTrunk, probes: dict[str, Probe]):

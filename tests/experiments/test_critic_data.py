@@ -22,7 +22,6 @@ from experiments.critic_data import (
     is_correct,
     label_steps,
     prefix_counts,
-    split_steps,
 )
 
 PROBLEM = Problem("p", "How many?", answer="3")
@@ -30,12 +29,6 @@ PROBLEM = Problem("p", "How many?", answer="3")
 
 def sample(*steps: str, correct: bool) -> Sample:
     return Sample("p", "How many?", steps, correct)
-
-
-def test_steps_are_the_lines_and_the_last_may_be_open() -> None:
-    assert split_steps("a\n\nb\n#### 3", SentenceRule()) == ("a\n", "\nb\n", "#### 3")
-    assert split_steps("a\n", SentenceRule()) == ("a\n",)
-    assert split_steps("", SentenceRule()) == ()
 
 
 def test_prefixes_are_counted_over_all_samples() -> None:

@@ -30,15 +30,14 @@ def test_every_prefix_is_read_once_and_as_it_is_read_alone(tmp_path: Path, monke
     assert {text for _, text in vectors} == {
         "", "2 + 3 = 5\n", "2 + 3 = 5\n#### 5", "#### 6", "2 + 3 = 5\n5 + 1 = 6\n"
     }  # fmt: skip
-    lm.forget()
-    [alone] = trunk.read([trunk.prompt(state_after("2 + 3?", ("2 + 3 = 5\n", "#### 5")))])
+    [alone] = trunk.read([state_after("2 + 3?", ("2 + 3 = 5\n", "#### 5"))])
     assert vectors["2 + 3?", "2 + 3 = 5\n#### 5"] == pytest.approx(alone.vector, abs=1e-4)
     with monkeypatch.context() as patched:
         patched.setattr(ProbeTrunk, "read", lambda *_: pytest.fail("read twice"))
         again = read_prefixes(trunk, [DATA], tmp_path)
     assert all(np.array_equal(again[key], vector) for key, vector in vectors.items())
     other = read_prefixes(ProbeTrunk(lm, trunk.template, (3,)), [DATA], tmp_path)
-    assert {vector.shape for vector in other.values()} == {(lm.embedding_size,)}
+    assert {vector.shape for vector in other.values()} == {(2 * lm.embedding_size,)}
 
 
 def test_what_can_be_told_apart_is():
