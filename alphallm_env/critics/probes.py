@@ -71,21 +71,22 @@ class ProbeTrunk:
         """Returns what probes see of each state, [2 · layers · width], and what that took to read."""
         asked = [self.prompts(state) for state in states]
         computed: Counter[str] = Counter()
-        for level in zip_longest(*asked):  # so that each line finds the ones before it read
+        questions = [self.template.solve(state.question, "") for state in states]
+        for level in (questions, *zip_longest(*asked)):  # so that each line finds what is before it read
             new = [prompt for prompt in dict.fromkeys(level) if prompt is not None and prompt not in self._known]
             found = self.lm.hidden_states(new, self.layers)
             self._known |= dict(zip(new, found, strict=True))
             computed.update({prompt: e.num_tokens - e.saved_tokens for prompt, e in zip(new, found, strict=True)})
-        seen = [self._seen(prompts, computed) for prompts in asked]
+        seen = [self._seen(question, ends, computed) for question, ends in zip(questions, asked, strict=True)]
         if len(self._known) > _MOST_KNOWN:
             self._known.clear()
         return seen
 
-    def _seen(self, prompts: Sequence[str], computed: Counter[str]) -> Embedding:
+    def _seen(self, question: str, prompts: Sequence[str], computed: Counter[str]) -> Embedding:
         """Returns what probes see of a state; what was computed for it counts for the first that asks."""
         ends = [self._known[prompt] for prompt in prompts]
         vector = np.concatenate([ends[-1].vector, np.mean([end.vector for end in ends], axis=0)])
-        num_read = sum(computed.pop(prompt, 0) for prompt in prompts)
+        num_read = sum(computed.pop(prompt, 0) for prompt in (question, *prompts))
         return Embedding(vector, ends[-1].num_tokens, max(0, ends[-1].num_tokens - num_read))
 
     def forget(self) -> None:
