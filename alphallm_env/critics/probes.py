@@ -72,7 +72,8 @@ class ProbeTrunk:
         asked = [self.prompts(state) for state in states]
         computed: Counter[str] = Counter()
         questions = [self.template.solve(state.question, "") for state in states]
-        for level in (questions, *zip_longest(*asked)):  # so that each line finds what is before it read
+        levels: list[Sequence[str | None]] = [questions, *zip_longest(*asked)]
+        for level in levels:  # so that each line finds what is before it read
             new = [prompt for prompt in dict.fromkeys(level) if prompt is not None and prompt not in self._known]
             found = self.lm.hidden_states(new, self.layers)
             self._known |= dict(zip(new, found, strict=True))
