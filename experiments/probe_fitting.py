@@ -47,13 +47,14 @@ def read_prefixes(trunk: ProbeTrunk, data: Sequence[ProblemData], folder: Path) 
         if not states:
             continue
         path = folder / f"{_digest(trunk, states)}.safetensors"
-        if not path.is_file():
+        if path.is_file():
+            read = load(path.read_bytes())["vectors"]
+        else:
             read = np.stack([seen.vector for seen in trunk.read(states)])
             trunk.forget()
             write_whole(path, save({"vectors": read}))
             print(f"read {start + len(part)}/{len(data)} problems", flush=True)
-        kept = load(path.read_bytes())["vectors"]
-        vectors |= {(state.question, state.text): vector for state, vector in zip(states, kept, strict=True)}
+        vectors |= {(state.question, state.text): vector for state, vector in zip(states, read, strict=True)}
     return vectors
 
 

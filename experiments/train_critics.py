@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from alphallm_env.critics.base import last_option
 from alphallm_env.critics.calibration import Scaling, ScalingKind, fit_scaling, save_calibration
 from alphallm_env.critics.generative import Labeller, share_of_true
 from alphallm_env.critics.measures import Quality, quality
@@ -99,6 +100,12 @@ class CriticsConfig:
     dtype: str = "auto"  # of the policy while it writes
     seed: int = 1
 
+    def __post_init__(self) -> None:
+        if self.calibrate and self.probe_layers:
+            raise ValueError(
+                f"--calibrate takes critics as they are, got {self.calibrate!r} with --probe-layers {self.probe_layers}"
+            )
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -123,29 +130,22 @@ def score_all(
 
     The value function is scored at every prefix against the end of that trajectory.
     """
-    samples = [sample for entry in data for sample in entry.samples]
+    items = items_of(data, threshold)
+    states = {name: [item.state for item in asked] for name, asked in items.items()}
     labeller = Labeller(critic, template.labels)
-    whole = [template.judge_outcome(s.question, t, notes[s.question, t]) for s in samples for t in ["".join(s.steps)]]
-    prefixes = [
-        (template.judge_state(s.question, text, notes[s.question, text]), s.correct)
-        for s in samples
-        for length in range(len(s.steps) + 1)
-        for text in ["".join(s.steps[:length])]
+    prefixes = [template.judge_state(s.question, s.text, notes[s.question, s.text]) for s in states["value"]]
+    steps = [
+        template.judge_step(s.question, before.text, option.text, notes[s.question, s.text])
+        for s in states["prm"]
+        for before, option in [last_option(s)]
     ]
-    steps = [step for entry in data for step in entry.steps]
-    judged = [
-        template.judge_step(s.question, before, s.step, notes[s.question, before + s.step])
-        for s in steps
-        for before in ["".join(s.before)]
-    ]
-    return {
-        "value": Scored([e.value for e in critic.values([p for p, _ in prefixes])], [c for _, c in prefixes]),
-        "prm": Scored(
-            [share_of_true(a.probs) for a in labeller.judge(judged)],
-            [s.share_correct >= threshold for s in steps],
-        ),
-        "orm": Scored([share_of_true(a.probs) for a in labeller.judge(whole)], [s.correct for s in samples]),
+    wholes = [template.judge_outcome(s.question, s.text, notes[s.question, s.text]) for s in states["orm"]]
+    scores = {
+        "value": [estimate.value for estimate in critic.values(prefixes)],
+        "prm": [share_of_true(answer.probs) for answer in labeller.judge(steps)],
+        "orm": [share_of_true(answer.probs) for answer in labeller.judge(wholes)],
     }
+    return {name: Scored(scores[name], [item.outcome for item in asked]) for name, asked in items.items()}
 
 
 def print_qualities(qualities: dict[str, Quality]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from alphallm_env.errors import CriticError
-from alphallm_env.types import State
+from alphallm_env.types import Option, State
 
 
 @runtime_checkable
@@ -36,3 +36,13 @@ def checked_scores(scores: Sequence[float], states: Sequence[State], name: str) 
         if math.isnan(score) or not 0.0 <= score <= 1.0:
             raise CriticError(f"critic {name} must score in [0, 1], got {score}")
     return list(scores)
+
+
+def last_option(state: State) -> tuple[State, Option]:
+    """Returns what a PRM judges: the state before the last option, and that option.
+
+    Raises CriticError at an initial state.
+    """
+    if state.parent is None or state.option is None:
+        raise CriticError("a PRM judges the last option; expected a state after one, got an initial state")
+    return state.parent, state.option

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from alphallm_env.critics.base import last_option
 from alphallm_env.critics.notes import NoteTaker, notes_on
 from alphallm_env.critics.provenance import Provenance, model_revision, prompt_version
 from alphallm_env.engine import Engine, asynchronous
@@ -97,9 +98,8 @@ class ProcessRewardModel(GenerativeCritic):
 
     def prompt(self, state: State, notes: str = "") -> str:
         """Returns the prompt that judges the last option. Raises CriticError at an initial state."""
-        if state.parent is None or state.option is None:
-            raise CriticError("a PRM judges the last option; expected a state after one, got an initial state")
-        return self._template.judge_step(state.question, state.parent.text, state.option.text, notes)
+        before, option = last_option(state)
+        return self._template.judge_step(state.question, before.text, option.text, notes)
 
 
 class OutcomeRewardModel(GenerativeCritic):

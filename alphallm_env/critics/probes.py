@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from alphallm_env.critics.base import last_option
 from alphallm_env.critics.provenance import Provenance, model_revision, prompt_version
 from alphallm_env.engine import Engine
-from alphallm_env.errors import CriticError, ModelError
+from alphallm_env.errors import ModelError
 from alphallm_env.lm.base import Embedding, forget, is_reproducible
 from alphallm_env.lm.templates import PromptTemplate
 from alphallm_env.metering import Role, current_meter
@@ -137,8 +138,9 @@ class ProbeCritic:
         """Returns the probe's score in [0, 1] of each state. A PRM raises CriticError at an initial state."""
         if not states:
             return []
-        if self.name == "prm" and any(state.option is None for state in states):
-            raise CriticError("a PRM judges the last option; expected a state after one, got an initial state")
+        if self.name == "prm":
+            for state in states:
+                last_option(state)
         found = await self._engine.submit(self._trunk.read, states, role=Role.CRITIC)
         current_meter().scored(sum(e.num_tokens for e in found), sum(e.saved_tokens for e in found))
         return self._probe(np.stack([embedding.vector for embedding in found])).tolist()

@@ -69,12 +69,14 @@ class _Llama:
         kept: list[torch.Tensor] = []
         for index, layer in enumerate(self._layers):
             hidden = layer(hidden, cos, sin, attend, index)
-            if index + 1 in after and index + 1 < len(self._layers):
+            if index + 1 in after:
                 kept.append(hidden)
         last = _normalised(hidden, inner.norm)
         if not after:
             return last
-        return torch.cat([*kept, last] if len(self._layers) in after else kept, dim=-1)
+        if len(self._layers) in after:
+            kept[-1] = last
+        return torch.cat(kept, dim=-1)
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Returns the logits [tokens, vocabulary] of last hidden states [tokens, width]."""

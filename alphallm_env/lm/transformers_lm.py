@@ -147,7 +147,8 @@ class TransformersLM:
         if not prompts:
             return []
         encoded = self.vocabulary.encode(prompts)
-        hidden, saved = self.outputs(self.passes.hidden_after(rising), encoded)
+        forward = self.passes.hidden if rising == [self.num_layers] else self.passes.hidden_after(rising)
+        hidden, saved = self.outputs(forward, encoded)
         hidden = hidden.unflatten(-1, (len(rising), -1))
         scale = hidden.pow(2).mean(-1, keepdim=True).sqrt().clamp(min=torch.finfo(torch.float32).tiny)
         vectors = (hidden / scale).flatten(1).numpy()

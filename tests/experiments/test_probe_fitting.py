@@ -69,6 +69,11 @@ def test_targets_must_differ():
         fit_probe(np.zeros((3, 2), np.float32), [1.0, 1.0, 1.0], ["a", "b", "c"])
 
 
+def test_probes_are_fitted_or_critics_calibrated(tmp_path: Path):
+    with pytest.raises(ValueError, match=r"takes critics as they are, got 'tiny' with --probe-layers \(2, 4\)"):
+        CriticsConfig(out=tmp_path, calibrate="tiny", probe_layers=(2, 4))
+
+
 def test_the_command_fits_measures_and_keeps_them(tmp_path: Path):
     config = CriticsConfig(
         out=tmp_path, train_problems=12, development_problems=6, test_problems=6, samples=4, min_visits=1,
