@@ -120,6 +120,17 @@ class RowCache(Cache):
             for room, state in zip(row_layer.rooms, states, strict=True):
                 room[first : len(self), :, :width] = state[:, :, :width]
 
+    def copy(self, rows: Sequence[int]) -> None:
+        """Adds a copy of each of the rows behind the others."""
+        first = len(self)
+        self._lengths += [self._lengths[row] for row in rows]
+        self._changed()
+        for layer in self.layers:
+            row_layer = cast(RowLayer, layer)
+            row_layer.reserve(row_layer.rooms[0], len(self), self.width + 1)
+            for room in row_layer.rooms:
+                room[first : len(self), :, : self.width] = room[list(rows), :, : self.width]
+
     def remove(self, rows: Sequence[int]) -> list[int]:
         """Takes rows out. Returns, for each row that there is now, which one it was: the last ones fill the gaps."""
         gone = set(rows)

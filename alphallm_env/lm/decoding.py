@@ -2,11 +2,15 @@
 
 A text that joins brings the keys and values of its prompt along, looked up as far as they are known and read
 as far as not. It leaves when β fires, the model ends its text or writes the stop text, or its tokens run out.
+
+Samples of one prompt share a row of the batch for as long as they agree: what comes next is computed once for all of
+them, and each draws its own token from it. Where they part, the row is copied.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import torch
@@ -60,11 +64,20 @@ class Decoder:
 
     def _reset(self) -> None:
         self._cache = RowCache()
-        self._texts: list[Text] = []  # in the order of the cache's rows
-        self._temperatures: torch.Tensor | None = None
+        self._rows: list[list[Text]] = []  # of the cache: texts of the same tokens, the prompt's and their own
+        self._sharing: tuple[torch.Tensor, torch.Tensor] | None = None  # by text, its row and its temperature
 
     def __len__(self) -> int:
-        return len(self._texts)
+        return sum(map(len, self._rows))
+
+    @property
+    def num_rows(self) -> int:
+        """What a step computes: texts that agree count once."""
+        return len(self._rows)
+
+    @property
+    def _texts(self) -> list[Text]:
+        return list(chain.from_iterable(self._rows))
 
     @torch.inference_mode()
     def join(self, requests: Sequence[GenerationRequest]) -> list[Text]:
@@ -138,15 +151,11 @@ class Decoder:
             for keys, values in layers_of(read.cache)
         ]
 
-    def _add(self, states: _States, groups: Sequence[Sequence[Text]]) -> None:
-        """Adds rows for all samples of each prompt."""
-        expand = torch.tensor([row for row, group in enumerate(groups) for _ in group], device=self._model.device)
-        texts = [text for group in groups for text in group]
-        self._cache.add(
-            [(keys[expand], values[expand]) for keys, values in states], [len(text.prompt) - 1 for text in texts]
-        )
-        self._texts += texts
-        self._temperatures = None
+    def _add(self, states: _States, groups: Sequence[list[Text]]) -> None:
+        """Adds a row for each prompt, which all its samples share."""
+        self._cache.add(states, [len(texts[0].prompt) - 1 for texts in groups])
+        self._rows += groups
+        self._sharing = None
 
     @torch.inference_mode()
     def step(self) -> list[Text]:
@@ -162,40 +171,67 @@ class Decoder:
 
     def _stepped(self) -> list[Text]:
         device = self._model.device
-        ids = torch.tensor([text.last_token for text in self._texts], device=device)
+        ids = torch.tensor([texts[0].last_token for texts in self._rows], device=device)
         places, mask = self._cache.begin_step(device)
         logits = self._step(ids, places, mask, self._cache)
         self._cache.end_step()
-        for text, token, log_prob in zip(self._texts, *self._sample(logits), strict=True):
+        texts = self._texts
+        for text, token, log_prob in zip(texts, *self._sample(logits, texts), strict=True):
             text.extend((token,), (log_prob,))
-        ended = {row: text for row, text in enumerate(self._texts) if text.stop_reason is not None}
+        ended = {row: done for row, shared in enumerate(self._rows) if (done := [t for t in shared if t.stop_reason])}
         if ended:
-            self._prefixes().save(self._cache, {row: text.tokens_kept for row, text in ended.items()})
-            self._remove(list(ended))
-        return list(ended.values())
+            self._prefixes().save(self._cache, {row: done[0].tokens_kept for row, done in ended.items()})
+        self._part()
+        return list(chain.from_iterable(ended.values()))
 
-    def _sample(self, logits: torch.Tensor) -> tuple[list[int], list[float]]:
-        """Returns per row the next token and its log-probability at temperature 1, special tokens left out."""
-        if self._temperatures is None:
-            self._temperatures = torch.tensor([text.request.temperature for text in self._texts], device=logits.device)
+    def _sample(self, logits: torch.Tensor, texts: Sequence[Text]) -> tuple[list[int], list[float]]:
+        """Returns per text the next token and its log-probability at temperature 1, special tokens left out."""
+        device = logits.device
+        if self._sharing is None:
+            rows = torch.tensor([row for row, shared in enumerate(self._rows) for _ in shared], device=device)
+            self._sharing = rows, torch.tensor([text.request.temperature for text in texts], device=device)
+        rows, temperatures = self._sharing
         logits = logits.float().masked_fill_(self._banned, float("-inf"))
-        numbers = torch.tensor(
-            [text.uniforms[len(text.tokens)] for text in self._texts], device=logits.device, dtype=torch.double
-        )
-        chosen = draw(logits, self._temperatures, numbers)
-        log_probs = logits.gather(-1, chosen[:, None])[:, 0] - logits.logsumexp(-1)
+        total = logits.logsumexp(-1)
+        numbers = torch.tensor([text.uniforms[len(text.tokens)] for text in texts], device=device, dtype=torch.double)
+        if len(rows) > len(logits):
+            logits, total = logits[rows], total[rows]
+        chosen = draw(logits, temperatures, numbers)
+        log_probs = logits.gather(-1, chosen[:, None])[:, 0] - total
         return chosen.tolist(), log_probs.tolist()
+
+    def _part(self) -> None:
+        """Gives texts that agree no longer rows of their own, and takes out those that have ended."""
+        copied: list[int] = []
+        parted: list[list[Text]] = []
+        for row, texts in enumerate(self._rows):
+            going: dict[int, list[Text]] = {}
+            for text in texts:
+                if text.stop_reason is None:
+                    going.setdefault(text.last_token, []).append(text)
+            first, *others = going.values() or [[]]
+            if len(first) < len(texts):
+                self._rows[row] = first
+                self._sharing = None
+            copied += [row] * len(others)
+            parted += others
+        if copied:
+            self._cache.copy(copied)
+            self._rows += parted
+        self._close_gaps()
 
     @torch.inference_mode()
     def leave(self, texts: Sequence[Text]) -> None:
         """Takes texts out that nobody waits for."""
         gone = set(map(id, texts))
-        if rows := [row for row, text in enumerate(self._texts) if id(text) in gone]:
-            self._remove(rows)
+        self._rows = [[text for text in shared if id(text) not in gone] for shared in self._rows]
+        self._sharing = None
+        self._close_gaps()
 
-    def _remove(self, rows: Sequence[int]) -> None:
-        self._texts = [self._texts[row] for row in self._cache.remove(rows)]
-        self._temperatures = None
+    def _close_gaps(self) -> None:
+        """Removes the rows that no text is left in."""
+        if empty := [row for row, texts in enumerate(self._rows) if not texts]:
+            self._rows = [self._rows[row] for row in self._cache.remove(empty)]
 
 
 def written(decoder: Decoder, requests: Sequence[GenerationRequest]) -> list[Completion]:

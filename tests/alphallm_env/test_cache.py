@@ -36,7 +36,7 @@ def texts_in(keys: torch.Tensor, mask: torch.Tensor) -> list[list[int]]:
     ]
 
 
-def test_rows_keep_their_texts_whoever_comes_and_goes():
+def test_rows_keep_their_texts_whoever_comes_and_goes_and_parts():
     rng = random.Random(0)
     cache = RowCache()
     texts: list[list[int]] = []
@@ -54,7 +54,10 @@ def test_rows_keep_their_texts_whoever_comes_and_goes():
         number += len(texts)
         texts = [[*text, token] for text, token in zip(texts, written, strict=True)]
         assert texts_in(*write(cache, written)) == texts
-        gone = [row for row in range(len(texts)) if rng.random() < 0.1]
+        copied = [row for row in range(len(texts)) if rng.random() < 0.05] * rng.randint(1, 2)
+        cache.copy(copied)
+        texts += [texts[row] for row in copied]
+        gone = [row for row in range(len(texts)) if rng.random() < 0.15]
         texts = [texts[row] for row in cache.remove(gone)]
         assert len(cache) == len(texts)
 

@@ -62,6 +62,39 @@ def test_when_a_text_joins_does_not_change_it(lm: TransformersLM, decoder: Decod
         assert text.completion().log_prob == pytest.approx(completion.log_prob, abs=1e-3)
 
 
+def test_texts_share_a_row_exactly_as_long_as_they_agree(lm: TransformersLM, decoder: Decoder):
+    asked = [GenerationRequest(PROMPTS[i // 8], i, 40, temperature=(1.0, 0.6)[i % 2]) for i in range(40)]
+    texts = decoder.join(asked)
+    assert decoder.num_rows == 5
+    rows = [decoder.num_rows]
+    while len(decoder):
+        decoder.step()
+        going = [text for text in texts if text.stop_reason is None]
+        assert len(decoder) == len(going)
+        assert decoder.num_rows == len({(text.request.prompt, tuple(text.tokens)) for text in going})
+        rows.append(decoder.num_rows)
+    assert 5 < max(rows) < 40
+    for text, request in zip(texts, asked, strict=True):
+        [alone] = lm.generate([request])
+        assert text.completion().text == alone.text
+        assert text.completion().log_prob == pytest.approx(alone.log_prob, abs=1e-3)
+
+
+def test_greedy_texts_never_part(decoder: Decoder):
+    texts = decoder.join([GenerationRequest(PROMPTS[1], seed, 40, temperature=0.0) for seed in range(6)])
+    while len(decoder):
+        assert (decoder.num_rows, len(decoder)) == (1, 6)
+        decoder.step()
+    assert len({text.completion() for text in texts}) == 2  # the first bears the prompt, the others its last token
+
+
+def test_what_a_row_was_shared_by_is_known_afterwards(lm: TransformersLM, decoder: Decoder):
+    texts = decoder.join([GenerationRequest(PROMPTS[2], seed, 20, SentenceRule()) for seed in range(12)])
+    finish(decoder)
+    for text in texts:
+        assert len(lm.prefixes.known([*text.tokens_kept, 0])) == len(text.tokens_kept)
+
+
 def test_those_that_leave_take_nothing_along(lm: TransformersLM, decoder: Decoder):
     asked = requests(40)
     texts = decoder.join(asked)
