@@ -15,7 +15,7 @@ from alphallm_env.lm.passes import Forward
 from alphallm_env.lm.prefixes import Prefixes
 
 TOKENS_PER_BATCH = 16_384  # computed at once
-_PASS_TOKENS = {"cpu": 64}  # computed in the time that one more pass takes, roughly; elsewhere a whole batch is
+_PASS_TOKENS = {"cpu": 64}  # elsewhere a whole batch
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,11 @@ def _left_padded(sequences: Sequence[Sequence[int]], pad_id: int) -> tuple[torch
     return ids, mask
 
 
+def pass_tokens(device: torch.device) -> int:
+    """Returns how many tokens are computed in the time that one more pass of a model takes, roughly."""
+    return _PASS_TOKENS.get(device.type, TOKENS_PER_BATCH)
+
+
 def batches_by_length(
     lengths: Sequence[int], device: torch.device, most_tokens: int = TOKENS_PER_BATCH, padding_cost: float = 1.0
 ) -> list[list[int]]:
@@ -92,9 +97,8 @@ def batches_by_length(
     [[1, 2], [0, 3]]
     """
     order = sorted(range(len(lengths)), key=lambda index: (lengths[index], index))
-    pass_tokens = _PASS_TOKENS.get(device.type, TOKENS_PER_BATCH)
     batches: list[list[int]] = []
-    for start, end in _cheapest_cut([lengths[index] for index in order], pass_tokens, padding_cost):
+    for start, end in _cheapest_cut([lengths[index] for index in order], pass_tokens(device), padding_cost):
         batches.append([])
         for index in order[start:end]:
             if batches[-1] and (len(batches[-1]) + 1) * lengths[index] > most_tokens:
@@ -103,7 +107,7 @@ def batches_by_length(
     return batches
 
 
-def _cheapest_cut(lengths: Sequence[int], pass_tokens: int, padding_cost: float) -> list[tuple[int, int]]:
+def _cheapest_cut(lengths: Sequence[int], pass_cost: int, padding_cost: float) -> list[tuple[int, int]]:
     """Returns the bounds of the batches that a rising sequence is cut into, by dynamic programming.
 
     What the texts' own tokens cost is the same for every cut, so padding alone counts, and passes.
@@ -117,7 +121,7 @@ def _cheapest_cut(lengths: Sequence[int], pass_tokens: int, padding_cost: float)
     begun = [0] * len(starts)  # and where the last batch before it begins
     for place, end in enumerate(ends, 1):
         padding = lengths[end - 1] * (end - starts[:place]) - (before[place] - before[:place])
-        costs = least[:place] + pass_tokens + padding_cost * padding
+        costs = least[:place] + pass_cost + padding_cost * padding
         begun[place] = int(costs.argmin())
         least[place] = costs[begun[place]]
     bounds: list[tuple[int, int]] = []

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
+from alphallm_env.lm.beginnings import common_beginnings
 from alphallm_env.lm.passes import Forward
-from alphallm_env.lm.prefill import TOKENS_PER_BATCH, Prefill, batches_by_length, in_halves, prefill
+from alphallm_env.lm.prefill import TOKENS_PER_BATCH, Prefill, batches_by_length, in_halves, pass_tokens, prefill
 from alphallm_env.lm.prefixes import Prefixes
 
 
@@ -19,15 +20,27 @@ def last_outputs(
 
     And how many tokens of each text were known and not computed.
     """
+    outputs, saved = _last_outputs(forward, texts, prefixes, pad_id)
+    prefixes.statistics.count(sum(map(len, texts)), sum(map(len, texts)) - sum(saved))
+    return torch.stack(outputs), saved
+
+
+def _last_outputs(
+    forward: Forward, texts: Sequence[Sequence[int]], prefixes: Prefixes, pad_id: int
+) -> tuple[list[torch.Tensor], list[int]]:
+    """Returns what `last_outputs` does, beginnings that several of the texts share read before them."""
     once = _different(texts)
     slots_of = _KnownSlots(prefixes, texts)
     outputs: dict[int, torch.Tensor] = {}
     saved = [len(text) for text in texts]
+    for index, num_computed in _read_beginnings(forward, texts, list(once.values()), slots_of, prefixes, pad_id):
+        saved[index] -= num_computed
 
     def read(batch: Sequence[int]) -> torch.Tensor:
         part = [texts[index] for index in batch]
         known = list(map(slots_of, batch))
-        _count(batch, known, saved)
+        for index, slots in zip(batch, known, strict=True):
+            saved[index] -= len(texts[index]) - len(slots)
         return prefill(forward, part, known, prefixes, pad_id).output[:, -1].float().cpu()
 
     def num_missing(index: int) -> int:
@@ -36,8 +49,29 @@ def last_outputs(
     for whole in _batches(once, num_missing, forward):
         for batch, found in in_halves(read, whole):
             outputs.update(zip(batch, found, strict=True))
-    _add_to_statistics(texts, saved, prefixes)
-    return torch.stack([outputs[once[tuple(text)]] for text in texts]), saved
+    return [outputs[once[tuple(text)]] for text in texts], saved
+
+
+def _read_beginnings(
+    forward: Forward,
+    texts: Sequence[Sequence[int]],
+    different: Sequence[int],
+    slots_of: _KnownSlots,
+    prefixes: Prefixes,
+    pad_id: int,
+) -> list[tuple[int, int]]:
+    """Reads what several of the texts have in common, where that pays for a pass of the model.
+
+    Returns the first text of each beginning, which bears it, and how many tokens were computed.
+    """
+    known = [len(slots_of(index)) for index in different]
+    chosen = common_beginnings([texts[index] for index in different], known, pass_tokens(forward.device))
+    if not chosen:
+        return []
+    bearers = [different[beginning.texts[0]] for beginning in chosen]
+    parts = [texts[index][: beginning.length] for index, beginning in zip(bearers, chosen, strict=True)]
+    _, saved = _last_outputs(forward, parts, prefixes, pad_id)
+    return [(index, len(part) - num) for index, part, num in zip(bearers, parts, saved, strict=True)]
 
 
 class _KnownSlots:
@@ -81,15 +115,6 @@ def _batches(
     return [[chosen[place] for place in batch] for batch in batches]
 
 
-def _count(batch: Sequence[int], known: Sequence[Sequence[int]], saved: list[int]) -> None:
-    for index, slots in zip(batch, known, strict=True):
-        saved[index] = len(slots)
-
-
-def _add_to_statistics(texts: Sequence[Sequence[int]], saved: Sequence[int], prefixes: Prefixes) -> None:
-    prefixes.statistics.count(sum(map(len, texts)), sum(map(len, texts)) - sum(saved))
-
-
 @torch.inference_mode()
 def token_log_probs(
     forward: Forward,
@@ -113,7 +138,8 @@ def token_log_probs(
         part, firsts = [texts[index] for index in batch], [starts[index] for index in batch]
         found = list(map(slots_of, batch))
         known = list(map(_without_judge, found, firsts))
-        _count(batch, known, saved)
+        for index, slots in zip(batch, known, strict=True):
+            saved[index] = len(slots)
         passed = prefill(forward, part, known, prefixes, pad_id)
         for row, (index, computed) in enumerate(zip(batch, _picked(passed), strict=True)):
             text, start, slots = part[row], firsts[row], found[row]
@@ -127,7 +153,7 @@ def token_log_probs(
 
     for whole in _batches(once, num_missing, forward, min(most_tokens, TOKENS_PER_BATCH)):
         in_halves(read, whole)
-    _add_to_statistics(texts, saved, prefixes)
+    prefixes.statistics.count(sum(map(len, texts)), sum(map(len, texts)) - sum(saved))
     return [results[once[tuple(text)]] for text in texts], saved
 
 

@@ -1,0 +1,69 @@
+"""Which beginnings of texts to read before them, so that no token is computed once for each text that has it.
+
+Texts that are read side by side do not see each other: what they have in common must be known before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """The first `length` tokens of the texts with these indices, and how many tokens it saves to read them first."""
+
+    length: int
+    texts: tuple[int, ...]
+    saving: int
+
+
+@dataclass
+class _Node:
+    """Texts from the place `first` on, in alphabetical order, that share `length` tokens, and what pays inside."""
+
+    length: int
+    first: int
+    inside: list[Beginning] = field(default_factory=list)
+
+    @property
+    def saving_inside(self) -> int:
+        return sum(beginning.saving for beginning in self.inside)
+
+
+def common_beginnings(texts: Sequence[Sequence[int]], known: Sequence[int], least_saving: int) -> list[Beginning]:
+    """Returns the beginnings that save most; none of them where all together save less than `least_saving` tokens.
+
+    Of each text the first `known` tokens need no reading, and the last one is always read. No text has two of the
+    beginnings: they are nodes of the texts' prefix tree, none below another.
+
+    >>> [(b.length, b.texts) for b in common_beginnings([[1, 2, 3], [7, 8], [1, 2, 4], [1, 2, 5]], [0, 0, 0, 0], 4)]
+    [(2, (0, 2, 3))]
+    """
+    order = sorted(range(len(texts)), key=lambda index: texts[index])
+    agreed = [_agreed(texts[one], texts[other]) for one, other in pairwise(order)]
+    path = [_Node(0, 0)]  # from the root to the node of the last text
+    for place, shared in enumerate([*agreed, 0], 1):
+        first, inside = place - 1, list[Beginning]()
+        while path[-1].length > shared:
+            node = path.pop()
+            first, inside = node.first, _best(node, order[node.first : place], known)
+            if path[-1].length >= shared:
+                path[-1].inside += inside
+        if path[-1].length < shared:
+            path.append(_Node(shared, first, inside))
+    found = _best(path[0], order, known)
+    return found if sum(beginning.saving for beginning in found) >= max(1, least_saving) else []
+
+
+def _best(node: _Node, texts: Sequence[int], known: Sequence[int]) -> list[Beginning]:
+    """Returns what pays more: to read the node's own beginning first, or those inside it."""
+    saving = (len(texts) - 1) * (node.length - min((known[index] for index in texts), default=0))
+    return [Beginning(node.length, tuple(texts), saving)] if saving > node.saving_inside else node.inside
+
+
+def _agreed(one: Sequence[int], other: Sequence[int]) -> int:
+    """Returns how many tokens both begin with, short of the last of either."""
+    most = min(len(one), len(other)) - 1
+    return next((place for place in range(most) if one[place] != other[place]), max(0, most))
