@@ -37,6 +37,7 @@ from alphallm_env.critics.measures import Quality, quality
 from alphallm_env.critics.model import CriticModel
 from alphallm_env.critics.notes import NoteTaker, save_notes_limit
 from alphallm_env.critics.probes import Probe, ProbeTrunk, TrunkRecord, save_probes
+from alphallm_env.critics.provenance import model_revision
 from alphallm_env.critics.value import save_head
 from alphallm_env.engine import Engine
 from alphallm_env.lm.templates import PromptTemplate, template_for
@@ -55,6 +56,7 @@ from experiments.critic_data import (
     items_of,
     label_steps,
     problem_splits,
+    state_after,
 )
 from experiments.critic_lessons import Notes, Training, examples, label_tokens, take_notes, train
 from experiments.monitor import quiet_libraries
@@ -201,9 +203,10 @@ def main(config: CriticsConfig) -> dict[str, Quality]:
     torch.manual_seed(config.seed)
     quiet_libraries()
     policy = load_policy(config.policy, config.device, config.dtype)
+    trunk = probe_trunk(policy, config)
     data = collect_splits(policy, config)
-    if config.probe_layers:
-        return finish(*fit_probes(data, config), data["test"], config)
+    if trunk is not None:
+        return finish(*fit_probes(trunk, data, config), data["test"], config)
     reader, judge = load_models(config)
     template = template_for(judge.tokenizer)
     with Engine() as engine:
@@ -259,13 +262,31 @@ def save_models(folder: Path, critic: CriticModel, reader: TransformersLM | None
         reader.tokenizer.save_pretrained(folder / READER_FOLDER)
 
 
+def probe_trunk(policy: Policy, config: CriticsConfig) -> ProbeTrunk | None:
+    """Returns the model that probes read, None where no probes are asked for.
+
+    Raises ValueError, before anything is sampled, for layers that it does not have.
+    """
+    if not config.probe_layers:
+        return None
+    lm = policy.lm
+    if config.trunk or not isinstance(lm, TransformersLM):
+        lm = TransformersLM.load(probed(config), config.device, config.dtype)
+    trunk = ProbeTrunk(lm, template_for(lm.tokenizer), config.probe_layers)
+    trunk.read([state_after("How many?", ())])
+    trunk.forget()
+    return trunk
+
+
+def probed(config: CriticsConfig) -> str:
+    """Returns the folder or hub name of the model that probes read."""
+    return config.trunk or resolve(config.policy, TINY_POLICY)
+
+
 def fit_probes(
-    data: dict[str, list[ProblemData]], config: CriticsConfig
+    trunk: ProbeTrunk, data: dict[str, list[ProblemData]], config: CriticsConfig
 ) -> tuple[dict[str, Scored], dict[str, Scored]]:
     """Fits probes, writes them to `out/critics`, and returns their raw scores on the development and test split."""
-    source = config.trunk or resolve(config.policy, TINY_POLICY)
-    lm = TransformersLM.load(source, config.device, config.dtype)
-    trunk = ProbeTrunk(lm, template_for(lm.tokenizer), config.probe_layers)
     vectors = {split: read_prefixes(trunk, part, config.out / "read") for split, part in data.items()}
     items = {split: items_of(part, config.threshold) for split, part in data.items()}
 
@@ -279,7 +300,8 @@ def fit_probes(
         fit = fit_probe(seen("train", name), targets, [item.state.question for item in learnt], config.seed)
         print(f"{name}: penalty {fit.penalty}, AUC in the cross-validation {fit.cross_validated[fit.penalty]:.3f}")
         probes[name] = fit.probe
-    save_probes(config.out / "critics", probes, TrunkRecord(source, lm.revision, config.probe_layers))
+    record = TrunkRecord(probed(config), model_revision(trunk.lm), config.probe_layers)
+    save_probes(config.out / "critics", probes, record)
     development, test = (
         {
             name: Scored(probe(seen(split, name)).tolist(), [item.outcome for item in items[split][name]])

@@ -41,7 +41,7 @@ def common_beginnings(texts: Sequence[Sequence[int]], known: Sequence[int], leas
     >>> [(b.length, b.texts) for b in common_beginnings([[1, 2, 3], [7, 8], [1, 2, 4], [1, 2, 5]], [0, 0, 0, 0], 4)]
     [(2, (0, 2, 3))]
     """
-    order = sorted(range(len(texts)), key=lambda index: texts[index])
+    order = sorted(range(len(texts)), key=lambda index: list(texts[index]))
     agreed = [_agreed(texts[one], texts[other]) for one, other in pairwise(order)]
     path = [_Node(0, 0)]  # from the root to the node of the last text
     for place, shared in enumerate([*agreed, 0], 1):

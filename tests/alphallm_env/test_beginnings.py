@@ -20,11 +20,12 @@ def best_saving(texts: list[list[int]], known: list[int]) -> int:
     """The most that disjoint groups of texts save, by trying every node of the prefix tree below every other."""
 
     def below(beginning: list[int]) -> int:
-        inside = [i for i, text in enumerate(texts) if text[: len(beginning)] == beginning and len(text) > len(beginning)]
+        length = len(beginning)
+        inside = [i for i, text in enumerate(texts) if text[:length] == beginning and len(text) > length]
         if len(inside) < 2:
             return 0
-        own = (len(inside) - 1) * (len(beginning) - min(known[i] for i in inside))
-        nexts = {texts[i][len(beginning)] for i in inside}
+        own = (len(inside) - 1) * (length - min(known[i] for i in inside))
+        nexts = {texts[i][length] for i in inside}
         return max(own, sum(below([*beginning, token]) for token in nexts))
 
     return below([])
@@ -34,9 +35,10 @@ def trees(seed: int) -> tuple[list[list[int]], list[int]]:
     """Different texts of few tokens, which share much, and how much of each is known: a common beginning, or less."""
     rng = random.Random(seed)
     texts = {tuple(rng.choices((1, 2), k=rng.randint(1, 9))) for _ in range(rng.randint(1, 12))}
-    store = {text[:length] for text in rng.sample(sorted(texts), len(texts) // 2) for length in range(rng.randint(0, 5))}
+    stored = rng.sample(sorted(texts), len(texts) // 2)
+    store = {text[:length] for text in stored for length in range(rng.randint(0, 5))}
     known = [max([0, *(n for n in range(1, len(text)) if text[:n] in store)]) for text in sorted(texts)]
-    return list(map(list, sorted(texts))), known
+    return [list(text) for text in sorted(texts)], known
 
 
 @pytest.mark.parametrize("seed", range(60))

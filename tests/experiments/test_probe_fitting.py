@@ -74,6 +74,12 @@ def test_probes_are_fitted_or_critics_calibrated(tmp_path: Path):
         CriticsConfig(out=tmp_path, calibrate="tiny", probe_layers=(2, 4))
 
 
+def test_layers_that_do_not_exist_are_refused_before_anything_is_sampled(tmp_path: Path):
+    with pytest.raises(ValueError, match=r"from 1 or more to at most 6, got \[2, 7\]"):
+        train_critics.main(CriticsConfig(out=tmp_path, probe_layers=(2, 7), device="cpu"))
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_command_fits_measures_and_keeps_them(tmp_path: Path):
     config = CriticsConfig(
         out=tmp_path, train_problems=12, development_problems=6, test_problems=6, samples=4, min_visits=1,
