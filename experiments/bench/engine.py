@@ -12,8 +12,9 @@ from __future__ import annotations
 import json
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from operator import truediv
 from pathlib import Path
 
 import torch
@@ -35,8 +36,13 @@ from alphallm_env.problems import load_problems
 from alphallm_env.simulator import Policy, Simulator
 from alphallm_env.types import Problem
 from experiments.bench import bookkeeping, faults
+from experiments.bench.bandwidth import measured_bandwidth, share_of_limit
 from experiments.monitor import quiet_libraries, results_console
 from experiments.records import write_whole
+
+_SAMPLES = 8  # of a prompt, where the decoder is compared with `generate`
+_LARGEST_BATCH = 256
+_LEAST_PROBLEMS = _LARGEST_BATCH // _SAMPLES
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,10 @@ class BenchConfig:
     problems: int = 64
     budget: int = 1_500  # tokens a search
     repeats: int = 3
+
+    def __post_init__(self) -> None:
+        if self.problems < _LEAST_PROBLEMS:
+            raise ValueError(f"problems must be >= {_LEAST_PROBLEMS}, got {self.problems}")
 
 
 @dataclass(frozen=True)
@@ -160,11 +170,6 @@ def raw_and_generate(lm: TransformersLM, prompts: Sequence[str], num_tokens: int
     return len(prompts) * num_tokens / ours, len(prompts) * num_tokens / theirs
 
 
-def median_ratio(measure: Callable[[], tuple[float, float]], repeats: int) -> float:
-    """Returns the median of first ÷ second over repeats, which are taken side by side."""
-    return statistics.median(one / other for one, other in (measure() for _ in range(repeats)))
-
-
 def of_model(
     config: BenchConfig, name: str, policy: Policy, critics: str, problems: Sequence[Problem]
 ) -> dict[str, float]:
@@ -174,12 +179,17 @@ def of_model(
     assert isinstance(lm, TransformersLM)
     lm.tokenizer.padding_side = "left"
     rules = Rules(SentenceRule(), max_tokens=200 if real else 120)
-    figures: dict[str, float] = {}
+    bandwidth = measured_bandwidth(lm.model.device)
+    figures = {"bandwidth_gb_per_second": bandwidth / 1e9}
     prompts = [policy.template.solve(problem.question, "") for problem in problems]
-    for batch, num_tokens in ((32, 32),) if real else ((64, 48), (256, 48)):
-        chosen = [prompts[i // 8] for i in range(batch)]  # eight samples a prompt
-        ratio = median_ratio(lambda: raw_and_generate(lm, chosen, num_tokens), config.repeats)  # noqa: B023
-        figures[f"raw_vs_generate_{name}" + ("_256" if batch == 256 else "")] = ratio
+    for batch, num_tokens in ((32, 32),) if real else ((64, 48), (_LARGEST_BATCH, 48)):
+        chosen = [prompts[i // _SAMPLES] for i in range(batch)]
+        ours, theirs = zip(*(raw_and_generate(lm, chosen, num_tokens) for _ in range(config.repeats)), strict=True)
+        key = f"{name}_{batch}" if batch == _LARGEST_BATCH else name
+        figures[f"raw_vs_generate_{key}"] = statistics.median(map(truediv, ours, theirs))
+        rate, length = statistics.median(ours), statistics.mean(map(lm.count_tokens, chosen)) + num_tokens / 2
+        figures[f"decoder_tokens_per_second_{key}"] = rate
+        figures[f"bandwidth_share_{key}"] = share_of_limit(lm, rate, batch, length, bandwidth)
     with Engine() as engine:
         simulator = build_simulator(policy, critics, rules, engine, config.device)
         searched(simulator, problems[:2], 300, 2)  # everything is loaded and warm
