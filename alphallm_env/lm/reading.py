@@ -39,9 +39,10 @@ def _last_outputs(
     def read(batch: Sequence[int]) -> torch.Tensor:
         part = [texts[index] for index in batch]
         known = list(map(slots_of, batch))
+        output = prefill(forward, part, known, prefixes, pad_id).output[:, -1].float().cpu()
         for index, slots in zip(batch, known, strict=True):
             saved[index] -= len(texts[index]) - len(slots)
-        return prefill(forward, part, known, prefixes, pad_id).output[:, -1].float().cpu()
+        return output
 
     def num_missing(index: int) -> int:
         return len(texts[index]) - len(slots_of(index))
