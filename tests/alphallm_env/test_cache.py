@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import weakref
 
 import pytest
 import torch
@@ -84,3 +86,15 @@ def test_a_token_needs_a_step():
     cache.add([], [0])
     with pytest.raises(RuntimeError, match="begin_step"):
         cache.update(states([1]), states([1]), 0)
+
+
+def test_its_tensors_go_with_it():
+    cache = RowCache()
+    cache.add([(torch.ones(2, 1, 5, 4), torch.ones(2, 1, 5, 4))], [5, 1])
+    layer = weakref.ref(cache.layers[0])
+    gc.disable()
+    try:
+        del cache
+        assert layer() is None
+    finally:
+        gc.enable()
