@@ -46,5 +46,5 @@ help:  ## List the targets
 $(INSTALLED): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python" >&2; exit 1; }
 	@test -x .venv/bin/pip || $(PYTHON) -m venv --clear .venv
-	.venv/bin/python -m pip install --quiet -c constraints.txt -e ".[dev,sb3,server]"
+	.venv/bin/python -m pip install --quiet -c constraints.txt -e ".[dev,sb3,server,lora]"
 	@touch $@

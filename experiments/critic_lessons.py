@@ -18,6 +18,7 @@ from alphallm_env.errors import ModelError
 from alphallm_env.lm.templates import PromptTemplate
 from alphallm_env.lm.transformers_lm import TransformersLM
 from experiments.critic_data import ProblemData, prefix_counts
+from experiments.low_rank import low_rank_changes
 from experiments.optimizers import MuonAndAdam
 from experiments.precision import mixed_precision
 
@@ -125,6 +126,7 @@ class Training:
     muon_lr: float = 0.004
     adam_lr: float = 5e-4
     last_layers: int = 0  # of the trunk that learn, the others stay as they are; 0: all
+    lora_rank: int = 0  # of what is added to the trunk's linear layers, which themselves do not learn; 0: they do
     seed: int = 1
 
 
@@ -137,12 +139,31 @@ def train(
     """
     if not data:
         raise ValueError("training needs at least one example, got none: no trajectory could be graded")
-    batch_sequences = min(settings.batch_sequences, len(data))
     model = lm.model.train()
     model.set_attn_implementation("eager")  # its backward pass is the faster one on short sequences
-    if settings.last_layers:
-        freeze_but_last(model, settings.last_layers)
-    learning = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
+    if settings.lora_rank:
+        with low_rank_changes(model, settings.lora_rank) as changes:
+            # No names of layers: AdamW trains them.
+            _descend(lm, head, data, labels, settings, [(f"change {i}", weight) for i, weight in enumerate(changes)])
+    else:
+        if settings.last_layers:
+            freeze_but_last(model, settings.last_layers)
+        named = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
+        _descend(lm, head, data, labels, settings, named)
+    model.eval()
+    model.set_attn_implementation("sdpa")
+
+
+def _descend(
+    lm: TransformersLM,
+    head: torch.nn.Linear,
+    data: list[Example],
+    labels: tuple[int, int],
+    settings: Training,
+    learning: Sequence[tuple[str, torch.nn.Parameter]],
+) -> None:
+    """Trains the named weights of the trunk, and the head."""
+    batch_sequences = min(settings.batch_sequences, len(data))
     named = [*learning, *((f"head.{name}", weight) for name, weight in head.named_parameters())]
     optimizer = MuonAndAdam(named, settings.muon_lr, settings.adam_lr)
     rng = Random(settings.seed)
@@ -151,13 +172,11 @@ def train(
     for _ in range(settings.epochs):
         for batch in _batches(data, batch_sequences, rng):
             done = len(losses)
-            loss = loss_of(model, head, batch, lm.vocabulary.pad_id, labels)
+            loss = loss_of(lm.model, head, batch, lm.vocabulary.pad_id, labels)
             losses.append(optimizer.step(loss, min(1.0, (done + 1) / 50, 1.0 - done / steps)))
             if len(losses) % 50 == 0:
                 mean = sum(losses[-50:]) / 50
                 print(f"step {len(losses)}/{steps}  loss {mean:.4f}  {time.monotonic() - start:.0f} s", flush=True)
-    model.eval()
-    model.set_attn_implementation("sdpa")
 
 
 def freeze_but_last(model: PreTrainedModel, num_layers: int) -> None:

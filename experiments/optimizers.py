@@ -61,11 +61,14 @@ class MuonAndAdam:
         self.parameters = [parameter for _, parameter in parameters]
         matrices = [p for name, p in parameters if p.ndim == 2 and "layers." in name]
         others = [p for name, p in parameters if p.ndim != 2 or "layers." not in name]
-        self.lrs = (muon_lr, adam_lr)
-        self.optimizers: list[torch.optim.Optimizer] = [
-            Muon(matrices, lr=muon_lr, momentum=0.95, weight_decay=weight_decay),
-            torch.optim.AdamW(others, lr=adam_lr, betas=(0.9, 0.95), weight_decay=0.0),
-        ]
+        self.optimizers: list[torch.optim.Optimizer] = []
+        self.lrs: list[float] = []
+        if matrices:
+            self.optimizers.append(Muon(matrices, lr=muon_lr, momentum=0.95, weight_decay=weight_decay))
+            self.lrs.append(muon_lr)
+        if others:
+            self.optimizers.append(torch.optim.AdamW(others, lr=adam_lr, betas=(0.9, 0.95), weight_decay=0.0))
+            self.lrs.append(adam_lr)
 
     def step(self, loss: torch.Tensor, factor: float, max_norm: float = 1.0) -> float:
         """Takes one step down `loss` at `factor` times the peak learning rates; returns the loss."""

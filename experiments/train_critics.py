@@ -90,6 +90,7 @@ class CriticsConfig:
     soft_labels: bool = False  # the PRM learns that share itself, not whether it passes the threshold
     notes: bool = True  # the critics judge by a reader's notes: worth it where the reader solves problems
     last_layers: int = 0  # of the trunk that learn, the others stay as they are; 0: all
+    lora_rank: int = 0  # LoRA's: the trunk's linear layers do not learn, matrices of this rank beside them do; 0: off
     probe_layers: tuple[int, ...] = ()  # none of the trunk learns: probes of the hidden states after these layers
     temperature: float = 1.0
     max_tokens: int = 120
@@ -106,6 +107,10 @@ class CriticsConfig:
         if self.calibrate and self.probe_layers:
             raise ValueError(
                 f"--calibrate takes critics as they are, got {self.calibrate!r} with --probe-layers {self.probe_layers}"
+            )
+        if self.lora_rank < 0 or (self.lora_rank and self.last_layers):
+            raise ValueError(
+                f"lora_rank must be >= 0, and 0 with --last-layers, got {self.lora_rank} with {self.last_layers} layers"
             )
 
 
@@ -224,7 +229,13 @@ def main(config: CriticsConfig) -> dict[str, Quality]:
 def training_of(config: CriticsConfig) -> Training:
     """Returns the part of the settings that training needs."""
     return Training(
-        config.epochs, config.batch_sequences, config.muon_lr, config.adam_lr, config.last_layers, config.seed
+        config.epochs,
+        config.batch_sequences,
+        config.muon_lr,
+        config.adam_lr,
+        config.last_layers,
+        config.lora_rank,
+        config.seed,
     )
 
 

@@ -167,6 +167,39 @@ def test_critics_of_another_architecture_learn_in_their_last_layers(labels: str,
     assert '"isotonic"' in (provenance.calibration or "")
 
 
+def test_changes_of_low_rank_end_up_in_the_weights(tmp_path: Path):
+    pytest.importorskip("peft", reason="needs the extra alphallm-env[lora]")
+    trunk = qwen_trunk(tmp_path / "trunk")
+    critic = TransformersLM.load(trunk, "cpu", "float32")
+    head = torch.nn.Linear(critic.model.config.hidden_size, 1)
+    names = [name for name, _ in critic.model.named_modules()]
+    before = {name: weight.clone() for name, weight in critic.model.state_dict().items()}
+    data = [critic_lessons.Example((n, n + 1, n + 2), truth=1.0, value=0.9) for n in range(16)]
+    settings = critic_lessons.Training(epochs=20, batch_sequences=8, adam_lr=0.02, lora_rank=2)
+
+    def loss() -> float:
+        with torch.no_grad():
+            return critic_lessons.loss_of(critic.model, head, data, critic.vocabulary.pad_id, (1, 2)).item()
+
+    started = loss()
+    critic_lessons.train(critic, head, data, (1, 2), settings)
+    assert loss() < 0.7 * started
+    assert [name for name, _ in critic.model.named_modules()] == names
+    after = critic.model.state_dict()
+    changed = {name: after[name] - before[name] for name in before if not torch.equal(after[name], before[name])}
+    assert set(changed) == {name for name in before if "_proj.weight" in name}
+    for change in changed.values():
+        sizes = torch.linalg.svdvals(change)
+        assert (sizes[2:] < 1e-4 * sizes[0]).all()
+
+
+def test_what_learns_is_chosen_once(tmp_path: Path):
+    with pytest.raises(ValueError, match="0 with --last-layers, got 4 with 2 layers"):
+        CriticsConfig(out=tmp_path, lora_rank=4, last_layers=2)
+    with pytest.raises(ValueError, match=r"lora_rank must be >= 0.*got -1"):
+        CriticsConfig(out=tmp_path, lora_rank=-1)
+
+
 def test_more_layers_than_there_are_cannot_learn(tmp_path: Path):
     model = Qwen2ForCausalLM.from_pretrained(qwen_trunk(tmp_path))
     with pytest.raises(ModelError, match="at least 5 layers to train, got 4 of Qwen2ForCausalLM"):
