@@ -50,6 +50,32 @@ class Text(Writing):
         return [*self.prompt, *self.tokens][:-1]
 
 
+class _Sharing:
+    """Which texts draw from which row of logits, and how hot. Texts of one row and temperature share a distribution."""
+
+    def __init__(self, rows: Sequence[Sequence[Text]], device: torch.device) -> None:
+        places: dict[tuple[int, float], int] = {}  # of the distributions, by row and temperature
+        place_of = [
+            places.setdefault((row, text.request.temperature), len(places))
+            for row, texts in enumerate(rows)
+            for text in texts
+        ]
+        self.row_of = torch.tensor([row for row, texts in enumerate(rows) for _ in texts], device=device)
+        self._all_greedy = all(temperature == 0 for _, temperature in places)
+        self._temperatures = torch.tensor([temperature for _, temperature in places], device=device)
+        self._rows = None
+        if len(places) > len(rows):  # texts of different temperatures in a row
+            self._rows = torch.tensor([row for row, _ in places], device=device)
+        self._place_of = torch.tensor(place_of, device=device) if len(place_of) > len(places) else None
+
+    def draw(self, logits: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+        """Returns each text's next token [texts], drawn at its own number, of logits [rows, vocabulary]."""
+        if self._all_greedy:
+            return logits.argmax(-1)[self.row_of]
+        shared = logits if self._rows is None else logits[self._rows]
+        return draw(shared, self._temperatures, numbers, self._place_of)
+
+
 class Decoder:
     """The texts under way in one model."""
 
@@ -65,7 +91,7 @@ class Decoder:
     def _reset(self) -> None:
         self._cache = RowCache()
         self._rows: list[list[Text]] = []  # of the cache: texts of the same tokens, the prompt's and their own
-        self._sharing: tuple[torch.Tensor, torch.Tensor] | None = None  # by text, its row and its temperature
+        self._sharing: _Sharing | None = None
 
     def __len__(self) -> int:
         return sum(map(len, self._rows))
@@ -186,25 +212,22 @@ class Decoder:
 
     def _sample(self, logits: torch.Tensor, texts: Sequence[Text]) -> tuple[list[int], list[float]]:
         """Returns per text the next token and its log-probability at temperature 1, special tokens left out."""
-        device = logits.device
         if self._sharing is None:
-            rows = torch.tensor([row for row, shared in enumerate(self._rows) for _ in shared], device=device)
-            self._sharing = rows, torch.tensor([text.request.temperature for text in texts], device=device)
-        rows, temperatures = self._sharing
+            self._sharing = _Sharing(self._rows, logits.device)
         logits = logits.float().masked_fill_(self._banned, float("-inf"))
         total = logits.logsumexp(-1)
-        numbers = torch.tensor([text.uniforms[len(text.tokens)] for text in texts], device=device, dtype=torch.double)
-        if len(rows) > len(logits):
-            logits, total = logits[rows], total[rows]
-        chosen = draw(logits, temperatures, numbers)
-        log_probs = logits.gather(-1, chosen[:, None])[:, 0] - total
-        return chosen.tolist(), log_probs.tolist()
+        numbers = [text.uniforms[len(text.tokens)] for text in texts]
+        chosen = self._sharing.draw(logits, torch.tensor(numbers, device=logits.device, dtype=torch.double))
+        row_of = self._sharing.row_of
+        return chosen.tolist(), (logits[row_of, chosen] - total[row_of]).tolist()
 
     def _part(self) -> None:
         """Gives texts that agree no longer rows of their own, and takes out those that have ended."""
         copied: list[int] = []
         parted: list[list[Text]] = []
         for row, texts in enumerate(self._rows):
+            if len(texts) == 1 and texts[0].stop_reason is None:
+                continue
             going: dict[int, list[Text]] = {}
             for text in texts:
                 if text.stop_reason is None:

@@ -5,7 +5,7 @@ from experiments.bench import environment
 
 def test_it_measures_prints_and_writes(tmp_path, capsys):
     path = tmp_path / "figures.json"
-    config = environment.BenchConfig(json=path, num_envs=(2,), min_steps=2, min_rounds=1)
+    config = environment.BenchConfig(json=path, num_envs=(2,), min_steps=2, min_rounds=1, repeats=1)
     figures = environment.main(config)
     assert json.loads(path.read_text()) == figures
     assert all(figure > 0 for figure in figures.values())
