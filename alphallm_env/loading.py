@@ -7,6 +7,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from alphallm_env.critics.base import Critic
@@ -54,14 +55,15 @@ def load_policy(
     *,
     tokenizer: str = "",
     model: str = "",
-    backend: str = "auto",
+    backend: str = "transformers",
 ) -> Policy:
     """Returns the policy called `tiny`, that of a folder or hub name, or that behind a server's url.
 
     Its template fits its tokenizer. A server, or several of one model with commas between their urls, has
     the one called `tokenizer` (tiny, a folder or hub name), and few-shot prompts without one; `model` is
     what the server calls the model, the first that it lists where empty.
-    `backend` of a policy in process is transformers (auto), continuous or vllm. Raises ModelError for another.
+    `backend` of a policy in process is transformers, continuous, vllm, or auto: continuous on a GPU, which gives its
+    cache most of the memory, and transformers elsewhere. Raises ModelError for another.
     """
     if name.startswith(("http://", "https://")):
         server = _load_server_lm(name, model, tokenizer)
@@ -177,7 +179,7 @@ def load_simulator(
     temperature: float = 1.0,
     *,
     tokenizer: str = "",
-    backend: str = "auto",
+    backend: str = "transformers",
 ) -> Simulator:
     """Returns a simulator by names. Models of one name are loaded once and shared, as is the engine.
 
@@ -207,7 +209,8 @@ def _load_lm(source: str, device: str, dtype: str) -> TransformersLM:
 def _load_backend(source: str, device: str, dtype: str, backend: str) -> TransformersLM | VLLMLM:
     if backend not in BACKENDS:
         raise ModelError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
-    if backend == "continuous":
+    on_gpu = device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
+    if backend == "continuous" or (backend == "auto" and on_gpu):
         return _load_continuous_lm(source, device, dtype)
     return _load_vllm_lm(source, dtype) if backend == "vllm" else _load_lm(source, device, dtype)
 

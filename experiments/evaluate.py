@@ -57,7 +57,7 @@ class EvaluateConfig:
     max_tokens: int = 0  # of one solution; 0 is 120 for the tiny policy, else 300
     temperature: float = 1.0
     device: str = "auto"
-    backend: str = "auto"  # of a policy in process: transformers, continuous, vllm
+    backend: str = "auto"  # of a policy in process: transformers, continuous, vllm; auto: continuous on a GPU
     dtype: str = "auto"
     concurrency: int = 50  # problems searched at once
     seed: int = 0

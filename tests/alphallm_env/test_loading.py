@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.util
 
 import pytest
+import torch
 
+from alphallm_env import loading
 from alphallm_env.errors import ModelError
 from alphallm_env.lm.base import GenerationRequest
 from alphallm_env.lm.continuous_lm import ContinuousLM
@@ -17,6 +19,21 @@ def test_one_name_is_one_model_however_it_is_asked_for():
     lm = load_policy("tiny", "cpu").lm
     assert type(lm) is TransformersLM
     assert load_policy("tiny", "cpu", backend="auto").lm is load_policy("tiny", "cpu", backend="transformers").lm is lm
+
+
+@pytest.mark.parametrize(("device", "backend"), [("cuda", "continuous"), ("cuda:1", "continuous"), ("cpu", "")])
+def test_by_itself_a_gpu_has_continuous_batching(monkeypatch: pytest.MonkeyPatch, device: str, backend: str):
+    asked: list[str] = []
+
+    there = load_policy("tiny", "cpu").lm
+    monkeypatch.setattr(loading, "_load_continuous_lm", lambda *_: asked.append("continuous") or there)
+    monkeypatch.setattr(loading, "_load_lm", lambda *_: asked.append("") or there)
+    load_policy("tiny", device, backend="auto")
+    load_policy("tiny", device)
+    assert asked == [backend, ""]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    load_policy("tiny", backend="auto")
+    assert asked[-1] == "continuous"
 
 
 def test_continuous_batching_writes_the_same_texts():
