@@ -7,7 +7,6 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from alphallm_env.critics.base import Critic
@@ -22,6 +21,7 @@ from alphallm_env.critics.value import LearnedValue, MonteCarloValue
 from alphallm_env.dynamics import Rules
 from alphallm_env.engine import Engine
 from alphallm_env.errors import ModelError
+from alphallm_env.lm.device import resolved_device
 from alphallm_env.lm.templates import FewShotTemplate, template_for
 from alphallm_env.lm.transformers_lm import TransformersLM
 from alphallm_env.sandbox import Sandbox
@@ -209,8 +209,7 @@ def _load_lm(source: str, device: str, dtype: str) -> TransformersLM:
 def _load_backend(source: str, device: str, dtype: str, backend: str) -> TransformersLM | VLLMLM:
     if backend not in BACKENDS:
         raise ModelError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
-    on_gpu = device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
-    if backend == "continuous" or (backend == "auto" and on_gpu):
+    if backend == "continuous" or (backend == "auto" and resolved_device(device).startswith("cuda")):
         return _load_continuous_lm(source, device, dtype)
     return _load_vllm_lm(source, dtype) if backend == "vllm" else _load_lm(source, device, dtype)
 

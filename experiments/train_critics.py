@@ -249,7 +249,7 @@ def load_models(config: CriticsConfig) -> tuple[TransformersLM | None, CriticMod
         folder = Path(resolve(config.calibrate, TINY_CRITICS))
         reader = load(folder / READER_FOLDER) if (folder / READER_FOLDER).is_dir() else None
         return reader, CriticModel.load_with_head(folder, config.device, "float32")
-    trunk = config.trunk or resolve(config.policy, TINY_POLICY)
+    trunk = trunk_of(config)
     lm = load(trunk)
     return load(trunk) if config.notes else None, CriticModel(
         lm.model, lm.tokenizer, "critics", torch.nn.Linear(lm.model.config.hidden_size, 1)
@@ -282,15 +282,15 @@ def probe_trunk(policy: Policy, config: CriticsConfig) -> ProbeTrunk | None:
         return None
     lm = policy.lm
     if config.trunk or not isinstance(lm, TransformersLM):
-        lm = TransformersLM.load(probed(config), config.device, config.dtype)
+        lm = TransformersLM.load(trunk_of(config), config.device, config.dtype)
     trunk = ProbeTrunk(lm, template_for(lm.tokenizer), config.probe_layers)
     trunk.read([state_after("How many?", ())])
     trunk.forget()
     return trunk
 
 
-def probed(config: CriticsConfig) -> str:
-    """Returns the folder or hub name of the model that probes read."""
+def trunk_of(config: CriticsConfig) -> str:
+    """Returns the folder or hub name of the model that critics start from, or that probes read."""
     return config.trunk or resolve(config.policy, TINY_POLICY)
 
 
@@ -311,7 +311,7 @@ def fit_probes(
         fit = fit_probe(seen("train", name), targets, [item.state.question for item in learnt], config.seed)
         print(f"{name}: penalty {fit.penalty}, AUC in the cross-validation {fit.cross_validated[fit.penalty]:.3f}")
         probes[name] = fit.probe
-    record = TrunkRecord(probed(config), model_revision(trunk.lm), config.probe_layers)
+    record = TrunkRecord(trunk_of(config), model_revision(trunk.lm), config.probe_layers)
     save_probes(config.out / "critics", probes, record)
     development, test = (
         {

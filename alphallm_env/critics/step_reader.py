@@ -15,6 +15,7 @@ from transformers.utils.hub import cached_file
 
 from alphallm_env.critics.step_formats import StepFormat, StepText
 from alphallm_env.errors import CriticError, ModelError
+from alphallm_env.lm.device import resolved_device, resolved_dtype
 from alphallm_env.lm.prefill import batches_by_length, in_halves
 from alphallm_env.lm.revision import source_revision
 
@@ -133,10 +134,8 @@ def load_trunk(source: str, device: str, dtype: str) -> PreTrainedModel:
 
 
 def _load(kind: type[AutoModel] | type[AutoModelForCausalLM], source: str, device: str, dtype: str) -> PreTrainedModel:
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if dtype == "auto" and device == "cpu":
-        dtype = "float32"
+    device = resolved_device(device)
+    dtype = resolved_dtype(dtype, device)
     try:
         model, info = cast(
             "tuple[PreTrainedModel, dict[str, set[str]]]",

@@ -79,7 +79,8 @@ class RowCache(Cache):
 
     def __init__(self) -> None:
         # A proxy, so that the tensors go with the cache: a cycle would keep them until Python looks for cycles.
-        super().__init__(layer_class_to_replicate=cast("type[RowLayer]", partial(RowLayer, weakref.proxy(self))))
+        self._new_layer = partial(RowLayer, weakref.proxy(self))
+        super().__init__(layer_class_to_replicate=cast("type[RowLayer]", self._new_layer))
         self.width = 0  # tokens of the longest row
         self._lengths: list[int] = []
         self._places: torch.Tensor | None = None
@@ -115,7 +116,7 @@ class RowCache(Cache):
         self._lengths += lengths
         self._changed()
         while len(self.layers) < len(layers):
-            self.layers.append(RowLayer(weakref.proxy(self)))
+            self.layers.append(self._new_layer())
         for layer, states in zip(self.layers, layers, strict=False):  # none where no row has a token yet
             row_layer = cast(RowLayer, layer)
             row_layer.reserve(states[0], len(self), self.width + 1)

@@ -21,7 +21,7 @@ def last_outputs(
     And how many tokens of each text were known and not computed.
     """
     outputs, saved = _last_outputs(forward, texts, prefixes, pad_id)
-    prefixes.statistics.count(sum(map(len, texts)), sum(map(len, texts)) - sum(saved))
+    _add_to_statistics(texts, saved, prefixes)
     return torch.stack(outputs), saved
 
 
@@ -116,6 +116,10 @@ def _batches(
     return [[chosen[place] for place in batch] for batch in batches]
 
 
+def _add_to_statistics(texts: Sequence[Sequence[int]], saved: Sequence[int], prefixes: Prefixes) -> None:
+    prefixes.statistics.count(sum(map(len, texts)), sum(map(len, texts)) - sum(saved))
+
+
 @torch.inference_mode()
 def token_log_probs(
     forward: Forward,
@@ -154,7 +158,7 @@ def token_log_probs(
 
     for whole in _batches(once, num_missing, forward, min(most_tokens, TOKENS_PER_BATCH)):
         in_halves(read, whole)
-    prefixes.statistics.count(sum(map(len, texts)), sum(map(len, texts)) - sum(saved))
+    _add_to_statistics(texts, saved, prefixes)
     return [results[once[tuple(text)]] for text in texts], saved
 
 

@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from alphallm_env.errors import ModelError
 from alphallm_env.lm.base import Completion, Embedding, GenerationRequest, LabelProbs, Passage, Reading
 from alphallm_env.lm.decoding import Decoder, written
+from alphallm_env.lm.device import resolved_device, resolved_dtype
 from alphallm_env.lm.passes import Forward, Passes
 from alphallm_env.lm.prefixes import Prefixes
 from alphallm_env.lm.reading import last_outputs, token_log_probs
@@ -44,10 +45,8 @@ class TransformersLM:
         `device` auto is a GPU where there is one. `dtype` auto is the checkpoint's own on a GPU and float32
         on a CPU. Only safetensors are read. Raises ModelError if the model cannot be loaded.
         """
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        if dtype == "auto" and device == "cpu":
-            dtype = "float32"
+        device = resolved_device(device)
+        dtype = resolved_dtype(dtype, device)
         try:
             tokenizer = cast(PreTrainedTokenizerBase, AutoTokenizer.from_pretrained(source))
             model = cast(
