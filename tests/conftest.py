@@ -4,5 +4,6 @@ import os
 
 import torch
 
-if "PYTEST_XDIST_WORKER" in os.environ:
-    torch.set_num_threads(1)  # workers share the cores: with two threads each they would wait for one another
+if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores: with two threads each they would wait on one another
+    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"  # of the programs that tests start
