@@ -112,7 +112,7 @@ def _probe_critics(folder: Path, engine: Engine, device: str) -> list[Critic]:
         )
     if missing := {"value", "prm", "orm"} - probes.keys():
         raise ModelError(f"expected probes for value, prm and orm in {folder}, found none for {sorted(missing)}")
-    trunk = ProbeTrunk(lm, template_for(lm.tokenizer), record.layers)
+    trunk = ProbeTrunk(lm, template_for(lm.tokenizer), record.layers, record.calculations)
     return [ProbeCritic(name, trunk, probe, engine) for name, probe in probes.items()]
 
 

@@ -30,11 +30,11 @@ NUM_FOLDS = 5
 _PROBLEMS_AT_ONCE = 16  # read one after the other: what is known of a problem's prefixes may then be forgotten
 _ITERATIONS = 100
 
-Vectors = dict[tuple[str, str], NDArray[np.float32]]  # (question, solution so far) -> [2 · layers · width]
+Vectors = dict[tuple[str, str], NDArray[np.float32]]  # (question, solution so far) -> [2 · layers · width + num_checks]
 
 
 def read_prefixes(trunk: ProbeTrunk, data: Sequence[ProblemData], folder: Path) -> Vectors:
-    """Returns what the trunk makes of every prefix in the data.
+    """Returns what probes see of every prefix in the data.
 
     The prefixes of a few problems make a file in `folder`, named by a hash of them and of the model, its precision and
     its layers: what was read before is not read again.
@@ -50,11 +50,14 @@ def read_prefixes(trunk: ProbeTrunk, data: Sequence[ProblemData], folder: Path) 
         if path.is_file():
             read = load(path.read_bytes())["vectors"]
         else:
-            read = np.stack([seen.vector for seen in trunk.read(states)])
+            read = np.stack([seen.vector for seen in trunk.hidden_states(states)])
             trunk.forget()
             write_whole(path, save({"vectors": read}))
             print(f"read {start + len(part)}/{len(data)} problems", flush=True)
-        vectors |= {(state.question, state.text): vector for state, vector in zip(states, read, strict=True)}
+        vectors |= {
+            (state.question, state.text): np.concatenate([vector, trunk.checks(state)])
+            for state, vector in zip(states, read, strict=True)
+        }
     return vectors
 
 
@@ -81,15 +84,19 @@ class Fit:
     cross_validated: dict[float, float]
 
 
-def fit_probe(vectors: NDArray[np.float32], targets: Sequence[float], problems: Sequence[str], seed: int = 0) -> Fit:
+def fit_probe(
+    vectors: NDArray[np.float32], targets: Sequence[float], problems: Sequence[str], num_checks: int = 0, seed: int = 0
+) -> Fit:
     """Returns the probe of `vectors` [n, width] for `targets` in [0, 1], and which problem each row belongs to.
 
+    The last `num_checks` numbers of a vector are checked facts: their weights are held back a hundred times less.
     Raises ValueError where all targets are alike: there is nothing to tell apart.
     """
     wanted = np.asarray(targets, float)
     if not len(wanted) or wanted.min() == wanted.max():
         raise ValueError(f"a probe needs targets that differ, got {len(wanted)} alike")
     mean, scale = vectors.mean(0), vectors.std(0) + 1e-6
+    scale[vectors.shape[1] - num_checks :] /= 10
     inputs = torch.from_numpy((vectors - mean) / scale)
     outputs = torch.from_numpy(wanted).float()
     folds = np.array([derive_seed(seed, problem) % NUM_FOLDS for problem in problems])

@@ -92,6 +92,7 @@ class CriticsConfig:
     last_layers: int = 0  # of the trunk that learn, the others stay as they are; 0: all
     lora_rank: int = 0  # LoRA's: the trunk's linear layers do not learn, matrices of this rank beside them do; 0: off
     probe_layers: tuple[int, ...] = ()  # none of the trunk learns: probes of the hidden states after these layers
+    calculations: bool = True  # probes see whether the calculations that a solution states are right
     temperature: float = 1.0
     max_tokens: int = 120
     epochs: int = 1
@@ -283,7 +284,7 @@ def probe_trunk(policy: Policy, config: CriticsConfig) -> ProbeTrunk | None:
     lm = policy.lm
     if config.trunk or not isinstance(lm, TransformersLM):
         lm = TransformersLM.load(trunk_of(config), config.device, config.dtype)
-    trunk = ProbeTrunk(lm, template_for(lm.tokenizer), config.probe_layers)
+    trunk = ProbeTrunk(lm, template_for(lm.tokenizer), config.probe_layers, config.calculations)
     trunk.read([state_after("How many?", ())])
     trunk.forget()
     return trunk
@@ -308,10 +309,12 @@ def fit_probes(
     for name in CRITICS:
         learnt = items["train"][name]
         targets = [float(item.outcome) for item in learnt]
-        fit = fit_probe(seen("train", name), targets, [item.state.question for item in learnt], config.seed)
+        fit = fit_probe(
+            seen("train", name), targets, [item.state.question for item in learnt], trunk.num_checks, config.seed
+        )
         print(f"{name}: penalty {fit.penalty}, AUC in the cross-validation {fit.cross_validated[fit.penalty]:.3f}")
         probes[name] = fit.probe
-    record = TrunkRecord(trunk_of(config), model_revision(trunk.lm), config.probe_layers)
+    record = TrunkRecord(trunk_of(config), model_revision(trunk.lm), config.probe_layers, config.calculations)
     save_probes(config.out / "critics", probes, record)
     development, test = (
         {

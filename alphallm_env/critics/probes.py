@@ -1,9 +1,10 @@
 """Probes: value function, PRM and ORM that are linear in the hidden states of a language model, which stays as it is.
 
 The model reads question and solution as it writes them. A probe sees its hidden states at the end of the solution so
-far, and their mean over the ends of its lines. One reading serves all three critics, and of a solution whose beginning
-was read only the new lines are computed. That hidden states tell whether a solution is right: Kadavath et al. 2022
-(P(IK)), Zhang et al. 2025 ("Reasoning models know when they're right").
+far, and their mean over the ends of its lines; beside them whether the calculations that the solution states are
+right (`calculations.py`), which a small model cannot tell. One reading serves all three critics, and of a solution
+whose beginning was read only the new lines are computed. That hidden states tell whether a solution is right: Kadavath
+et al. 2022 (P(IK)), Zhang et al. 2025 ("Reasoning models know when they're right").
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import accumulate, zip_longest
 from pathlib import Path
 from typing import Protocol
@@ -22,6 +23,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from alphallm_env.critics.base import last_option
+from alphallm_env.critics.calculations import calculations
 from alphallm_env.critics.provenance import Provenance, model_revision, prompt_version
 from alphallm_env.engine import Engine
 from alphallm_env.errors import ModelError
@@ -33,6 +35,7 @@ from alphallm_env.types import State
 
 WEIGHTS_FILE = "probes.safetensors"
 TRUNK_FILE = "probes.json"
+_NUM_CHECKS = 2
 _MOST_KNOWN = 4_096  # ends of lines whose hidden states are kept
 
 
@@ -55,12 +58,15 @@ class HiddenStates(Protocol):
 
 
 class ProbeTrunk:
-    """A language model with the layers that probes read."""
+    """A language model with the layers that probes read, and what is checked of the calculations in a solution."""
 
-    def __init__(self, lm: HiddenStates, template: PromptTemplate, layers: Sequence[int]) -> None:
+    def __init__(
+        self, lm: HiddenStates, template: PromptTemplate, layers: Sequence[int], calculations: bool = True
+    ) -> None:
         self.lm = lm
         self.template = template
         self.layers = tuple(layers)
+        self.num_checks = _NUM_CHECKS if calculations else 0  # what `checks` returns for a state
         self._known: dict[str, Embedding] = {}  # by prompt, since the last `forget`
 
     def prompts(self, state: State) -> list[str]:
@@ -69,7 +75,18 @@ class ProbeTrunk:
         return [self.template.solve(state.question, text) for text in ends] or [self.template.solve(state.question, "")]
 
     def read(self, states: Sequence[State]) -> list[Embedding]:
-        """Returns what probes see of each state, [2 · layers · width], and what that took to read."""
+        """Returns what probes see of each state, [2 · layers · width + num_checks], and what that took to read."""
+        found = zip(self.hidden_states(states), states, strict=True)
+        return [replace(seen, vector=np.concatenate([seen.vector, self.checks(state)])) for seen, state in found]
+
+    def checks(self, state: State) -> NDArray[np.float32]:
+        """Returns whether a stated calculation is wrong, and whether none is stated, each 0 or 1, [num_checks]."""
+        stated = calculations(state.text) if self.num_checks else []
+        wrong = any(not calculation.is_right for calculation in stated)
+        return np.array([wrong, not stated], np.float32)[: self.num_checks]
+
+    def hidden_states(self, states: Sequence[State]) -> list[Embedding]:
+        """Returns what the model makes of each state, [2 · layers · width], and what that took to read."""
         asked = [self.prompts(state) for state in states]
         computed: Counter[str] = Counter()
         questions = [self.template.solve(state.question, "") for state in states]
@@ -99,13 +116,13 @@ class ProbeTrunk:
 
 @dataclass(frozen=True, eq=False)
 class Probe:
-    """σ(weight · x + bias) of what a trunk reads, x of [2 · layers · width]."""
+    """σ(weight · x + bias) of what a trunk reads, x of [2 · layers · width + num_checks]."""
 
     weight: NDArray[np.float32]
     bias: float
 
     def __call__(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Returns scores in [0, 1], [texts], of vectors [texts, 2 · layers · width]."""
+        """Returns scores in [0, 1], [texts], of vectors [texts, 2 · layers · width + num_checks]."""
         logits = vectors.astype(np.float64) @ self.weight.astype(np.float64) + self.bias
         return 0.5 * (1.0 + np.tanh(0.5 * logits))
 
@@ -148,11 +165,12 @@ class ProbeCritic:
 
 @dataclass(frozen=True)
 class TrunkRecord:
-    """Which model probes were fitted to, and the layers that they read."""
+    """Which model probes were fitted to, the layers that they read, and whether they see `ProbeTrunk.checks`."""
 
     model: str  # folder or hub name
     revision: str | None
     layers: tuple[int, ...]
+    calculations: bool = True
 
 
 def save_probes(folder: Path, probes: Mapping[str, Probe], record: TrunkRecord) -> None:
@@ -169,7 +187,12 @@ def load_probes(folder: Path) -> tuple[dict[str, Probe], TrunkRecord]:
     try:
         arrays = load_file(folder / WEIGHTS_FILE)
         fields = json.loads((folder / TRUNK_FILE).read_text())
-        record = TrunkRecord(str(fields["model"]), fields["revision"], tuple(map(int, fields["layers"])))
+        record = TrunkRecord(
+            str(fields["model"]),
+            fields["revision"],
+            tuple(map(int, fields["layers"])),
+            bool(fields.get("calculations", False)),
+        )
         names = [name.removesuffix(".weight") for name in arrays if name.endswith(".weight")]
         return {name: Probe(arrays[f"{name}.weight"], float(arrays[f"{name}.bias"])) for name in names}, record
     except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:

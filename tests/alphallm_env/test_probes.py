@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -44,7 +45,7 @@ def trunk() -> ProbeTrunk:
 def probes(trunk: ProbeTrunk) -> dict[str, Probe]:
     rng = np.random.default_rng(0)
     assert isinstance(trunk.lm, TransformersLM)
-    width = 2 * len(LAYERS) * trunk.lm.embedding_size
+    width = 2 * len(LAYERS) * trunk.lm.embedding_size + trunk.num_checks
     return {name: Probe(rng.normal(0, 0.1, width).astype(np.float32), 0.25) for name in ("value", "prm", "orm")}
 
 
@@ -81,11 +82,21 @@ def test_probes_see_the_end_of_the_solution_and_the_mean_over_ends_of_lines(trun
         trunk.lm.hidden_states([trunk.template.solve(STATE.question, text)], LAYERS)[0].vector
         for text in ("2 + 3 = 5\n", "2 + 3 = 5\n5 - 1 = 4\n", lines.text)
     )
-    for seen in (trunk.read([lines])[0], trunk.read([STATE, lines])[1]):
+    for seen in (trunk.hidden_states([lines])[0], trunk.hidden_states([STATE, lines])[1]):
         assert seen.vector == pytest.approx(np.concatenate([third, (one + other + third) / 3]), abs=1e-4)
     trunk.forget()
-    [start] = trunk.read([STATE])
+    [start] = trunk.hidden_states([STATE])
     assert np.array_equal(*np.split(start.vector, 2)), "before the first line both are where the question ends"
+
+
+def test_probes_see_what_the_calculations_are_worth(trunk: ProbeTrunk):
+    wrong = dynamics.transition(NEXT, Option("5 + 4 = 10\n", 6), Rules()).state
+    read = trunk.read([STATE, NEXT, wrong])
+    assert [seen.vector[-2:].tolist() for seen in read] == [[0.0, 1.0], [0.0, 0.0], [1.0, 0.0]]
+    hidden = trunk.hidden_states([wrong])[0].vector
+    assert np.array_equal(read[2].vector[:-2], hidden)
+    blind = ProbeTrunk(trunk.lm, trunk.template, LAYERS, calculations=False)
+    assert blind.read([wrong])[0].vector == pytest.approx(hidden, abs=1e-4)
 
 
 def test_what_is_read_is_counted_once(trunk: ProbeTrunk):
@@ -114,7 +125,7 @@ def folder(trunk: ProbeTrunk, probes: dict[str, Probe], tmp_path: Path) -> Path:
 
 def test_a_folder_gives_them_back(folder: Path, trunk: ProbeTrunk, probes: dict[str, Probe]):
     kept, record = load_probes(folder)
-    assert record.layers == LAYERS
+    assert (record.layers, record.calculations) == (LAYERS, True)
     assert all(
         np.array_equal(kept[name].weight, probe.weight) and kept[name].bias == 0.25 for name, probe in probes.items()
     )
@@ -125,6 +136,13 @@ def test_a_folder_gives_them_back(folder: Path, trunk: ProbeTrunk, probes: dict[
         assert (told.critic, told.model) == ("orm", str(TINY_POLICY))
         [score] = engine.run(critics.orm.evaluate([NEXT]))
         assert score == pytest.approx(engine.run(ProbeCritic("orm", trunk, probes["orm"], engine).evaluate([NEXT]))[0])
+
+
+def test_a_folder_from_before_calculations_were_checked_is_read_as_it_was_fitted(folder: Path):
+    fields = json.loads((folder / "probes.json").read_text())
+    del fields["calculations"]
+    (folder / "probes.json").write_text(json.dumps(fields))
+    assert load_probes(folder)[1].calculations is False
 
 
 def test_other_weights_than_those_they_were_fitted_to_are_refused(folder: Path, probes: dict[str, Probe]):

@@ -33,11 +33,11 @@ def test_every_prefix_is_read_once_and_as_it_is_read_alone(tmp_path: Path, monke
     [alone] = trunk.read([state_after("2 + 3?", ("2 + 3 = 5\n", "#### 5"))])
     assert vectors["2 + 3?", "2 + 3 = 5\n#### 5"] == pytest.approx(alone.vector, abs=1e-4)
     with monkeypatch.context() as patched:
-        patched.setattr(ProbeTrunk, "read", lambda *_: pytest.fail("read twice"))
+        patched.setattr(ProbeTrunk, "hidden_states", lambda *_: pytest.fail("read twice"))
         again = read_prefixes(trunk, [DATA], tmp_path)
     assert all(np.array_equal(again[key], vector) for key, vector in vectors.items())
     other = read_prefixes(ProbeTrunk(lm, trunk.template, (3,)), [DATA], tmp_path)
-    assert {vector.shape for vector in other.values()} == {(2 * lm.embedding_size,)}
+    assert {vector.shape for vector in other.values()} == {(2 * lm.embedding_size + trunk.num_checks,)}
 
 
 def test_what_can_be_told_apart_is():
@@ -49,6 +49,17 @@ def test_what_can_be_told_apart_is():
     assert fit.cross_validated[fit.penalty] == max(fit.cross_validated.values()) > 0.95
     assert ((fit.probe(vectors) > 0.5) == (targets > 0.5)).mean() > 0.95
     assert abs(fit.probe.weight[0]) > 3 * np.abs(fit.probe.weight[1:]).max()
+
+
+def test_a_checked_fact_counts_where_numbers_that_say_nothing_are_many():
+    rng = np.random.default_rng(0)
+    wrong = rng.integers(0, 2, 120)
+    vectors = np.concatenate([rng.normal(size=(120, 600)), wrong[:, None]], axis=1).astype(np.float32)
+    targets = np.where(wrong, 0, rng.integers(0, 2, 120)).astype(float).tolist()
+    problems = [str(n) for n in range(120)]
+    held, light = (fit_probe(vectors, targets, problems, num_checks=num_checks) for num_checks in (0, 1))
+    assert light.probe.weight[-1] < 2 * held.probe.weight[-1] < 0
+    assert max(light.cross_validated.values()) > max(held.cross_validated.values())
 
 
 def test_a_problem_is_never_on_both_sides_of_the_cross_validation():
