@@ -2,7 +2,9 @@
 
 import os
 
-import experiments  # noqa: F401, I001  # before torch, which reads what it sets
+import experiments  # noqa: F401  # before torch, which reads what it sets
+
+# isort: split
 import torch
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores: with two threads each they would wait on one another
