@@ -98,7 +98,7 @@ def test_whole_numbers_are_exact(one: int, other: int, sign: str, off: int):
     assert found.is_right == (off == 0)
 
 
-@given(st.text(alphabet="0123456789.,()+-*/=%$ \\{}xfrac\n", max_size=200))
+@given(st.text(alphabet=st.characters() | st.sampled_from("0123456789.,()+-*/=%$ \\{}xfrac\n٣²½"), max_size=200))
 def test_any_text_is_survived(text: str):
     calculations(text)
 
