@@ -144,7 +144,7 @@ def test_rl_zoo3_trains_with_it(algorithm, tmp_path):
                "env_kwargs:dict(split='train', limit=2, reward='verifier', embedding=False)"]  # fmt: skip
     path = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
     done = subprocess.run(
-        command, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, timeout=600
+        command, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, timeout=300
     )
     assert done.returncode == 0, done.stdout[-2_000:] + done.stderr[-2_000:]
     assert list(tmp_path.rglob("config.yml"))

@@ -25,7 +25,7 @@ def command(out: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     out = tmp_path_factory.mktemp("runs") / "whole"
-    done = subprocess.run(command(out), capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run(command(out), capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     return out, done.stdout
 
@@ -70,13 +70,13 @@ def test_killed_and_started_again_it_ends_with_the_same_results(finished: tuple[
     out = tmp_path / "killed"
     for moment in ("searches/before-test-greedy.jsonl", "stages/round1-imagined.json", "checkpoints/round1"):
         process = subprocess.Popen(command(out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 400
+        deadline = time.monotonic() + 200
         while not (out / moment).exists() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         assert (out / moment).exists()
-    subprocess.run(command(out), capture_output=True, timeout=600, check=True)
+    subprocess.run(command(out), capture_output=True, timeout=300, check=True)
     assert (out / "results.json").read_text() == (whole / "results.json").read_text()
 
 
