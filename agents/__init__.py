@@ -6,8 +6,8 @@ from agents.greedy import Greedy
 from agents.mcts import PRESETS, EtaMCTS, MCTSConfig, eta_mcts
 from agents.registry import make_planner
 from agents.running import run_episodes
-from agents.tree import Node, render_tree
-from alphallm_env.metering import Usage
+from agents.tree.node import Node, render_tree
+from alphallm_env.runtime.metering import Usage
 
 __all__ = [
     "PRESETS",

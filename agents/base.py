@@ -10,13 +10,13 @@ import gymnasium as gym
 import numpy as np
 
 from alphallm_env.grading import extract_answer
-from alphallm_env.metering import Meter, Usage, metering
+from alphallm_env.runtime.metering import Meter, Usage, metering
 from alphallm_env.simulator import Simulator
 from alphallm_env.types import Option, State, Trajectory
 
 if TYPE_CHECKING:
-    from agents.tree import Node
-    from alphallm_env.env import MathReasoningEnv
+    from agents.tree.node import Node
+    from alphallm_env.envs.text import MathReasoningEnv
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
-from agents.answering import best_scored, vote
 from agents.answers import answer_key
 from agents.base import AsyncPlanner, Budget, PlanResult
-from agents.evaluation import Outcomes
-from alphallm_env.metering import Meter, Usage
+from agents.tree.answering import best_scored, vote
+from agents.tree.evaluation import Outcomes
+from alphallm_env.runtime.metering import Meter, Usage
 from alphallm_env.simulator import Simulator
 from alphallm_env.types import State, Trajectory
 

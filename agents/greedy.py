@@ -6,7 +6,7 @@ import time
 
 from agents.answers import answer_key
 from agents.base import AsyncPlanner, Budget, PlanResult
-from alphallm_env.metering import Meter, Usage
+from alphallm_env.runtime.metering import Meter, Usage
 from alphallm_env.simulator import Simulator
 from alphallm_env.types import State, Trajectory
 

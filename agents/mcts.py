@@ -8,18 +8,18 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from agents.backup import backup
 from agents.base import AsyncPlanner, Budget, PlanResult, with_transcripts
-from agents.evaluation import Evaluator
-from agents.expansion import Sampling, grow
 from agents.presets import PRESETS, MCTSConfig, resolved
-from agents.selection import select_child
-from agents.tree import Node, finished_trajectories, walk
+from agents.tree.backup import backup
+from agents.tree.evaluation import Evaluator
+from agents.tree.expansion import Sampling, grow
+from agents.tree.node import Node, finished_trajectories, walk
+from agents.tree.selection import select_child
 from alphallm_env.errors import ServerError
-from alphallm_env.metering import Meter, Usage, metering
-from alphallm_env.randomness import derive_seed
+from alphallm_env.runtime.concurrency import together
+from alphallm_env.runtime.metering import Meter, Usage, metering
+from alphallm_env.runtime.seeds import derive_seed
 from alphallm_env.simulator import Simulator
-from alphallm_env.together import together
 from alphallm_env.types import State, Trajectory
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
-from agents.answering import ANSWER_RULES, AnswerRule, orm_rerank
-from agents.backup import BACKUPS, mean_return
-from agents.evaluation import LeafScoring
-from agents.expansion import Sampling, Width
-from agents.merging import MERGE_RULES, EditDistance, MergeMode, MergeRule, SameMathematics
-from agents.selection import SELECTION_RULES, Gumbel, QFunction, SelectionRule, uct_rule
+from agents.tree.answering import ANSWER_RULES, AnswerRule, orm_rerank
+from agents.tree.backup import BACKUPS, mean_return
+from agents.tree.evaluation import LeafScoring
+from agents.tree.expansion import Sampling, Width
+from agents.tree.merging import MERGE_RULES, EditDistance, MergeMode, MergeRule, SameMathematics
+from agents.tree.selection import SELECTION_RULES, Gumbel, QFunction, SelectionRule, uct_rule
 
 _TABLES: dict[str, Mapping[str, object]] = {
     "selection": SELECTION_RULES,

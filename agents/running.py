@@ -17,9 +17,9 @@ import gymnasium as gym
 import numpy as np
 
 from agents.base import AsyncPlanner, Budget, Planner, PlanResult, with_transcripts
-from alphallm_env.env import MathReasoningEnv
-from alphallm_env.metering import Meter, Usage, metering
-from alphallm_env.randomness import derive_seed
+from alphallm_env.envs.text import MathReasoningEnv
+from alphallm_env.runtime.metering import Meter, Usage, metering
+from alphallm_env.runtime.seeds import derive_seed
 from alphallm_env.simulator import Simulator
 from alphallm_env.types import Problem
 

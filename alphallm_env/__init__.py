@@ -3,11 +3,12 @@
 Importing this package registers the environments and loads no model library.
 """
 
-from alphallm_env.base_env import EnvSnapshot
-from alphallm_env.choice import OptionChoiceEnv
-from alphallm_env.choice_state import ChoiceState
-from alphallm_env.dynamics import Rules, initial_state, transition
-from alphallm_env.env import MathReasoningEnv
+from alphallm_env.envs.base import EnvSnapshot
+from alphallm_env.envs.choice.env import OptionChoiceEnv
+from alphallm_env.envs.choice.state import ChoiceState
+from alphallm_env.envs.proposals import Proposals
+from alphallm_env.envs.snapshots import WrappedSnapshot, clone_wrapped, restore_wrapped
+from alphallm_env.envs.text import MathReasoningEnv
 from alphallm_env.errors import (
     AlphaLLMError,
     CriticError,
@@ -19,11 +20,10 @@ from alphallm_env.errors import (
     ServerError,
     StateError,
 )
+from alphallm_env.mdp.dynamics import Rules, initial_state, transition
 from alphallm_env.problems import load_problems
-from alphallm_env.proposals import Proposals
 from alphallm_env.registration import ENVIRONMENTS, register
 from alphallm_env.simulator import Critics, Policy, Simulator
-from alphallm_env.snapshots import WrappedSnapshot, clone_wrapped, restore_wrapped
 from alphallm_env.types import Ending, Option, Problem, State, StopReason, Trajectory, Transition
 
 __all__ = [

@@ -11,26 +11,26 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from alphallm_env.critics.base import Critic
 from alphallm_env.critics.calibration import CALIBRATION_FILE, CalibratedCritic, load_calibration
-from alphallm_env.critics.generative import OutcomeRewardModel, ProcessRewardModel
-from alphallm_env.critics.model import CriticModel
-from alphallm_env.critics.notes import NoteTaker, load_notes_limit
-from alphallm_env.critics.probes import TRUNK_FILE, ProbeCritic, ProbeTrunk, load_probes
-from alphallm_env.critics.public import load_public_prm, split_source
-from alphallm_env.critics.tool_augmented import ToolAugmentedORM
-from alphallm_env.critics.value import LearnedValue, MonteCarloValue
-from alphallm_env.dynamics import Rules
-from alphallm_env.engine import Engine
+from alphallm_env.critics.probes.probe import TRUNK_FILE, ProbeCritic, ProbeTrunk, load_probes
+from alphallm_env.critics.prompted.generative import OutcomeRewardModel, ProcessRewardModel
+from alphallm_env.critics.prompted.tool_augmented import ToolAugmentedORM
+from alphallm_env.critics.public.adapters import load_public_prm, split_source
+from alphallm_env.critics.trained.model import CriticModel
+from alphallm_env.critics.trained.notes import NoteTaker, load_notes_limit
+from alphallm_env.critics.trained.value import LearnedValue, MonteCarloValue
 from alphallm_env.errors import ModelError
 from alphallm_env.lm.device import resolved_device
-from alphallm_env.lm.templates import FewShotTemplate, template_for
-from alphallm_env.lm.transformers_lm import TransformersLM
+from alphallm_env.lm.local.transformers_lm import TransformersLM
+from alphallm_env.lm.prompts.templates import FewShotTemplate, template_for
+from alphallm_env.mdp.dynamics import Rules
+from alphallm_env.runtime.engine import Engine
 from alphallm_env.sandbox import Sandbox
 from alphallm_env.simulator import Critics, Policy, Simulator
 
 if TYPE_CHECKING:
-    from alphallm_env.lm.continuous_lm import ContinuousLM
-    from alphallm_env.lm.server import ServerLM
-    from alphallm_env.lm.vllm_lm import VLLMLM
+    from alphallm_env.lm.continuous import ContinuousLM
+    from alphallm_env.lm.server.client import ServerLM
+    from alphallm_env.lm.vllm import VLLMLM
 
 BACKENDS = ("auto", "transformers", "continuous", "vllm")
 TINY_POLICY = Path(__file__).parent / "lm" / "tiny"
@@ -216,14 +216,14 @@ def _load_backend(source: str, device: str, dtype: str, backend: str) -> Transfo
 
 @lru_cache(maxsize=1)  # it takes most of a device's memory
 def _load_continuous_lm(source: str, device: str, dtype: str) -> ContinuousLM:
-    from alphallm_env.lm.continuous_lm import ContinuousLM
+    from alphallm_env.lm.continuous import ContinuousLM
 
     return ContinuousLM.load(source, device, dtype)
 
 
 @lru_cache(maxsize=1)  # as this does
 def _load_vllm_lm(source: str, dtype: str) -> VLLMLM:
-    from alphallm_env.lm.vllm_lm import VLLMLM
+    from alphallm_env.lm.vllm import VLLMLM
 
     return VLLMLM(source, dtype=dtype)
 
@@ -231,7 +231,7 @@ def _load_vllm_lm(source: str, dtype: str) -> VLLMLM:
 @lru_cache(maxsize=_MODELS_KEPT)
 def _load_server_lm(urls: str, model: str, tokenizer: str) -> ServerLM:
     try:
-        from alphallm_env.lm.server import ServerLM
+        from alphallm_env.lm.server.client import ServerLM
     except ModuleNotFoundError as error:
         raise ModelError(f"a policy on a server needs the extra alphallm-env[server]: {error}") from error
     found = _load_tokenizer(resolve(tokenizer, TINY_POLICY)) if tokenizer else None

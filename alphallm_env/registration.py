@@ -19,11 +19,13 @@ class Registered:
 
 
 def _text(**arguments: Argument) -> Registered:
-    return Registered("alphallm_env.env:MathReasoningEnv", "alphallm_env.vector:text_vector", arguments)
+    return Registered("alphallm_env.envs.text:MathReasoningEnv", "alphallm_env.envs.vector:text_vector", arguments)
 
 
 def _choice(**arguments: Argument) -> Registered:
-    return Registered("alphallm_env.choice:OptionChoiceEnv", "alphallm_env.vector:choice_vector", arguments)
+    return Registered(
+        "alphallm_env.envs.choice.env:OptionChoiceEnv", "alphallm_env.envs.vector:choice_vector", arguments
+    )
 
 
 # Real benchmarks have no default source: the user names a file or agrees to a download with problems=….

@@ -12,17 +12,17 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from alphallm_env import dynamics
 from alphallm_env.critics.base import Critic, checked_scores
 from alphallm_env.critics.provenance import Provenance, provenance_of
-from alphallm_env.dynamics import Rules
-from alphallm_env.engine import Engine
 from alphallm_env.errors import CriticError, ModelError, StateError
 from alphallm_env.lm.base import Completion, Embedder, GenerationRequest, LanguageModel, forget, is_reproducible
-from alphallm_env.lm.templates import PromptTemplate
-from alphallm_env.metering import Role, Work, current_meter
-from alphallm_env.options import TO_THE_END
-from alphallm_env.randomness import derive_seed
+from alphallm_env.lm.prompts.templates import PromptTemplate
+from alphallm_env.mdp import dynamics
+from alphallm_env.mdp.dynamics import Rules
+from alphallm_env.mdp.options import TO_THE_END
+from alphallm_env.runtime.engine import Engine
+from alphallm_env.runtime.metering import Role, Work, current_meter
+from alphallm_env.runtime.seeds import derive_seed
 from alphallm_env.types import Option, Problem, State, Transition
 
 

@@ -25,16 +25,17 @@ import tyro
 from agents.base import Budget
 from agents.registry import make_planner
 from alphallm_env.errors import RunError
+from alphallm_env.mdp.rewards import RewardSource
 from alphallm_env.problems import load_problems
-from alphallm_env.rewards import RewardSource
-from experiments.baseline_report import BaselineRow, Runs, baselines_table, draw_curves, row_of
-from experiments.baseline_training import Point, Recipe, read_curve, recipe, solved, train, trained
-from experiments.choosing import Chooser, Played, play, reference_choosers
+from alphallm_env.runtime.files import Json, write_whole
+from experiments.choice.offers import OfferBook, RecordedChoiceEnv
+from experiments.choice.report import BaselineRow, Runs, baselines_table, draw_curves, row_of
+from experiments.choice.rules import Chooser, Played, play, reference_choosers
+from experiments.choice.training import Point, Recipe, read_curve, recipe, solved, train, trained
 from experiments.evaluate import evaluate
-from experiments.monitor import quiet_libraries, results_console
-from experiments.offers import OfferBook, RecordedChoiceEnv
-from experiments.outcomes import Outcome
-from experiments.records import Json, RunFolder, write_whole
+from experiments.runs.monitor import quiet_libraries, results_console
+from experiments.runs.outcomes import Outcome
+from experiments.runs.records import RunFolder
 
 REFERENCE = "most_probable"
 

@@ -35,26 +35,18 @@ from alphallm_env.critics.calibration import (
     save_calibration,
 )
 from alphallm_env.critics.measures import Quality, quality
-from alphallm_env.dynamics import Rules
-from alphallm_env.engine import Engine
 from alphallm_env.loading import build_simulator, load_policy
-from alphallm_env.options import option_rule
-from alphallm_env.randomness import derive_seed
+from alphallm_env.mdp.dynamics import Rules
+from alphallm_env.mdp.options import option_rule
+from alphallm_env.runtime.engine import Engine
+from alphallm_env.runtime.files import Json, write_whole
+from alphallm_env.runtime.seeds import derive_seed
 from alphallm_env.simulator import Simulator
-from experiments.critic_data import (
-    AT_ONCE,
-    CRITICS,
-    Item,
-    ProblemData,
-    Sampler,
-    collect,
-    items_of,
-    label_steps,
-    problem_splits,
-)
-from experiments.monitor import quiet_libraries, results_console
-from experiments.records import Json, git_revision, settle_config, write_whole
-from experiments.reliability import depth_picture, reliability_picture
+from alphallm_env.training.graded import CRITICS, Item, ProblemData, items_of
+from experiments.critics.data import AT_ONCE, Sampler, collect, label_steps, problem_splits
+from experiments.critics.reliability import depth_picture, reliability_picture
+from experiments.runs.monitor import quiet_libraries, results_console
+from experiments.runs.records import git_revision, settle_config
 
 # PAPER §3, on GSM8K's test problems: precision, recall, ECE.
 PAPER = {"value": (0.82, 0.79, 0.032), "prm": (0.62, 0.90, 0.375)}

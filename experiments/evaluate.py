@@ -24,18 +24,19 @@ from rich.table import Table
 from agents.base import Budget, Planner, PlanResult
 from agents.registry import make_planner
 from agents.running import run_episodes
-from alphallm_env.dynamics import Rules
 from alphallm_env.errors import RunError
 from alphallm_env.grading import Verdict
 from alphallm_env.loading import load_simulator
-from alphallm_env.options import option_rule
+from alphallm_env.mdp.dynamics import Rules
+from alphallm_env.mdp.options import option_rule
 from alphallm_env.problems import load_problems
+from alphallm_env.runtime.files import Journal, Json, write_whole
 from alphallm_env.simulator import Simulator
 from alphallm_env.types import Problem
-from experiments.ledger import write_ledger
-from experiments.monitor import quiet_libraries, results_console
-from experiments.outcomes import Outcome, Row, outcome_of, summarise
-from experiments.records import Journal, Json, RunFolder, write_whole
+from experiments.runs.ledger import write_ledger
+from experiments.runs.monitor import quiet_libraries, results_console
+from experiments.runs.outcomes import Outcome, Row, outcome_of, summarise
+from experiments.runs.records import RunFolder
 
 BASELINES = ("greedy", "majority", "orm_rerank")
 

@@ -33,13 +33,13 @@ from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTra
 
 from alphallm_env.grading import Verdict, extract_answer, grade
 from alphallm_env.lm.base import GenerationRequest
-from alphallm_env.lm.templates import TinyTemplate
-from alphallm_env.lm.transformers_lm import TransformersLM
+from alphallm_env.lm.local.transformers_lm import TransformersLM
+from alphallm_env.lm.prompts.templates import TinyTemplate
 from alphallm_env.lm.word_tokenizer import END, QUESTION, SOLUTION, build_tokenizer
 from alphallm_env.problems import gsm_symbolic
+from alphallm_env.training.optimizers import MuonAndAdam
+from alphallm_env.training.precision import mixed_precision
 from alphallm_env.types import Problem
-from experiments.optimizers import MuonAndAdam
-from experiments.precision import mixed_precision
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,13 @@ from typing import cast
 import tyro
 
 from alphallm_env.loading import load_policy
-from alphallm_env.options import option_rule
+from alphallm_env.mdp.options import option_rule
 from alphallm_env.problems import load_problems
+from alphallm_env.runtime.files import Json, write_whole
+from alphallm_env.training.graded import LabelledStep, Sample
 from alphallm_env.types import Problem
-from experiments.critic_data import LabelledStep, Sample, Sampler, is_correct
-from experiments.monitor import quiet_libraries
-from experiments.records import Json, write_whole
+from experiments.critics.data import Sampler, is_correct
+from experiments.runs.monitor import quiet_libraries
 
 
 @dataclass(frozen=True)

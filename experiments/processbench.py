@@ -26,16 +26,16 @@ from rich.table import Table
 from alphallm_env.critics.base import Critic, checked_scores
 from alphallm_env.critics.measures import harmonic_mean
 from alphallm_env.critics.provenance import provenance_of
-from alphallm_env.dynamics import Rules
-from alphallm_env.engine import Engine
 from alphallm_env.errors import CriticError, ProblemError
 from alphallm_env.loading import PROMPTED, build_simulator, load_policy
-from alphallm_env.metering import Meter, metering
+from alphallm_env.mdp.dynamics import Rules
+from alphallm_env.runtime.engine import Engine
+from alphallm_env.runtime.files import Json, write_whole
+from alphallm_env.runtime.metering import Meter, metering
 from alphallm_env.simulator import Simulator
+from alphallm_env.training.graded import state_after
 from alphallm_env.types import State
-from experiments.critic_data import state_after
-from experiments.monitor import quiet_libraries, results_console
-from experiments.records import Json, write_whole
+from experiments.runs.monitor import quiet_libraries, results_console
 
 ALL_RIGHT = -1  # the label of a solution without a mistake
 

@@ -22,25 +22,26 @@ import tyro
 
 from agents.base import Budget
 from agents.registry import make_planner
-from alphallm_env.dynamics import Rules
-from alphallm_env.engine import Engine
 from alphallm_env.errors import RunError
-from alphallm_env.lm.transformers_lm import TransformersLM
+from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.loading import TINY_POLICY, build_simulator, load_policy, resolve
-from alphallm_env.metering import Meter, metering
-from alphallm_env.options import option_rule
+from alphallm_env.mdp.dynamics import Rules
+from alphallm_env.mdp.options import option_rule
 from alphallm_env.problems import check_overlap, load_problems, normalise_question
-from alphallm_env.randomness import derive_seed
+from alphallm_env.runtime.engine import Engine
+from alphallm_env.runtime.files import Json, write_whole
+from alphallm_env.runtime.metering import Meter, metering
+from alphallm_env.runtime.seeds import derive_seed
 from alphallm_env.simulator import Simulator
+from alphallm_env.training.sft import DistillConfig, Lesson, distill
 from alphallm_env.types import Ending, Problem
-from experiments.distill import DistillConfig, Lesson, distill
 from experiments.evaluate import evaluate, results_table
 from experiments.imagine import imagine
-from experiments.ledger import total, write_ledger
-from experiments.monitor import Monitor, quiet_libraries, results_console, stage_number
-from experiments.outcomes import Outcome, Row, paired_difference, summarise
-from experiments.records import Json, RunFolder, write_whole
-from experiments.report import write_report
+from experiments.runs.ledger import total, write_ledger
+from experiments.runs.monitor import Monitor, quiet_libraries, results_console, stage_number
+from experiments.runs.outcomes import Outcome, Row, paired_difference, summarise
+from experiments.runs.records import RunFolder
+from experiments.runs.report import write_report
 
 
 @dataclass(frozen=True)

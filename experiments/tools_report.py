@@ -22,21 +22,23 @@ import tyro
 from rich.table import Table
 
 from alphallm_env.critics.base import Critic
-from alphallm_env.critics.generative import OutcomeRewardModel
 from alphallm_env.critics.measures import Quality, area_under_roc, quality
-from alphallm_env.critics.tool_augmented import ToolAugmentedORM
-from alphallm_env.engine import Engine
+from alphallm_env.critics.prompted.generative import OutcomeRewardModel
+from alphallm_env.critics.prompted.tool_augmented import ToolAugmentedORM
 from alphallm_env.loading import load_policy
-from alphallm_env.metering import Meter, metering
-from alphallm_env.options import SentenceRule
+from alphallm_env.mdp.options import SentenceRule
 from alphallm_env.problems import load_problems
+from alphallm_env.runtime.engine import Engine
+from alphallm_env.runtime.files import Journal, Json, write_whole
+from alphallm_env.runtime.metering import Meter, metering
 from alphallm_env.sandbox import Sandbox
 from alphallm_env.simulator import Policy
+from alphallm_env.training.graded import ProblemData, Sample, state_after
 from alphallm_env.types import Problem, State, Trajectory
-from experiments.critic_data import AT_ONCE, ProblemData, Sample, Sampler, collect, state_after
-from experiments.math_like import TASKS, math_like
-from experiments.monitor import quiet_libraries, results_console
-from experiments.records import Journal, Json, settle_config, write_whole
+from experiments.critics.data import AT_ONCE, Sampler, collect
+from experiments.critics.math_like import TASKS, math_like
+from experiments.runs.monitor import quiet_libraries, results_console
+from experiments.runs.records import settle_config
 
 _RESAMPLES = 2_000
 

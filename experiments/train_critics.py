@@ -32,38 +32,29 @@ from rich.table import Table
 
 from alphallm_env.critics.base import last_option
 from alphallm_env.critics.calibration import Scaling, ScalingKind, fit_scaling, save_calibration
-from alphallm_env.critics.generative import Labeller, share_of_true
 from alphallm_env.critics.measures import Quality, quality
-from alphallm_env.critics.model import CriticModel
-from alphallm_env.critics.notes import NoteTaker, save_notes_limit
-from alphallm_env.critics.probes import Probe, ProbeTrunk, TrunkRecord, save_probes
+from alphallm_env.critics.probes.probe import Probe, ProbeTrunk, TrunkRecord, save_probes
+from alphallm_env.critics.prompted.generative import Labeller, share_of_true
 from alphallm_env.critics.provenance import model_revision
-from alphallm_env.critics.value import save_head
-from alphallm_env.engine import Engine
-from alphallm_env.lm.templates import PromptTemplate, template_for
-from alphallm_env.lm.transformers_lm import TransformersLM
+from alphallm_env.critics.trained.model import CriticModel
+from alphallm_env.critics.trained.notes import NoteTaker, save_notes_limit
+from alphallm_env.critics.trained.value import save_head
+from alphallm_env.lm.local.transformers_lm import TransformersLM
+from alphallm_env.lm.prompts.templates import PromptTemplate, template_for
 from alphallm_env.loading import READER_FOLDER, TINY_CRITICS, TINY_POLICY, load_policy, resolve
-from alphallm_env.options import option_rule
+from alphallm_env.mdp.options import option_rule
+from alphallm_env.runtime.engine import Engine
+from alphallm_env.runtime.files import Json
 from alphallm_env.simulator import Policy
+from alphallm_env.training.critics import Notes, Training, examples, label_tokens, take_notes, train
+from alphallm_env.training.graded import CRITICS, ProblemData, items_of, state_after
+from alphallm_env.training.probes import fit_probe, read_prefixes
 from alphallm_env.types import Problem
-from experiments.critic_data import (
-    AT_ONCE,
-    CRITICS,
-    ProblemData,
-    Sampler,
-    StepLabeller,
-    collect,
-    items_of,
-    label_steps,
-    problem_splits,
-    state_after,
-)
-from experiments.critic_lessons import Notes, Training, examples, label_tokens, take_notes, train
-from experiments.monitor import quiet_libraries
-from experiments.probe_fitting import fit_probe, read_prefixes
+from experiments.critics.data import AT_ONCE, Sampler, StepLabeller, collect, label_steps, problem_splits
+from experiments.critics.reranking import reranking, reranking_table
 from experiments.process_labels import searched_steps
-from experiments.records import Json, settle_config
-from experiments.reranking import reranking, reranking_table
+from experiments.runs.monitor import quiet_libraries
+from experiments.runs.records import settle_config
 
 HELD_OUT = ("development", "test")
 

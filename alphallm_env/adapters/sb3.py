@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
-from alphallm_env.vector import BatchedVectorEnv
+from alphallm_env.envs.vector import BatchedVectorEnv
 
 
 class SB3VecEnv(VecEnv):

@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from alphallm_env.options import TO_THE_END, OptionRule
+from alphallm_env.mdp.options import TO_THE_END, OptionRule
 from alphallm_env.types import Option, StopReason
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from alphallm_env.critics.base import Critic
-from alphallm_env.engine import Engine
-from alphallm_env.metering import Meter, metering
+from alphallm_env.runtime.engine import Engine
+from alphallm_env.runtime.metering import Meter, metering
 from alphallm_env.types import State
 
 

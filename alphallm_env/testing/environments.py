@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar, cast
 import gymnasium as gym
 from gymnasium.utils.env_checker import check_env, data_equivalence
 
-from alphallm_env.spaces import UnicodeText
+from alphallm_env.envs.spaces import UnicodeText
 
 ACTIONS = ("2 + 3 = 5\n", "π ≈ 3.14\n", "Twice that is 10.\n", "#### 10\n")
 RESERVED = {"episode", "final_obs", "final_info", "terminal_observation", "TimeLimit.truncated"}  # by others' wrappers

@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from alphallm_env.lm.base import Completion, GenerationRequest, LabelProbs, LanguageModel
-from alphallm_env.options import SentenceRule
+from alphallm_env.mdp.options import SentenceRule
 from alphallm_env.types import StopReason
 
 PROMPTS = ("Question: What is 2 + 3?\nAnswer:", "Question: What is 7 * 6, more or less?\nAnswer:")

@@ -9,9 +9,9 @@ from typing import Protocol, TypeVar, cast
 import gymnasium as gym
 import numpy as np
 
-from alphallm_env.env import MathReasoningEnv
-from alphallm_env.metering import Meter, Usage, metering
-from alphallm_env.rewards import RewardSource
+from alphallm_env.envs.text import MathReasoningEnv
+from alphallm_env.mdp.rewards import RewardSource
+from alphallm_env.runtime.metering import Meter, Usage, metering
 from alphallm_env.testing.environments import clonable
 from alphallm_env.types import Option, Problem, State, Trajectory
 

@@ -7,7 +7,7 @@ import re
 
 import agents
 from alphallm_env import Trajectory
-from alphallm_env.metering import Meter, Usage, metering
+from alphallm_env.runtime.metering import Meter, Usage, metering
 
 
 class FlatMonteCarlo(agents.Planner):

@@ -4,10 +4,10 @@ python -m experiments.evaluate --planner docs.examples.step_best_of_n:StepBestOf
 """
 
 import agents
-from agents.evaluation import Outcomes
+from agents.tree.evaluation import Outcomes
 from alphallm_env import Simulator, State, Trajectory
-from alphallm_env.metering import Meter, Usage
-from alphallm_env.randomness import derive_seed
+from alphallm_env.runtime.metering import Meter, Usage
+from alphallm_env.runtime.seeds import derive_seed
 
 
 class StepBestOfN(agents.AsyncPlanner):

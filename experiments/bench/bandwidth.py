@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from alphallm_env.lm.transformers_lm import TransformersLM
+from alphallm_env.lm.local.transformers_lm import TransformersLM
 
 _SIZES = {"cpu": 2**28}  # bytes copied: beyond any cache
 _GPU_SIZE = 2**30

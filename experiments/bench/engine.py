@@ -24,21 +24,21 @@ from rich.table import Table
 from agents.base import Budget
 from agents.mcts import eta_mcts
 from agents.running import run_episodes
-from alphallm_env.dynamics import Rules
-from alphallm_env.engine import Engine
 from alphallm_env.lm.base import GenerationRequest
-from alphallm_env.lm.decoding import Decoder, Text, written
-from alphallm_env.lm.transformers_lm import TransformersLM
+from alphallm_env.lm.local.decoder import Decoder, Text, written
+from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.loading import build_simulator, load_policy
-from alphallm_env.metering import Usage
-from alphallm_env.options import SentenceRule
+from alphallm_env.mdp.dynamics import Rules
+from alphallm_env.mdp.options import SentenceRule
 from alphallm_env.problems import load_problems
+from alphallm_env.runtime.engine import Engine
+from alphallm_env.runtime.files import write_whole
+from alphallm_env.runtime.metering import Usage
 from alphallm_env.simulator import Policy, Simulator
 from alphallm_env.types import Problem
 from experiments.bench import bookkeeping, faults
 from experiments.bench.bandwidth import measured_bandwidth, share_of_limit
-from experiments.monitor import quiet_libraries, results_console
-from experiments.records import write_whole
+from experiments.runs.monitor import quiet_libraries, results_console
 
 _SAMPLES = 8  # of a prompt, where the decoder is compared with `generate`
 _LARGEST_BATCH = 256

@@ -23,11 +23,11 @@ from rich.console import Console
 from rich.table import Table
 
 from alphallm_env.grading import Grader, Verdict, extract_answer
+from alphallm_env.runtime.files import write_whole
 from alphallm_env.sandbox import Limits, ProgramResult, Sandbox, Status
 from experiments.bench.attacks import PROGRAMS, Attack
 from experiments.bench.attacks.answers import ANSWERS, HostileAnswer
 from experiments.bench.attacks.outside import Outside
-from experiments.records import write_whole
 
 SLACK_SECONDS = 15.0  # beyond a limit: what forking, killing and waiting take on a machine that is busy
 PLENTY = Limits(seconds=60.0, cpu_seconds=20.0)  # so that what stops an attack is never the clock

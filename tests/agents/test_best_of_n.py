@@ -3,7 +3,7 @@ from scripted_world import START, asked, make_simulator, search, step
 
 from agents.base import Budget
 from agents.best_of_n import BestOfN, answer_shares
-from alphallm_env.metering import Usage
+from alphallm_env.runtime.metering import Usage
 
 SOLUTION_TOKENS = 13  # 5 + 5 + 2 words and the end of the text: every solution of the script
 

@@ -10,12 +10,12 @@ import pytest
 from agents import eta_mcts
 from agents.base import Budget
 from agents.running import run_episodes
-from agents.tree import walk
-from alphallm_env.dynamics import Rules
-from alphallm_env.engine import Engine
+from agents.tree.node import walk
 from alphallm_env.loading import build_simulator, load_policy
-from alphallm_env.options import SentenceRule
+from alphallm_env.mdp.dynamics import Rules
+from alphallm_env.mdp.options import SentenceRule
 from alphallm_env.problems import gsm_symbolic
+from alphallm_env.runtime.engine import Engine
 from alphallm_env.types import Problem
 
 PROBLEMS = gsm_symbolic.problems("test", 12)

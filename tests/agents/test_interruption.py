@@ -10,7 +10,7 @@ from scripted_world import START, make_simulator
 from agents import eta_mcts
 from agents.base import Budget, PlanResult
 from agents.mcts import EtaMCTS, SearchInterruptedError
-from agents.tree import render_tree
+from agents.tree.node import render_tree
 from alphallm_env.errors import ServerError
 from alphallm_env.lm.base import Completion, GenerationRequest
 from alphallm_env.simulator import Simulator

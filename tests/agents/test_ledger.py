@@ -10,18 +10,18 @@ from agents import eta_mcts
 from agents.base import Budget
 from agents.best_of_n import BestOfN
 from agents.running import run_episodes
-from alphallm_env.critics.generative import OutcomeRewardModel, ProcessRewardModel
-from alphallm_env.critics.model import CriticModel
-from alphallm_env.critics.notes import NoteTaker
-from alphallm_env.critics.value import LearnedValue
-from alphallm_env.dynamics import Rules
-from alphallm_env.engine import Engine
-from alphallm_env.lm.templates import TinyTemplate
-from alphallm_env.lm.transformers_lm import TransformersLM
+from alphallm_env.critics.prompted.generative import OutcomeRewardModel, ProcessRewardModel
+from alphallm_env.critics.trained.model import CriticModel
+from alphallm_env.critics.trained.notes import NoteTaker
+from alphallm_env.critics.trained.value import LearnedValue
+from alphallm_env.lm.local.transformers_lm import TransformersLM
+from alphallm_env.lm.prompts.templates import TinyTemplate
 from alphallm_env.loading import READER_FOLDER, TINY_CRITICS, TINY_POLICY
-from alphallm_env.metering import Usage
-from alphallm_env.options import SentenceRule
+from alphallm_env.mdp.dynamics import Rules
+from alphallm_env.mdp.options import SentenceRule
 from alphallm_env.problems import gsm_symbolic
+from alphallm_env.runtime.engine import Engine
+from alphallm_env.runtime.metering import Usage
 from alphallm_env.simulator import Critics, Policy, Simulator
 
 PROBLEMS = gsm_symbolic.problems("test", 6)

@@ -5,11 +5,11 @@ from agents import mcts
 from agents.base import Budget, PlanResult
 from agents.mcts import EtaMCTS
 from agents.presets import PRESETS
-from agents.tree import Node, depth, finished_trajectories, num_nodes, render_tree, walk
-from alphallm_env.dynamics import Rules
+from agents.tree.node import Node, depth, finished_trajectories, num_nodes, render_tree, walk
 from alphallm_env.errors import StateError
-from alphallm_env.lm.scripted import Continuations
-from alphallm_env.metering import Meter, metering
+from alphallm_env.mdp.dynamics import Rules
+from alphallm_env.runtime.metering import Meter, metering
+from alphallm_env.testing.scripted import Continuations
 
 MANY = Budget(tokens=100_000)
 # The tiny presets are tuned now and then; what is counted by hand here is counted for these.

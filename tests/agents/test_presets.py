@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from agents.merging import MERGE_RULES, MergeMode
 from agents.presets import PRESETS, MCTSConfig, resolved
-from agents.selection import Gumbel, puct_rule
+from agents.tree.merging import MERGE_RULES, MergeMode
+from agents.tree.selection import Gumbel, puct_rule
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from agents.base import Budget, Planner, PlanResult
 from agents.best_of_n import BestOfN
 from agents.mcts import eta_mcts
 from agents.running import run_episodes
-from agents.tree import render_tree
-from alphallm_env.env import MathReasoningEnv
-from alphallm_env.metering import Usage
+from agents.tree.node import render_tree
+from alphallm_env.envs.text import MathReasoningEnv
+from alphallm_env.runtime.metering import Usage
 from alphallm_env.simulator import Simulator
 from alphallm_env.types import Option, Problem, Trajectory
 

@@ -6,8 +6,8 @@ import pytest
 from agents.sb3 import ALGORITHMS, SB3Chooser, load_policy, make_agent, save_policy
 from alphallm_env import OptionChoiceEnv, Problem
 from alphallm_env.adapters.sb3 import SB3VecEnv
+from alphallm_env.envs.vector import BatchedVectorEnv
 from alphallm_env.errors import ModelError
-from alphallm_env.vector import BatchedVectorEnv
 from experiments.bench.environment import scripted_simulator
 
 SETTINGS = {

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from paths import ROOT
 
 from alphallm_env import Critics, MathReasoningEnv, OptionChoiceEnv, Policy, Problem, Rules, Simulator, StopReason
-from alphallm_env.critics.generative import OutcomeRewardModel, ProcessRewardModel
-from alphallm_env.critics.value import Estimate, LearnedValue
-from alphallm_env.engine import Engine
+from alphallm_env.critics.prompted.generative import OutcomeRewardModel, ProcessRewardModel
+from alphallm_env.critics.trained.value import Estimate, LearnedValue
 from alphallm_env.lm.base import Completion, Embedding, GenerationRequest, LabelProbs
-from alphallm_env.lm.templates import TinyTemplate
-from alphallm_env.randomness import derive_seed
+from alphallm_env.lm.prompts.templates import TinyTemplate
+from alphallm_env.runtime.engine import Engine
+from alphallm_env.runtime.seeds import derive_seed
 
 GOLD = "98765432123"
 PROBLEMS = (
@@ -132,4 +133,4 @@ def problems() -> tuple[Problem, ...]:
 
 @pytest.fixture(scope="session")
 def root() -> Path:
-    return Path(__file__).parents[2]
+    return ROOT

@@ -10,8 +10,8 @@ import torch
 from alphallm_env import loading
 from alphallm_env.errors import ModelError
 from alphallm_env.lm.base import GenerationRequest
-from alphallm_env.lm.continuous_lm import ContinuousLM
-from alphallm_env.lm.transformers_lm import TransformersLM
+from alphallm_env.lm.continuous import ContinuousLM
+from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.loading import load_policy
 
 

@@ -7,20 +7,20 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+from paths import ROOT
 
 from agents.sb3 import ALGORITHMS
 from alphallm_env.errors import RunError
-from experiments import baseline_training, baselines
-from experiments.baseline_report import row_of, scores_by_template, success_by_problem
-from experiments.baseline_training import ENV_ID, ZOO, read_zoo, recipe
+from experiments import baselines
 from experiments.baselines import BaselinesConfig
-from experiments.choosing import Played
+from experiments.choice import training as baseline_training
+from experiments.choice.report import row_of, scores_by_template, success_by_problem
+from experiments.choice.rules import Played
+from experiments.choice.training import ENV_ID, ZOO, read_zoo, recipe
 
-ROOT = Path(__file__).parents[2]
 SMOKE = BaselinesConfig(algorithms=("ppo", "dqn"), planners=("greedy",), smoke=True)
 RULES = ["random", "most_probable", "highest_prm", "highest_value"]
 

@@ -14,11 +14,11 @@ import pytest
 from alphallm_env.critics.calibration import load_calibration
 from alphallm_env.critics.measures import quality
 from alphallm_env.errors import RunError
-from alphallm_env.randomness import derive_seed
+from alphallm_env.runtime.seeds import derive_seed
+from alphallm_env.training.graded import Item, LabelledStep, ProblemData, Sample, items_of, state_after
 from experiments import critics_report
-from experiments.critic_data import Item, LabelledStep, ProblemData, Sample, items_of, state_after
+from experiments.critics.reliability import depth_picture, reliability_picture
 from experiments.critics_report import ReportConfig, Scored
-from experiments.reliability import depth_picture, reliability_picture
 
 
 def test_what_each_critic_is_asked() -> None:

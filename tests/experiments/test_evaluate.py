@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from alphallm_env.errors import RunError
+from alphallm_env.runtime.files import Journal
 from experiments import evaluate
 from experiments.evaluate import EvaluateConfig
-from experiments.outcomes import Outcome
-from experiments.records import Journal
+from experiments.runs.outcomes import Outcome
 
 BUDGET = 300
 TINY = EvaluateConfig(limit=4, budget=BUDGET, device="cpu")

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from alphallm_env.lm.transformers_lm import TransformersLM
+from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.loading import TINY_POLICY
 from experiments import pretrain
 from experiments.pretrain import Document, PretrainConfig

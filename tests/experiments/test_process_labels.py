@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alphallm_env.lm.scripted import ScriptedLM
-from alphallm_env.lm.templates import TinyTemplate
-from alphallm_env.options import SentenceRule
+from alphallm_env.lm.prompts.templates import TinyTemplate
+from alphallm_env.mdp.options import SentenceRule
 from alphallm_env.simulator import Policy
+from alphallm_env.testing.scripted import ScriptedLM
+from alphallm_env.training.graded import LabelledStep, Sample
 from alphallm_env.types import Problem
-from experiments.critic_data import LabelledStep, Sample, Sampler
+from experiments.critics.data import Sampler
 from experiments.process_labels import (
     LabelsConfig,
     Prefix,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from paths import DATA
 
 from alphallm_env.errors import CriticError, ProblemError
 from alphallm_env.types import State
@@ -122,7 +122,7 @@ def test_the_command_measures_critics_by_name(critic: str, tmp_path: Path) -> No
 
 
 def test_the_real_rows_are_as_expected() -> None:
-    data = Path(os.environ.get("ALPHALLM_DATA", Path(__file__).parents[3] / "shared" / "data"))
+    data = DATA
     path = data / "processbench_gsm8k_200.jsonl"
     if not path.is_file():
         pytest.skip(f"no {path.name}: set ALPHALLM_DATA to the folder that has it")

@@ -12,16 +12,18 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-from alphallm_env.critics.notes import load_notes_limit
-from alphallm_env.dynamics import Rules
-from alphallm_env.engine import Engine
+from alphallm_env.critics.trained.notes import load_notes_limit
 from alphallm_env.errors import ModelError, OverlapError, ProblemError, RunError
-from alphallm_env.lm.transformers_lm import TransformersLM
+from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.loading import build_simulator, load_policy
-from alphallm_env.metering import Meter, metering
+from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.problems import gsm_symbolic
+from alphallm_env.runtime.engine import Engine
+from alphallm_env.runtime.metering import Meter, metering
+from alphallm_env.training import critics as critic_lessons
 from alphallm_env.types import Option
-from experiments import critic_data, critic_lessons, train_critics
+from experiments import train_critics
+from experiments.critics import data as critic_data
 from experiments.train_critics import CriticsConfig
 
 

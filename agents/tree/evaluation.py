@@ -1,0 +1,174 @@
+"""Evaluation: what a leaf is worth, by the value critic, the PRM, and rollouts that the ORM judges."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+
+from agents.tree.node import Node
+from alphallm_env.critics.trained.value import MonteCarloValue
+from alphallm_env.grading import extract_answer
+from alphallm_env.runtime.concurrency import together
+from alphallm_env.simulator import Simulator
+from alphallm_env.types import State, Trajectory
+
+
+@dataclass(frozen=True)
+class LeafScoring:
+    """The weights of a leaf's score. A weight of 0 switches its critic off: it is never asked.
+
+    `beta_orm = 0` also switches off the rollouts; `num_rollouts = 0` alone leaves the ORM to ended texts.
+    """
+
+    beta_value: float = 1.0
+    beta_prm: float = 1.0
+    beta_orm: float = 1.0
+    num_rollouts: int = 4
+    rollout_temperature: float | None = None  # the rollout model's own where None
+
+    def __post_init__(self) -> None:
+        for name in ("beta_value", "beta_prm", "beta_orm", "num_rollouts"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be >= 0, got {getattr(self, name)}")
+        if not (self.beta_value or self.beta_prm or self.uses_rollouts):
+            raise ValueError(f"expected something that scores a running state, got {self}")
+
+    @property
+    def uses_rollouts(self) -> bool:
+        """Whether leaves are rolled out to the end."""
+        return self.beta_orm > 0 and self.num_rollouts > 0
+
+
+def weighted_score(terms: Sequence[tuple[float, float]]) -> float:
+    """Returns Σ β · score / Σ β over pairs (β, score).
+
+    With (β_v, v(s)), (β_PRM, PRM(s)) and (β_ORM, mean ORM of the rollouts) this is s(s).
+    Differs: AlphaLLM does not divide; divided, s(s) stays in [0, 1] and means the same whatever is
+    switched on, so that one c fits all.
+
+    >>> weighted_score([(1.0, 0.5), (3.0, 0.9)])
+    0.8
+    """
+    total = weights = 0.0
+    for beta, score in terms:
+        total += beta * score
+        weights += beta
+    return total / weights
+
+
+class Outcomes:
+    """Asks the ORM about ended texts, once about each different text of one search."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self._simulator = simulator
+        self._known: dict[str, float] = {}
+
+    async def score(self, states: Sequence[State]) -> list[float]:
+        """Returns the ORM's scores, one per ended state.
+
+        Differs: a text that states no answer is not correct, which needs no critic to know: 0.
+        """
+        texts = [state.text for state in states]
+        unknown = {text: state for text, state in zip(texts, states, strict=True) if text not in self._known}
+        asked = {text: state for text, state in unknown.items() if extract_answer(text) is not None}
+        scores = await self._simulator.score("orm", list(asked.values()))  # may raise: only then is anything noted
+        self._known |= dict.fromkeys(unknown, 0.0) | dict(zip(asked, scores, strict=True))
+        return [self._known[text] for text in texts]
+
+
+class Evaluator:
+    """Scores the leaves of one search, and keeps every ended text that it sees with its score."""
+
+    def __init__(self, simulator: Simulator, scoring: LeafScoring, *, needs_values: bool) -> None:
+        self._simulator = simulator
+        self._scoring = scoring
+        self._values_states = needs_values or scoring.beta_value > 0
+        # A Monte-Carlo value is the ORM's mean over rollouts: where a leaf gets rollouts anyway, it is theirs.
+        self._values_are_shared = scoring.uses_rollouts and isinstance(simulator.critics.value, MonteCarloValue)
+        self._outcomes = Outcomes(simulator)
+
+    async def evaluate_root(self, root: Node) -> None:
+        """Sets v of the state where the search begins, against which its children's importance counts."""
+        if not self._values_states:
+            return
+        if self._values_are_shared:
+            ended: dict[Node, list[State]] = {}
+            await self._roll_out([root], ended)
+            await self._ask_orm(ended)
+            root.value = root.orm
+        else:
+            await self._ask_value([root])
+
+    async def evaluate(self, leaves: Sequence[Node]) -> None:
+        """Sets the critics' scores, s(s) and the finished trajectories of new leaves, all asked together."""
+        judged = [leaf for leaf in leaves if self._is_judged_as_state(leaf)]
+        running = [leaf for leaf in leaves if not leaf.is_terminal]
+        ended: dict[Node, list[State]] = {}
+        await together(self._questions(running, judged, ended))
+        for leaf in leaves:
+            ended.setdefault(leaf, [leaf.state] if leaf.is_terminal else [])
+        await self._ask_orm(ended)
+        for leaf in leaves:
+            if self._values_states and self._values_are_shared and not leaf.is_terminal:
+                leaf.value = leaf.orm
+            leaf.score = self._score(leaf)
+            if leaf.is_terminal:
+                leaf.finished = [Trajectory(state, leaf.score) for state in leaf.members]
+
+    def _questions(
+        self, running: list[Node], judged: list[Node], ended: dict[Node, list[State]]
+    ) -> list[Coroutine[object, object, None]]:
+        """Returns what there is to ask about new leaves; rollouts are put into `ended`."""
+        questions: list[Coroutine[object, object, None]] = []
+        if self._scoring.uses_rollouts and running:
+            questions.append(self._roll_out(running, ended))
+        if self._values_states and not self._values_are_shared and judged:
+            questions.append(self._ask_value(judged))
+        if self._scoring.beta_prm > 0 and judged:
+            questions.append(self._ask_prm(judged))
+        return questions
+
+    def _is_judged_as_state(self, leaf: Node) -> bool:
+        """Running leaves are; ended ones only where there is an answer and no ORM to judge it."""
+        if not leaf.is_terminal:
+            return True
+        return self._scoring.beta_orm == 0 and extract_answer(leaf.state.text) is not None
+
+    async def _roll_out(self, leaves: Sequence[Node], ended: dict[Node, list[State]]) -> None:
+        scoring = self._scoring
+        work = [
+            self._simulator.rollouts(
+                leaf.state, scoring.num_rollouts, leaf.seed, temperature=scoring.rollout_temperature
+            )
+            for leaf in leaves
+        ]
+        ended.update(zip(leaves, await together(work), strict=True))
+
+    async def _ask_value(self, leaves: Sequence[Node]) -> None:
+        values = await self._simulator.score("value", [leaf.state for leaf in leaves])
+        for leaf, value in zip(leaves, values, strict=True):
+            leaf.value = value
+
+    async def _ask_prm(self, leaves: Sequence[Node]) -> None:
+        scores = await self._simulator.score("prm", [leaf.state for leaf in leaves])
+        for leaf, score in zip(leaves, scores, strict=True):
+            leaf.prm = score
+
+    async def _ask_orm(self, ended: dict[Node, list[State]]) -> None:
+        """Sets the ORM's mean over the ended texts of each leaf, and keeps them as finished trajectories."""
+        if self._scoring.beta_orm == 0:
+            return
+        scores = iter(await self._outcomes.score([state for states in ended.values() for state in states]))
+        for leaf, states in ended.items():
+            leaf.finished = [Trajectory(state, next(scores)) for state in states]
+            if states:
+                leaf.orm = sum(trajectory.score for trajectory in leaf.finished) / len(states)
+
+    def _score(self, leaf: Node) -> float:
+        """Returns s(s): of an ended text the ORM's score alone, 0 where it states no answer."""
+        scoring = self._scoring
+        if leaf.is_terminal and leaf.orm is not None:
+            return leaf.orm
+        known = ((scoring.beta_value, leaf.value), (scoring.beta_prm, leaf.prm), (scoring.beta_orm, leaf.orm))
+        terms = [(beta, score) for beta, score in known if beta > 0 and score is not None]
+        return weighted_score(terms) if terms else 0.0

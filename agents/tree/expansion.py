@@ -1,0 +1,158 @@
+"""Expansion with adaptive width: how many children a state deserves, and how new ones are drawn."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from agents.tree.merging import MergeMode, MergeRule, find_twin
+from agents.tree.node import Node
+from alphallm_env.runtime.metering import Usage, current_meter
+from alphallm_env.simulator import Simulator
+
+
+def importance(value: float, child_values: Sequence[float]) -> float:
+    """Returns I(s) = max_i |v([s, o_i]) − v(s)|, 0 before the first child. In [0, 1], as values are."""
+    return max((abs(child_value - value) for child_value in child_values), default=0.0)
+
+
+def allowed_children(importance: float, alpha: float, min_children: int, max_children: int) -> int:
+    """Returns n(s) = max(c_min, min(⌊α · c_max · I(s)⌋ + 1, c_max)).
+
+    Differs: AlphaLLM has ⌊α · I(s)⌋. Our values are in [0, 1], so with its α = 1 that is 0 for all but
+    I = 1, n(s) never leaves c_min, and the width is fixed. In units of c_max, α = 1 reads: an importance
+    of 1 opens the whole width, of one half, half of it, at every depth. α = 0 fixes the width at c_min.
+
+    >>> [allowed_children(i, alpha=1.0, min_children=2, max_children=10) for i in (0.0, 0.25, 0.5, 1.0)]
+    [2, 3, 6, 10]
+    """
+    return max(min_children, min(math.floor(alpha * max_children * importance) + 1, max_children))
+
+
+@dataclass(frozen=True)
+class Width:
+    """The limits of the number of children, at the root and below it."""
+
+    alpha: float = 1.0
+    min_children_root: int = 4
+    min_children: int = 2
+    max_children_root: int = 8
+    max_children: int = 4
+
+    def __post_init__(self) -> None:
+        if self.alpha < 0:
+            raise ValueError(f"alpha must be >= 0, got {self.alpha}")
+        for low, high in (
+            (self.min_children_root, self.max_children_root),
+            (self.min_children, self.max_children),
+        ):
+            if not 1 <= low <= high:
+                raise ValueError(f"expected 1 <= c_min <= c_max, got c_min={low}, c_max={high}")
+
+    def limits(self, node: Node) -> tuple[int, int]:
+        """Returns c_min(t) and c_max(t) of a node."""
+        if node.parent is None:
+            return self.min_children_root, self.max_children_root
+        return self.min_children, self.max_children
+
+    def allowed(self, node: Node, extra: int = 0) -> int:
+        """Returns n(s), measured on the children that the node has by now, and `extra` more up to c_max."""
+        low, high = self.limits(node)
+        if self.alpha == 0 or node.value is None:
+            return min(low + extra, high)
+        values = [value for child in node.children if (value := _value(child)) is not None]
+        return min(allowed_children(importance(node.value, values), self.alpha, low, high) + extra, high)
+
+    def wants_child(self, node: Node, extra: int = 0) -> bool:
+        """Returns whether the node should get another child before the search goes below it."""
+        if node.is_terminal or node.is_saturated:
+            return False
+        low, high = self.limits(node)
+        num_children = len(node.children) + node.num_pending
+        return num_children < low or (num_children < high and num_children < self.allowed(node, extra))
+
+
+def _value(child: Node) -> float | None:
+    """Returns v of a child, and of an ended one the score that was backed up.
+
+    Differs: AlphaLLM asks the value critic about ended texts too; the ORM judges just that, and better.
+    """
+    return child.score if child.value is None else child.value
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How options are drawn, and what becomes of one that means the same as a sibling.
+
+    A node is saturated, and draws no more, once `tries` samples in a row brought nothing new, or once the
+    texts it has seen carry `known_mass` of the policy's probability (None: however much they carry). A
+    node at `depth_limit` draws options that run to the end of the solution.
+    """
+
+    temperature: float | None = None
+    depth_limit: int = 10
+    merge_rule: MergeRule | None = None
+    merge_mode: MergeMode = MergeMode.MERGE
+    tries: int = 5
+    known_mass: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("depth_limit", "tries"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
+        if self.known_mass is not None and not 0.0 < self.known_mass <= 1.0:
+            raise ValueError(f"known_mass must be in (0, 1] or None, got {self.known_mass}")
+
+    def is_known(self, node: Node) -> bool:
+        """Returns whether the policy has hardly anything to say at this node that it has not said."""
+        return self.known_mass is not None and probability_seen(node) >= self.known_mass
+
+
+def probability_seen(node: Node) -> float:
+    """Returns how likely the policy is to take one of the options seen at the node's own state, Σ exp(log_prob).
+
+    Options are ended by β, so none begins another, and the sum over different texts is a probability.
+    """
+    members = [member for child in node.children for member in child.members if member.parent is node.state]
+    log_probs = {member.option.text: member.option.log_prob for member in members if member.option}
+    return sum(math.exp(log_prob) for log_prob in log_probs.values() if log_prob is not None)
+
+
+async def grow(simulator: Simulator, node: Node, num_children: int, sampling: Sampling) -> list[Node]:
+    """Returns up to `num_children` new children of `node`, fewer if the policy repeats itself.
+
+    Where a draw fails, the node keeps what was drawn before it, and the next call goes on from there.
+    """
+    grown: list[Node] = []
+    while len(grown) < num_children and node.num_repeats < sampling.tries and not sampling.is_known(node):
+        for child in await _draw(simulator, node, num_children - len(grown), sampling):
+            grown.extend([child] if child else [])
+            node.num_repeats = 0 if child else node.num_repeats + 1
+    node.is_saturated = node.num_repeats >= sampling.tries or sampling.is_known(node)
+    node.num_repeats = 0
+    return grown
+
+
+async def _draw(simulator: Simulator, node: Node, num_options: int, sampling: Sampling) -> list[Node | None]:
+    """Draws options from one member of the group. Returns, for each, the child it opened or None."""
+    start = node.members[node.num_sampled % len(node.members)]
+    options = await simulator.propose(
+        start,
+        num_options,
+        node.seed,
+        first_index=node.num_sampled,
+        to_the_end=node.depth >= sampling.depth_limit,
+        temperature=sampling.temperature,
+    )
+    node.num_sampled += len(options)
+    opened: list[Node | None] = []
+    for option in options:
+        state = simulator.transition(start, option).state
+        twin = find_twin(state, node.children, sampling.merge_rule)
+        opened.append(node.add_child(state) if twin is None else None)
+        if twin is not None:
+            current_meter().add(Usage(rejected_tokens=option.num_tokens))
+            if sampling.merge_mode is MergeMode.MERGE:
+                twin.join(state)
+    return opened

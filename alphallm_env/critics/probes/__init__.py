@@ -1,0 +1,1 @@
+"""Critics that are linear in the hidden states of a language model."""

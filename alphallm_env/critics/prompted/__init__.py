@@ -1,0 +1,1 @@
+"""Critics that ask a language model for True or False."""

@@ -1,0 +1,112 @@
+"""PRM and ORM by text generation: p(True) / (p(True) + p(False)) after the critic's prompt. PAPER §3."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from alphallm_env.critics.base import last_option
+from alphallm_env.critics.provenance import Provenance, model_revision, prompt_version
+from alphallm_env.critics.trained.notes import NoteTaker, notes_on
+from alphallm_env.errors import CriticError
+from alphallm_env.lm.base import LabelProbs, LanguageModel, forget, is_reproducible
+from alphallm_env.lm.prompts.templates import LABELS, PromptTemplate
+from alphallm_env.runtime.engine import Engine, asynchronous
+from alphallm_env.runtime.metering import Role, current_meter
+from alphallm_env.types import State
+
+
+@dataclass(frozen=True)
+class Labeller:
+    """Asks a model for the probabilities of True and False. Equal labellers share their batches."""
+
+    lm: LanguageModel
+    labels: tuple[str, str] = LABELS  # how the prompts' template writes True and False
+
+    def judge(self, prompts: Sequence[str]) -> list[LabelProbs]:
+        """Returns the probabilities of True and False after each prompt."""
+        return self.lm.label_probs(prompts, self.labels)
+
+    @property
+    def judge_async(self) -> Callable[[Sequence[str]], Awaitable[list[LabelProbs]]] | None:
+        """What an engine awaits instead of `judge`, where the model batches by itself; else None."""
+        twin = asynchronous(self.lm.label_probs)
+        return None if twin is None else partial(twin, labels=self.labels)
+
+    async def share_true(self, engine: Engine, prompts: Sequence[str]) -> list[float]:
+        """Returns p(True) / (p(True) + p(False)) per prompt. Counts the tokens read."""
+        answers = await engine.submit(self.judge, prompts, role=Role.CRITIC)
+        current_meter().scored(sum(a.num_tokens for a in answers), sum(a.saved_tokens for a in answers))
+        return [share_of_true(answer.probs) for answer in answers]
+
+
+def share_of_true(probs: tuple[float, ...]) -> float:
+    """Returns p(True) / (p(True) + p(False)). Raises CriticError where neither has any probability."""
+    true, false = probs
+    if not true + false > 0.0:
+        raise CriticError(f"expected some probability on True or False, got {true} and {false}")
+    return true / (true + false)
+
+
+class GenerativeCritic(ABC):
+    """What PRM and ORM have in common: take notes where there is a taker, render, ask for True or False."""
+
+    name: str
+
+    def __init__(
+        self, lm: LanguageModel, template: PromptTemplate, engine: Engine, notes: NoteTaker | None = None
+    ) -> None:
+        self._labeller = Labeller(lm, template.labels)
+        self._template = template
+        self._engine = engine
+        self._notes = notes
+
+    @abstractmethod
+    def prompt(self, state: State, notes: str = "") -> str:
+        """Returns the prompt after which the model writes True or False."""
+
+    @property
+    def is_reproducible(self) -> bool:
+        """Whether a score does not depend on what is judged beside it."""
+        return is_reproducible(self._labeller.lm)
+
+    @property
+    def provenance(self) -> Provenance:
+        """The model asked, the wording of the question, and the reader of the notes."""
+        lm = self._labeller.lm
+        return Provenance(
+            self.name, lm.name, model_revision(lm), prompt_version(self._template),
+            parts=() if self._notes is None else (self._notes.provenance,),
+        )  # fmt: skip
+
+    def forget(self) -> None:
+        """Drops prefixes and notes."""
+        forget(self._labeller.lm, self._notes)
+
+    async def evaluate(self, states: Sequence[State]) -> list[float]:
+        """Returns p(True) / (p(True) + p(False)) in [0, 1] of each state, in order."""
+        notes = await notes_on(self._notes, states)
+        return await self._labeller.share_true(self._engine, list(map(self.prompt, states, notes)))
+
+
+class ProcessRewardModel(GenerativeCritic):
+    """PRM: how likely the last option of a state is a correct step, given what came before."""
+
+    name = "prm"
+
+    def prompt(self, state: State, notes: str = "") -> str:
+        """Returns the prompt that judges the last option. Raises CriticError at an initial state."""
+        before, option = last_option(state)
+        return self._template.judge_step(state.question, before.text, option.text, notes)
+
+
+class OutcomeRewardModel(GenerativeCritic):
+    """ORM: how likely the whole solution of a state is correct."""
+
+    name = "orm"
+
+    def prompt(self, state: State, notes: str = "") -> str:
+        """Returns the prompt that judges the whole solution."""
+        return self._template.judge_outcome(state.question, state.text, notes)

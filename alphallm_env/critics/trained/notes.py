@@ -1,0 +1,185 @@
+"""What a critic notes on a solution before it judges: a mark for every line, made by a reader.
+
+The reader is a language model of its own. It solves the question once, greedily, and then reads the
+solution line by line. Its mark of a line has two parts: a digit, how likely the line's least likely token
+was to it (9 is certain); and T or F, whether the line's last number stands in its own solution too (for the
+last line of a finished solution: whether it is the reader's own answer). A critic that works before it
+judges beats one that only looks (Zhang et al. 2024, Generative Verifiers); marks keep its work short.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import Protocol
+from weakref import WeakKeyDictionary
+
+from alphallm_env.critics.provenance import Provenance, model_revision
+from alphallm_env.lm.base import Completion, GenerationRequest, Passage, Reading, forget
+from alphallm_env.lm.prompts.templates import PromptTemplate, plain
+from alphallm_env.runtime.engine import Engine
+from alphallm_env.runtime.metering import Meter, Role, Usage, Work, current_meter
+from alphallm_env.types import State
+
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_ANSWER = re.compile(r"^\s*####")
+_SCALE = 1.5  # digits per nat
+_MOST_KEPT = 200_000  # notes and solutions held in memory
+_LIMIT_FILE = "notes.json"  # beside the critics
+DEFAULT_MAX_TOKENS = 120  # of the reader's own solution
+
+
+class Reader(Protocol):
+    """A language model that writes, and tells how likely given text is."""
+
+    def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
+        """Returns one completion per request, in order."""
+        ...
+
+    def read(self, passages: Sequence[Passage]) -> list[Reading]:
+        """Returns one reading per passage, in order."""
+        ...
+
+    def count_tokens(self, text: str) -> int:
+        """Returns how many tokens the model's tokenizer makes of `text`."""
+        ...
+
+
+def lines_of(solution: str) -> tuple[str, ...]:
+    """Returns the lines of a solution, each with its newline.
+
+    >>> lines_of("2 + 3 = 5\\n#### 5")
+    ('2 + 3 = 5\\n', '#### 5')
+    """
+    return tuple(solution.splitlines(keepends=True))
+
+
+def mark(line: str, lowest: float, own: str) -> str:
+    """Returns the mark of one line; `own` is the reader's solution.
+
+    >>> mark("2 + 3 = 5", -0.1, "3 + 2 = 5")
+    '9T'
+    >>> mark("#### 3", -4.0, "3 + 2 = 5\\n#### 5")
+    '3F'
+    """
+    certainty = min(9, max(0, round(9 + _SCALE * lowest)))
+    numbers, own_numbers = _NUMBER.findall(line), _NUMBER.findall(own)
+    wanted = own_numbers[-1:] if _ANSWER.match(line) else own_numbers
+    agrees = not numbers or numbers[-1] in wanted
+    return f"{certainty}{'T' if agrees else 'F'}"
+
+
+class NoteTaker:
+    """Takes notes through the engine; a search pays once for each solution and question it has noted.
+
+    What was worked out for another search is not computed again, but it is counted again, so that a
+    search costs the same whatever runs beside it.
+    """
+
+    def __init__(
+        self, reader: Reader, template: PromptTemplate, engine: Engine, max_tokens: int = DEFAULT_MAX_TOKENS
+    ) -> None:
+        self._reader = reader
+        self._template = template
+        self._engine = engine
+        self._max_tokens = max_tokens
+        self._solutions: dict[str, tuple[str, int]] = {}
+        self._readings: dict[Passage, Reading] = {}
+        self._paid: WeakKeyDictionary[Meter, set[Hashable]] = WeakKeyDictionary()
+
+    @property
+    def provenance(self) -> Provenance:
+        """The reader's model."""
+        return Provenance("notes", getattr(self._reader, "name", None), model_revision(self._reader))
+
+    def forget(self) -> None:
+        """Drops solutions and readings."""
+        self._solutions.clear()
+        self._readings.clear()
+        forget(self._reader)
+
+    async def take(self, questions: Sequence[str], solutions: Sequence[str]) -> list[str]:
+        """Returns the notes on each solution, one mark a line; none on an empty one."""
+        own = await self._own_solutions(questions)
+        passages = [
+            Passage(self._template.solve(q, ""), lines_of(plain(s))) for q, s in zip(questions, solutions, strict=True)
+        ]
+        readings = await self._read([passage for passage in passages if passage.lines])
+        return [
+            "".join(mark(line, lowest, own[q]) for line, lowest in zip(p.lines, readings[p].lowest, strict=True))
+            if p.lines
+            else ""
+            for q, p in zip(questions, passages, strict=True)
+        ]
+
+    async def _own_solutions(self, questions: Sequence[str]) -> dict[str, str]:
+        different = list(dict.fromkeys(questions))
+        found = {question: self._solutions[question] for question in different if question in self._solutions}
+        missing = [question for question in different if question not in found]
+        requests = [
+            GenerationRequest(
+                self._template.solve(question, ""), 0, self._max_tokens,
+                temperature=0.0, stop_text=self._template.stop_text,
+            )
+            for question in missing
+        ]  # fmt: skip
+        written = await self._engine.submit(self._reader.generate, requests, role=Role.CRITIC)
+        computed: dict[str, Work] = {}
+        for question, request, completion in zip(missing, requests, written, strict=True):
+            cost = self._reader.count_tokens(request.prompt) + completion.num_tokens
+            found[question] = self._solutions[question] = (completion.text, cost)
+            computed[question] = Work(generated=completion.num_tokens, prefilled=completion.prompt_tokens)
+        for question in different:
+            self._pay(question, found[question][1], computed.get(question, Work()))
+        _forget_oldest(self._solutions)
+        return {question: text for question, (text, _) in found.items()}
+
+    async def _read(self, passages: Sequence[Passage]) -> dict[Passage, Reading]:
+        different = list(dict.fromkeys(passages))
+        found = {passage: self._readings[passage] for passage in different if passage in self._readings}
+        missing = [passage for passage in different if passage not in found]
+        readings = await self._engine.submit(self._reader.read, missing, role=Role.CRITIC)
+        fresh = dict(zip(missing, readings, strict=True))
+        found |= fresh
+        self._readings |= fresh
+        for passage in different:
+            read = fresh[passage].num_tokens - fresh[passage].saved_tokens if passage in fresh else 0
+            self._pay(passage, found[passage].num_tokens, Work(prefilled=read))
+        _forget_oldest(self._readings)
+        return found
+
+    def _pay(self, what: Hashable, num_tokens: int, computed: Work) -> None:
+        """Charges the search, once, for tokens of which some were `computed` for it and the others known before."""
+        meter = current_meter()
+        paid = self._paid.setdefault(meter, set())
+        if what not in paid:
+            paid.add(what)
+            saved = num_tokens - computed.generated - computed.prefilled
+            meter.add(Usage(critic_tokens=num_tokens, critic=computed + Work(saved=saved)))
+        else:
+            meter.worked(Role.CRITIC, computed)
+
+
+def _forget_oldest(kept: dict[str, tuple[str, int]] | dict[Passage, Reading]) -> None:
+    while len(kept) > _MOST_KEPT:
+        del kept[next(iter(kept))]  # type: ignore[arg-type]
+
+
+def save_notes_limit(folder: Path, max_tokens: int) -> None:
+    """Writes beside the critics how long the reader's own solutions may be."""
+    (folder / _LIMIT_FILE).write_text(json.dumps({"max_tokens": max_tokens}) + "\n")
+
+
+def load_notes_limit(folder: Path) -> int:
+    """Returns what `save_notes_limit` wrote, the default where nothing is there."""
+    path = folder / _LIMIT_FILE
+    return int(json.loads(path.read_text())["max_tokens"]) if path.is_file() else DEFAULT_MAX_TOKENS
+
+
+async def notes_on(taker: NoteTaker | None, states: Sequence[State]) -> list[str]:
+    """Returns the notes on each state's solution, empty ones where nobody takes any."""
+    if taker is None:
+        return [""] * len(states)
+    return await taker.take([state.question for state in states], [state.text for state in states])

@@ -1,0 +1,6 @@
+"""Pictures of an episode, for people: plain text and pixels."""
+
+from alphallm_env.envs.rendering.ansi import render_text
+from alphallm_env.envs.rendering.image import render_image
+
+__all__ = ["render_image", "render_text"]

@@ -1,0 +1,211 @@
+"""MathReasoningEnv: text in, an option's text as the action; a stateful shell over the pure `dynamics`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alphallm_env.envs.base import BaseReasoningEnv, EnvSettings, Info, Question, named_settings
+from alphallm_env.envs.rendering import render_image, render_text
+from alphallm_env.envs.spaces import OptionText, UnicodeText
+from alphallm_env.errors import StateError
+from alphallm_env.mdp import dynamics
+from alphallm_env.mdp.rewards import Reward, RewardSource, verdict_on
+from alphallm_env.simulator import Simulator
+from alphallm_env.types import Option, Problem, State, Transition
+
+CHARACTERS_PER_TOKEN = 128  # no token of the usual vocabularies is longer
+
+
+class MathReasoningEnv(BaseReasoningEnv[str, str, State]):
+    """Solve a mathematical word problem, one option at a time.
+
+    ## Description
+    A policy, usually a language model, writes a solution to a question as a sequence of options: pieces of
+    text that a termination function β ends, such as one line. The environment appends each option to the
+    solution; nothing about this is random. Critics, or a verifier that knows the gold answer, reward it.
+
+    ## Action Space
+    `OptionText`: the text of one option, any Unicode, several lines included, at most 128 characters for
+    each token of `max_tokens`. It is appended as it is: a line ends with its newline. A realised `Option`
+    is accepted as well and brings its own token count; the tokens of plain text are counted by the
+    policy's tokenizer, or as words where `reward="verifier"` makes the environment independent of models.
+    An action outside the space raises ValueError.
+
+    ## Observation Space
+    `UnicodeText`: the question, and after the first option a blank line and the solution so far.
+
+    ## Starting State
+    A question drawn uniformly from the problems, or the one of `reset(options={"problem_id": …})`.
+
+    ## Rewards
+    - `reward="critics"`: the PRM's score of the option at each step that does not terminate; at the step
+      that answers, the ORM's score of the whole solution. A dead end gives 0.
+    - `reward="verifier"`: 1 at the step that answers if the answer is graded correct, else 0. An answer
+      that the grader cannot decide on also gives 0, and `info["verdict"]` says so.
+
+    An episode that a budget cut gets neither the ORM's nor the verifier's reward.
+
+    ## Episode End
+    Terminated: the solution states its final answer (`#### x` or `\\boxed{x}`, in a finished line or at the
+    end of the text), or its text is closed without one. Truncated: `max_tokens` or `max_options` is used up.
+
+    ## Information
+    The same keys after `reset` and every `step`: `problem_id`, `depth` (options taken), `num_tokens`,
+    `discount` (what multiplies the value of the new state: γ, or γ^τ for τ tokens, 0 once terminated),
+    `reward_prm`, `reward_orm`, and, empty or False until the episode has ended, `ending`, `verdict`
+    (correct, incorrect, ungradable, unanswered or no_gold) and `is_success`. Never the gold answer.
+
+    ## Arguments
+    - `problems`, `split`, `limit`: what `alphallm_env.problems.load_problems` takes.
+    - `policy`, `critics`: what `alphallm_env.loading.load_simulator` takes. Nothing is loaded before the
+      first use of `simulator`, and environments that name the same models share them.
+    - `reward`: `"critics"` or `"verifier"`.
+    - `option_rule` (`"token"`, `"sentence"` or `"option"`), `max_options`, `max_tokens`,
+      `max_option_tokens`, `gamma`, `discount_per_token`: the `Rules` of the episode.
+    - `render_mode`: `"ansi"` (the default: `render` returns text), `"human"` (prints after each step) or
+      `"rgb_array"`; all show the reward of every option.
+
+    ## References
+    Tian et al. 2024, Toward Self-Improvement of LLMs via Imagination, Searching, and Criticizing
+    (arXiv 2404.12253). Sutton, Precup & Singh 1999, Between MDPs and semi-MDPs.
+
+    ## Version History
+    - v0: first version.
+    """
+
+    def __init__(
+        self,
+        problems: str = "gsm_symbolic",
+        split: str = "test",
+        limit: int | None = None,
+        *,
+        policy: str = "tiny",
+        critics: str = "tiny",
+        reward: RewardSource = "critics",
+        option_rule: str = "sentence",
+        max_options: int = 32,
+        max_tokens: int = 512,
+        max_option_tokens: int = 128,
+        gamma: float = 1.0,
+        discount_per_token: bool = False,
+        render_mode: str | None = "ansi",
+    ) -> None:
+        settings = named_settings(
+            problems, split, limit,
+            policy=policy, critics=critics, reward=reward,
+            option_rule=option_rule, max_options=max_options, max_tokens=max_tokens,
+            max_option_tokens=max_option_tokens, gamma=gamma, discount_per_token=discount_per_token,
+            render_mode=render_mode,
+        )  # fmt: skip
+        self._assemble(settings, None)
+
+    @classmethod
+    def from_parts(
+        cls,
+        simulator: Simulator,
+        problems: Sequence[Problem],
+        *,
+        reward: RewardSource = "critics",
+        render_mode: str | None = "ansi",
+    ) -> Self:
+        """Returns an environment over given models and problems; its rules are the simulator's."""
+        settings = EnvSettings(problems, simulator.rules, reward, render_mode)
+        if reward == "critics":
+            simulator.critics.require("prm")
+            simulator.critics.require("orm")
+        env = cls.__new__(cls)
+        env._assemble(settings, simulator)
+        return env
+
+    def _assemble(self, settings: EnvSettings, simulator: Simulator | None) -> None:
+        super().__init__(settings, simulator)
+        # Fixed here, so that loading the models later never changes what an action costs.
+        self._counts_words = simulator is None and settings.reward == "verifier"
+        longest_solution = CHARACTERS_PER_TOKEN * settings.rules.max_tokens
+        longest_question = max(len(problem.question) for problem in settings.problems)
+        self.action_space = OptionText(longest_solution)
+        self.observation_space = UnicodeText(longest_question + 2 + longest_solution, min_length=1)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, object] | None = None) -> tuple[str, Info]:
+        """Starts an episode. Raises ProblemError for an unknown `problem_id`."""
+        super().reset(seed=seed)
+        state = dynamics.initial_state(self._drawn_problem(self.np_random, options))
+        self._place = state
+        self._show()
+        return self._observation(state), self._info(state, Reward(), None, "", discount=1.0)
+
+    def step(self, action: str | Option) -> tuple[str, float, bool, bool, Info]:
+        """Appends one option. Raises ValueError for an action outside the space, StateError after the end.
+
+        If a critic fails the state stays where it was, so that the step can be taken again.
+        """
+        transition = self._after(action)
+        state = transition.state
+        verdict = verdict_on(state, self._problems[state.problem_id])
+        reward = self._reward_for(state, verdict)
+        self._place = state
+        self._show()
+        info = self._info(state, reward, state.ending, verdict, transition.discount)
+        return self._observation(state), reward.total, transition.terminated, transition.truncated, info
+
+    def _after(self, action: str | Option) -> Transition:
+        """Returns what the action does. Raises what `step` raises; nothing moves."""
+        transition = self.transition(self._current(), self._as_option(action))
+        if self._observation(transition.state) not in self.observation_space:
+            limit = CHARACTERS_PER_TOKEN * self.rules.max_tokens
+            raise ValueError(f"a solution must have <= {limit} characters, got {len(transition.state.text)}")
+        return transition
+
+    def _as_option(self, action: str | Option) -> Option:
+        if action not in self.action_space:
+            shown = action.text if isinstance(action, Option) else action
+            length = f" of {len(shown)} characters" if isinstance(shown, str) else ""  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValueError(f"action must be in {self.action_space}, got {str(shown)[:60]!r}{length}")
+        if isinstance(action, Option):
+            return action
+        count = len(action.split()) if self._counts_words else self.simulator.policy.lm.count_tokens(action)
+        return Option(action, num_tokens=max(count, 1 if action else 0))
+
+    def _reward_for(self, state: State, verdict: str) -> Reward:
+        if self._reward == "verifier":
+            return self._verified(state, verdict)
+        [reward] = self.simulator.engine.run(self._judged([state]))
+        return reward
+
+    def upcoming_step(self, action: str | Option, then_reset: bool = False) -> Sequence[Question]:  # noqa: ARG002
+        """Returns what `step(action)` would ask the critics: nothing for the verifier. A reset asks nothing."""
+        state = self._after(action).state
+        return [state] if self._reward == "critics" else []
+
+    def upcoming_reset(
+        self,
+        seed: int | None = None,  # noqa: ARG002
+        options: dict[str, object] | None = None,  # noqa: ARG002
+    ) -> Sequence[Question]:
+        """Returns nothing: no model is asked at a reset."""
+        return []
+
+    async def answer(self, questions: Sequence[Question]) -> None:
+        """Asks the critics all questions at once; this environment and its copies know the answers then."""
+        await self._judged([question for question in questions if isinstance(question, State)])
+
+    def _state_of(self, place: State) -> State:
+        if not isinstance(place, State):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise StateError(f"expected a State, as clone_state returns it, got {type(place).__name__}")
+        return place
+
+    def _text(self) -> str:
+        state = self._current()
+        return render_text(state, self._rewards_along(state))
+
+    def _image(self) -> NDArray[np.uint8]:
+        state = self._current()
+        return render_image(state, self._rewards_along(state))
+
+    @staticmethod
+    def _observation(state: State) -> str:
+        return f"{state.question}\n\n{state.text}" if state.depth else state.question

@@ -1,0 +1,1 @@
+"""A causal LM in process: prefill, decoding and scoring over shared caches."""

@@ -1,0 +1,265 @@
+"""Writes texts token by token: a batch that texts join and leave between any two steps.
+
+A text that joins brings the keys and values of its prompt along, looked up as far as they are known and read
+as far as not. It leaves when β fires, the model ends its text or writes the stop text, or its tokens run out.
+
+Samples of one prompt share a row of the batch for as long as they agree: what comes next is computed once for all of
+them, and each draws its own token from it. Where they part, the row is copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import torch
+
+from alphallm_env.lm.base import Completion, GenerationRequest
+from alphallm_env.lm.local.forward import Passes
+from alphallm_env.lm.local.kv_cache import RowCache, layers_of
+from alphallm_env.lm.local.prefill import TOKENS_PER_BATCH, batches_by_length, in_halves, prefill
+from alphallm_env.lm.local.prefix_cache import Prefixes
+from alphallm_env.lm.local.sampling import draw, uniforms
+from alphallm_env.lm.local.stepping import step_of
+from alphallm_env.lm.local.vocabulary import Vocabulary
+from alphallm_env.lm.partial_completion import Writing
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+_States = list[tuple[torch.Tensor, torch.Tensor]]  # by layer: keys and values, [rows, heads, positions, head size]
+
+
+class Text(Writing):
+    """A text under way, with its prompt's tokens and the numbers that its own are drawn with."""
+
+    def __init__(self, request: GenerationRequest, vocabulary: Vocabulary, prompt: Sequence[int]) -> None:
+        super().__init__(request, vocabulary)
+        self.prompt = prompt
+        self.uniforms: list[float] = uniforms(request.seed, request.max_tokens).tolist()
+
+    @property
+    def last_token(self) -> int:
+        """The token that has not been read yet."""
+        return self.tokens[-1] if self.tokens else self.prompt[-1]
+
+    @property
+    def tokens_kept(self) -> list[int]:
+        """The tokens that were read, whose keys and values there are."""
+        return [*self.prompt, *self.tokens][:-1]
+
+
+class _Sharing:
+    """Which texts draw from which row of logits, and how hot. Texts of one row and temperature share a distribution."""
+
+    def __init__(self, rows: Sequence[Sequence[Text]], device: torch.device) -> None:
+        places: dict[tuple[int, float], int] = {}  # of the distributions, by row and temperature
+        place_of = [
+            places.setdefault((row, text.request.temperature), len(places))
+            for row, texts in enumerate(rows)
+            for text in texts
+        ]
+        self.row_of = torch.tensor([row for row, texts in enumerate(rows) for _ in texts], device=device)
+        self._all_greedy = all(temperature == 0 for _, temperature in places)
+        self._temperatures = torch.tensor([temperature for _, temperature in places], device=device)
+        self._rows = None
+        if len(places) > len(rows):  # texts of different temperatures in a row
+            self._rows = torch.tensor([row for row, _ in places], device=device)
+        self._place_of = torch.tensor(place_of, device=device) if len(place_of) > len(places) else None
+
+    def draw(self, logits: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+        """Returns each text's next token [texts], drawn at its own number, of logits [rows, vocabulary]."""
+        if self._all_greedy:
+            return logits.argmax(-1)[self.row_of]
+        shared = logits if self._rows is None else logits[self._rows]
+        return draw(shared, self._temperatures, numbers, self._place_of)
+
+
+class Decoder:
+    """The texts under way in one model."""
+
+    def __init__(self, model: PreTrainedModel, vocabulary: Vocabulary, prefixes: Callable[[], Prefixes]) -> None:
+        self._model = model
+        self._vocabulary = vocabulary
+        self._prefixes = prefixes
+        self._banned = vocabulary.banned.to(model.device)
+        self._step = step_of(model)
+        self._read_prompts = Passes(model).last_logits
+        self._reset()
+
+    def _reset(self) -> None:
+        self._cache = RowCache()
+        self._rows: list[list[Text]] = []  # of the cache: texts of the same tokens, the prompt's and their own
+        self._sharing: _Sharing | None = None
+
+    def __len__(self) -> int:
+        return sum(map(len, self._rows))
+
+    @property
+    def num_rows(self) -> int:
+        """What a step computes: texts that agree count once."""
+        return len(self._rows)
+
+    @property
+    def _texts(self) -> list[Text]:
+        return list(chain.from_iterable(self._rows))
+
+    @torch.inference_mode()
+    def join(self, requests: Sequence[GenerationRequest]) -> list[Text]:
+        """Returns the texts that the requests open, in order; `step` goes on with them."""
+        if not requests:
+            return []
+        prompts = list(dict.fromkeys(request.prompt for request in requests))
+        encoded = dict(zip(prompts, self._vocabulary.encode(prompts), strict=True))
+        if empty := [prompt for prompt, tokens in encoded.items() if not tokens]:
+            raise ValueError(f"expected prompts of at least one token, got {empty[0]!r}")
+        texts = [Text(request, self._vocabulary, encoded[request.prompt]) for request in requests]
+        known = [self._prefixes().known(tokens) for tokens in encoded.values()]
+        self._count(texts, list(encoded.values()), known)
+        groups: dict[str, list[Text]] = {}
+        for text in texts:
+            groups.setdefault(text.request.prompt, []).append(text)
+        for prompt_states, batch in self._prompt_states(list(encoded.items()), known):
+            self._add(prompt_states, [groups[prompt] for prompt in batch])
+        return texts
+
+    def _count(self, texts: Sequence[Text], encoded: Sequence[list[int]], known: Sequence[list[int]]) -> None:
+        """Counts what reading the prompts takes. The first text of each bears it, the others read its last token."""
+        missing = {id(tokens): len(tokens) - len(slots) for tokens, slots in zip(encoded, known, strict=True)}
+        for text in texts:
+            text.tokens_read = missing.pop(id(text.prompt), 1)
+            text.tokens_saved = len(text.prompt) - text.tokens_read
+            self._prefixes().statistics.count(len(text.prompt), text.tokens_read)
+
+    def _prompt_states(
+        self, prompts: Sequence[tuple[str, list[int]]], known: Sequence[list[int]]
+    ) -> list[tuple[_States, list[str]]]:
+        """Returns keys and values of prompts without their last token, in batches, with the prompts of each.
+
+        `known` has the slots of their known prefixes.
+        """
+        missing = [len(tokens) - 1 - len(slots) for (_, tokens), slots in zip(prompts, known, strict=True)]
+        ready = [index for index, number in enumerate(missing) if number == 0 and known[index]]
+        found: list[tuple[_States, list[str]]] = []
+        if ready:
+            states = self._prefixes().states([known[index] for index in ready])
+            found.append((states, [prompts[index][0] for index in ready]))
+        to_read = [index for index, number in enumerate(missing) if number > 0]
+        lengths = [missing[index] for index in to_read]
+        device, padding_cost = self._read_prompts.device, self._read_prompts.padding_cost
+        for batch in batches_by_length(lengths, device, TOKENS_PER_BATCH, padding_cost):
+            whole = [to_read[place] for place in batch]
+            for part, states in in_halves(lambda part: self._read([prompts[index][1] for index in part]), whole):
+                found.append((states, [prompts[index][0] for index in part]))
+        if single := [prompt for prompt, tokens in prompts if len(tokens) == 1]:
+            found.append(([], single))
+        return found
+
+    def _read(self, prompts: Sequence[Sequence[int]]) -> _States:
+        """Returns keys and values of the prompts without their last token, padded on the right with garbage."""
+        prefixes = self._prefixes()
+        texts = [tokens[:-1] for tokens in prompts]
+        known = [prefixes.known(tokens) for tokens in prompts]  # anew: a full store may have forgotten some meanwhile
+        read = prefill(self._read_prompts, texts, known, prefixes, self._vocabulary.pad_id)
+        # In the cache, what was known ends where what was read begins, and each part is padded on its left.
+        border, end = max(map(len, known)), read.cache.get_seq_length()
+        longest = max(map(len, texts))
+        places = [
+            [*range(border - len(slots), border), *range(end - len(text) + len(slots), end)]
+            + [0] * (longest - len(text))
+            for slots, text in zip(known, texts, strict=True)
+        ]
+        columns = torch.tensor(places, device=self._model.device)
+        rows = torch.arange(len(texts), device=self._model.device)[:, None]
+        return [
+            (keys.transpose(1, 2)[rows, columns].transpose(1, 2), values.transpose(1, 2)[rows, columns].transpose(1, 2))
+            for keys, values in layers_of(read.cache)
+        ]
+
+    def _add(self, states: _States, groups: Sequence[list[Text]]) -> None:
+        """Adds a row for each prompt, which all its samples share."""
+        self._cache.add(states, [len(texts[0].prompt) - 1 for texts in groups])
+        self._rows += groups
+        self._sharing = None
+
+    @torch.inference_mode()
+    def step(self) -> list[Text]:
+        """Writes one token of every text. Returns those that ended, which leave.
+
+        An error of the model leaves no text behind: all have left, none has ended.
+        """
+        try:
+            return self._stepped()
+        except BaseException:
+            self._reset()
+            raise
+
+    def _stepped(self) -> list[Text]:
+        device = self._model.device
+        ids = torch.tensor([texts[0].last_token for texts in self._rows], device=device)
+        places, mask = self._cache.begin_step(device)
+        logits = self._step(ids, places, mask, self._cache)
+        self._cache.end_step()
+        texts = self._texts
+        for text, token, log_prob in zip(texts, *self._sample(logits, texts), strict=True):
+            text.extend((token,), (log_prob,))
+        ended = {row: done for row, shared in enumerate(self._rows) if (done := [t for t in shared if t.stop_reason])}
+        if ended:
+            self._prefixes().save(self._cache, {row: done[0].tokens_kept for row, done in ended.items()})
+        self._part()
+        return list(chain.from_iterable(ended.values()))
+
+    def _sample(self, logits: torch.Tensor, texts: Sequence[Text]) -> tuple[list[int], list[float]]:
+        """Returns per text the next token and its log-probability at temperature 1, special tokens left out."""
+        if self._sharing is None:
+            self._sharing = _Sharing(self._rows, logits.device)
+        logits = logits.float().masked_fill_(self._banned, float("-inf"))
+        total = logits.logsumexp(-1)
+        numbers = [text.uniforms[len(text.tokens)] for text in texts]
+        chosen = self._sharing.draw(logits, torch.tensor(numbers, device=logits.device, dtype=torch.double))
+        row_of = self._sharing.row_of
+        return chosen.tolist(), (logits[row_of, chosen] - total[row_of]).tolist()
+
+    def _part(self) -> None:
+        """Gives texts that agree no longer rows of their own, and takes out those that have ended."""
+        copied: list[int] = []
+        parted: list[list[Text]] = []
+        for row, texts in enumerate(self._rows):
+            if len(texts) == 1 and texts[0].stop_reason is None:
+                continue
+            going: dict[int, list[Text]] = {}
+            for text in texts:
+                if text.stop_reason is None:
+                    going.setdefault(text.last_token, []).append(text)
+            first, *others = going.values() or [[]]
+            if len(first) < len(texts):
+                self._rows[row] = first
+                self._sharing = None
+            copied += [row] * len(others)
+            parted += others
+        if copied:
+            self._cache.copy(copied)
+            self._rows += parted
+        self._close_gaps()
+
+    @torch.inference_mode()
+    def leave(self, texts: Sequence[Text]) -> None:
+        """Takes texts out that nobody waits for."""
+        gone = set(map(id, texts))
+        self._rows = [[text for text in shared if id(text) not in gone] for shared in self._rows]
+        self._sharing = None
+        self._close_gaps()
+
+    def _close_gaps(self) -> None:
+        """Removes the rows that no text is left in."""
+        if empty := [row for row, texts in enumerate(self._rows) if not texts]:
+            self._rows = [self._rows[row] for row in self._cache.remove(empty)]
+
+
+def written(decoder: Decoder, requests: Sequence[GenerationRequest]) -> list[Completion]:
+    """Returns the completions of all requests, in order, written by a decoder that has nothing else to do."""
+    texts = decoder.join(requests)
+    while len(decoder):
+        decoder.step()
+    return [text.completion() for text in texts]

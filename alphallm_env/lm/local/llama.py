@@ -1,0 +1,251 @@
+"""Decoders of the shape that Llama, Qwen2, Mistral and others share, with few calls a layer and no padding.
+
+`transformers` runs a forward pass as a thousand small calls, which for a small model is most of the time, and computes
+what pads the shorter texts of a batch. This is the same arithmetic on the same weights: `LlamaStep` reads one token
+a row, `LlamaTrunk` whole texts. Any other model takes its own forward pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch.nn import functional
+
+from alphallm_env.lm.local.kv_cache import RowCache
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+    from transformers.cache_utils import Cache
+
+# Of these, what is here is the whole forward pass. Gemma, Phi and others differ in details that it does not know.
+_LLAMA_SHAPED = frozenset({"llama", "qwen2", "qwen3", "mistral", "smollm3"})
+_FIXED_ROTATIONS = frozenset({"default", "linear", "llama3"})  # do not change with the length of the text
+# Where MKL's product in float32 gains from being written the other way round.
+_LARGE = 2**18  # weights
+_FEW = 128  # rows
+
+# Queries [tokens, heads, head size], keys and values [tokens, key-value heads, head size], the layer's index, and what
+# scores are scaled by -> what each token takes from the others [tokens, heads * head size].
+_Attention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, int, float], torch.Tensor]
+
+
+def is_llama_shaped(model: PreTrainedModel) -> bool:
+    """Returns whether this module knows the model's architecture with all its settings."""
+    config: Any = model.config
+    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    return (
+        config.model_type in _LLAMA_SHAPED
+        and type(model).__name__.endswith("ForCausalLM")
+        and config.hidden_act == "silu"
+        and kinds == {"full_attention"}
+        and not getattr(config, "sliding_window", None)
+        and not getattr(config, "no_rope_layers", None)
+        and config.rope_parameters["rope_type"] in _FIXED_ROTATIONS
+    )
+
+
+class _Llama:
+    """The layers of a Llama-shaped model. The weights are the model's own: training changes them in place."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        whole: Any = model
+        self._model = whole
+        self._layers = [_Layer(layer) for layer in whole.model.layers]
+        self._rotations: torch.Tensor | None = None
+
+    def hidden(
+        self, ids: torch.Tensor, places: torch.Tensor, attend: _Attention, after: Sequence[int] = ()
+    ) -> torch.Tensor:
+        """Returns the last hidden states [tokens, width] of the tokens `ids` [tokens] at `places` [tokens].
+
+        With `after`, numbers of layers from 1 on that rise, the hidden states after each, side by side. Those after
+        the last layer are normalised.
+        """
+        inner = self._model.model
+        cos, sin = self._rotation(places)
+        hidden = functional.embedding(ids, inner.embed_tokens.weight)
+        kept: list[torch.Tensor] = []
+        for index, layer in enumerate(self._layers):
+            hidden = layer(hidden, cos, sin, attend, index)
+            if index + 1 in after:
+                kept.append(hidden)
+        last = _normalised(hidden, inner.norm)
+        if not after:
+            return last
+        if len(self._layers) in after:
+            kept[-1] = last
+        return torch.cat(kept, dim=-1)
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Returns the logits [tokens, vocabulary] of last hidden states [tokens, width]."""
+        return _linear(hidden, self._model.lm_head)
+
+    def _rotation(self, places: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Returns cosine and sine [tokens, 1, head size] of the rotary embedding at `places`."""
+        inner = self._model.model
+        weight = inner.embed_tokens.weight
+        known = 0 if self._rotations is None else self._rotations.shape[1]
+        if self._rotations is None or self._rotations.device != weight.device or int(places.max()) >= known:
+            size = max(2 * known, int(places.max()) + 1, 512)
+            every = torch.arange(size, device=weight.device)[None]
+            self._rotations = torch.stack([part[0] for part in inner.rotary_emb(weight, every)])
+        cos, sin = self._rotations[:, places, None]
+        return cos, sin
+
+
+class LlamaStep:
+    """Reads one token a row (`stepping.Step`).
+
+    Queries that share a key-value head are its queries at several positions to the attention, so that keys and
+    values are read once for all of them.
+    """
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self._llama = _Llama(model)
+
+    def __call__(self, ids: torch.Tensor, places: torch.Tensor, mask: torch.Tensor, cache: RowCache) -> torch.Tensor:
+        """Returns what `stepping.Step` says."""
+        bias: torch.Tensor | None = None
+
+        def attend(
+            queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, index: int, scaling: float
+        ) -> torch.Tensor:
+            nonlocal bias
+            if bias is None:
+                bias = _bias(mask, queries.dtype)[:, None, None]
+            all_keys, all_values = cache.update(keys[:, :, None], values[:, :, None], index)
+            rows, _, head_size = queries.shape
+            grouped = queries.view(rows, all_keys.shape[1], -1, head_size)
+            mixed = functional.scaled_dot_product_attention(grouped, all_keys, all_values, bias, scale=scaling)
+            return mixed.reshape(rows, -1)
+
+        return self._llama.logits(self._llama.hidden(ids, places, attend))
+
+
+class LlamaTrunk:
+    """Reads texts from what is known of them on (`passes.Trunk`). Only the attention sees what pads them."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self._llama = _Llama(model)
+
+    def hidden(
+        self, ids: torch.Tensor, mask: torch.Tensor, places: torch.Tensor, cache: Cache, after: Sequence[int] = ()
+    ) -> torch.Tensor:
+        """Returns what `passes.Trunk` says."""
+        layout = _Layout(mask, ids.shape[1])
+        return layout.padded(self._read(ids, places, cache, layout, after))
+
+    def logits(
+        self, ids: torch.Tensor, mask: torch.Tensor, places: torch.Tensor, cache: Cache, num_kept: int = 0
+    ) -> torch.Tensor:
+        """Returns what `passes.Trunk` says."""
+        layout = _Layout(mask, ids.shape[1])
+        hidden = self._read(ids, places, cache, layout)
+        if num_kept == 0:
+            return layout.padded(self._llama.logits(hidden))
+        kept = layout.padded(hidden)[:, -num_kept:]
+        return self._llama.logits(kept.flatten(0, 1)).view(*kept.shape[:2], -1)
+
+    def _read(
+        self, ids: torch.Tensor, places: torch.Tensor, cache: Cache, layout: _Layout, after: Sequence[int] = ()
+    ) -> torch.Tensor:
+        """Returns the hidden states [tokens, …] of all tokens that are no padding."""
+        bias: torch.Tensor | None = None
+
+        def attend(
+            queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, index: int, scaling: float
+        ) -> torch.Tensor:
+            nonlocal bias
+            if bias is None:
+                bias = _bias(layout.seen, queries.dtype)[:, None]
+            one, other = (layout.padded(states).transpose(1, 2) for states in (keys, values))
+            all_keys, all_values = cache.update(one, other, index)
+            mixed = functional.scaled_dot_product_attention(
+                layout.padded(queries).transpose(1, 2), all_keys, all_values, bias, scale=scaling, enable_gqa=True
+            )
+            return layout.packed(mixed.transpose(1, 2).flatten(2))
+
+        return self._llama.hidden(layout.packed(ids), layout.packed(places), attend, after)
+
+
+class _Layout:
+    """Where the tokens of texts padded on the left are, [texts, tokens], behind what the cache holds of them."""
+
+    def __init__(self, mask: torch.Tensor, num_new: int) -> None:
+        """`mask` [texts, positions] is 1 where there is a token; the last `num_new` positions are to be read."""
+        self._shape = (len(mask), num_new)
+        taken = mask[:, -num_new:].reshape(-1).nonzero()[:, 0]
+        self._taken = None if len(taken) == len(mask) * num_new else taken
+        positions = torch.arange(mask.shape[1], device=mask.device)
+        before = positions <= positions[-num_new:, None]
+        self.seen = before & mask[:, None].bool()  # [texts, new tokens, positions]
+
+    def packed(self, padded: torch.Tensor) -> torch.Tensor:
+        """Returns the tokens alone, [tokens, …], of [texts, new tokens, …]."""
+        flat = padded.flatten(0, 1)
+        return flat if self._taken is None else flat[self._taken]
+
+    def padded(self, packed: torch.Tensor) -> torch.Tensor:
+        """Returns [texts, new tokens, …] of [tokens, …], with zeros for padding."""
+        if self._taken is not None:
+            flat = packed.new_zeros(self._shape[0] * self._shape[1], *packed.shape[1:])
+            flat[self._taken] = packed
+            packed = flat
+        return packed.view(*self._shape, *packed.shape[1:])
+
+
+class _Layer:
+    """One layer. Holds the modules, so that it sees their weights as they are now."""
+
+    def __init__(self, module: Any) -> None:
+        attention, mlp = module.self_attn, module.mlp
+        self._input_norm, self._mlp_norm = module.input_layernorm, module.post_attention_layernorm
+        self._inward, self._outward = (attention.q_proj, attention.k_proj, attention.v_proj), attention.o_proj
+        self._gate, self._up, self._down = mlp.gate_proj, mlp.up_proj, mlp.down_proj
+        self._head_size: int = attention.head_dim
+        self._scaling: float = attention.scaling
+        self._query_norm, self._key_norm = getattr(attention, "q_norm", None), getattr(attention, "k_norm", None)
+
+    def __call__(
+        self, hidden: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, attend: _Attention, index: int
+    ) -> torch.Tensor:
+        """Returns the hidden states [tokens, width] after the layer, of those before it."""
+        normed = _normalised(hidden, self._input_norm)
+        queries, keys, values = (
+            _linear(normed, projection).view(hidden.shape[0], -1, self._head_size) for projection in self._inward
+        )
+        if self._query_norm is not None:
+            queries, keys = _normalised(queries, self._query_norm), _normalised(keys, self._key_norm)
+        queries, keys = _rotated(queries, cos, sin), _rotated(keys, cos, sin)
+        hidden = hidden + _linear(attend(queries, keys, values, index, self._scaling), self._outward)
+        normed = _normalised(hidden, self._mlp_norm)
+        gate = functional.silu(_linear(normed, self._gate), inplace=True)
+        return hidden + _linear(gate.mul_(_linear(normed, self._up)), self._down)
+
+
+def _bias(seen: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Returns what is added to the scores of what a token sees and does not see."""
+    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, float("-inf"))
+
+
+def _linear(states: torch.Tensor, module: Any) -> torch.Tensor:
+    """Returns the layer's output [rows, out]. For few rows a processor is faster with W·xᵀ, if W is large."""
+    weight, bias = cast(torch.Tensor, module.weight), cast("torch.Tensor | None", module.bias)
+    is_on_cpu = weight.device.type == "cpu" and weight.dtype is torch.float32
+    if not is_on_cpu or weight.numel() < _LARGE or not 1 < states.shape[0] <= _FEW:
+        return functional.linear(states, weight, bias)
+    product = weight @ states.t()
+    return (product if bias is None else product.add_(bias[:, None])).t().contiguous()
+
+
+def _normalised(states: torch.Tensor, module: Any) -> torch.Tensor:
+    weight = cast(torch.Tensor, module.weight)
+    return functional.rms_norm(states, weight.shape, weight, module.variance_epsilon)
+
+
+def _rotated(states: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    """Returns the states [rows, heads, head size], rotated by their positions."""
+    one, other = states.chunk(2, dim=-1)
+    return torch.addcmul(states * cos, torch.cat([-other, one], dim=-1), sin)

@@ -1,0 +1,132 @@
+"""Reads a batch of texts in one forward pass, without what is known of their prefixes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from transformers.cache_utils import DynamicCache
+
+from alphallm_env.lm.local.forward import Forward
+from alphallm_env.lm.local.prefix_cache import Prefixes
+
+TOKENS_PER_BATCH = 16_384  # computed at once
+_PASS_TOKENS = {"cpu": 64}  # elsewhere a whole batch
+
+
+@dataclass(frozen=True)
+class Prefill:
+    """What reading a batch of texts gave: an output at each token that was computed, and the cache behind it."""
+
+    ids: torch.Tensor  # [texts, computed tokens of the longest], padded on the left
+    output: torch.Tensor  # [texts, the same or only the last of them, …]
+    cache: DynamicCache  # texts end at its last position
+
+
+def prefill(
+    forward: Forward,
+    texts: Sequence[Sequence[int]],
+    known: Sequence[Sequence[int]],
+    prefixes: Prefixes,
+    pad_id: int,
+) -> Prefill:
+    """Reads texts of which the prefixes in the slots `known` need not be computed, and keeps what was read."""
+    new = [text[len(slots) :] for text, slots in zip(texts, known, strict=True)]
+    cache, known_mask = prefixes.load(known)
+    ids, mask = _left_padded(new, pad_id)
+    ids, mask = ids.to(forward.device), mask.to(forward.device)
+    if known_mask is not None:
+        mask = torch.cat([known_mask, mask], dim=1)
+    places = (mask.cumsum(-1) - 1).clamp(min=0)
+    output = forward(ids, mask, places[:, -ids.shape[1] :], cache)
+    prefixes.save(cache, dict(enumerate(texts)), cache.get_seq_length(), dict(enumerate(known)))
+    return Prefill(ids, output, cache)
+
+
+Found = TypeVar("Found")
+_log = logging.getLogger(__name__)
+
+
+def in_halves(work: Callable[[Sequence[int]], Found], batch: Sequence[int]) -> list[tuple[Sequence[int], Found]]:
+    """Returns parts of a batch with what `work` gives for each: one part, or halves where memory runs out.
+
+    A single item that does not fit raises torch.OutOfMemoryError.
+    """
+    try:
+        return [(batch, work(batch))]
+    except torch.OutOfMemoryError:
+        if len(batch) == 1:
+            raise
+    _log.warning("a batch of %d did not fit into the device's memory: it is tried again in halves", len(batch))
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    middle = len(batch) // 2
+    return [*in_halves(work, batch[:middle]), *in_halves(work, batch[middle:])]
+
+
+def _left_padded(sequences: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns token ids and attention mask, both [sequences, longest], padded on the left."""
+    longest = max(map(len, sequences))
+    ids = torch.full((len(sequences), longest), pad_id)
+    mask = torch.zeros(len(sequences), longest, dtype=torch.long)
+    for row, sequence in enumerate(sequences):
+        ids[row, longest - len(sequence) :] = torch.tensor(sequence, dtype=torch.long)
+        mask[row, longest - len(sequence) :] = 1
+    return ids, mask
+
+
+def pass_tokens(device: torch.device) -> int:
+    """Returns how many tokens are computed in the time that one more pass of a model takes, roughly."""
+    return _PASS_TOKENS.get(device.type, TOKENS_PER_BATCH)
+
+
+def batches_by_length(
+    lengths: Sequence[int], device: torch.device, most_tokens: int = TOKENS_PER_BATCH, padding_cost: float = 1.0
+) -> list[list[int]]:
+    """Returns the indices of texts of these lengths in batches of like length and at most `most_tokens`, padded.
+
+    The batches are those that take the least time, where every text is padded to the longest of its batch and a
+    pass of the model has a cost of its own. `padding_cost` is what a token that pads costs, where others cost 1. A
+    text longer than `most_tokens` is a batch of its own.
+
+    >>> batches_by_length([300, 10, 20, 310], torch.device("cpu"))
+    [[1, 2], [0, 3]]
+    """
+    order = sorted(range(len(lengths)), key=lambda index: (lengths[index], index))
+    batches: list[list[int]] = []
+    for start, end in _cheapest_cut([lengths[index] for index in order], pass_tokens(device), padding_cost):
+        batches.append([])
+        for index in order[start:end]:
+            if batches[-1] and (len(batches[-1]) + 1) * lengths[index] > most_tokens:
+                batches.append([])
+            batches[-1].append(index)
+    return batches
+
+
+def _cheapest_cut(lengths: Sequence[int], pass_cost: int, padding_cost: float) -> list[tuple[int, int]]:
+    """Returns the bounds of the batches that a rising sequence is cut into, by dynamic programming.
+
+    What the texts' own tokens cost is the same for every cut, so padding alone counts, and passes.
+    """
+    if not lengths:
+        return []
+    ends = [*(place for place in range(1, len(lengths)) if lengths[place] > lengths[place - 1]), len(lengths)]
+    starts = np.array([0, *ends])  # a batch may begin at any of them but the last
+    before = np.cumsum([0, *lengths])[starts]  # tokens of the texts before each
+    least = np.zeros(len(starts))  # what all before each costs
+    begun = [0] * len(starts)  # and where the last batch before it begins
+    for place, end in enumerate(ends, 1):
+        padding = lengths[end - 1] * (end - starts[:place]) - (before[place] - before[:place])
+        costs = least[:place] + pass_cost + padding_cost * padding
+        begun[place] = int(costs.argmin())
+        least[place] = costs[begun[place]]
+    bounds: list[tuple[int, int]] = []
+    place = len(ends)
+    while place:
+        bounds.append((int(starts[begun[place]]), int(starts[place])))
+        place = begun[place]
+    return bounds[::-1]

@@ -1,0 +1,175 @@
+"""Keys and values of every prefix that a model has read: one slot a token, shared by all texts that begin alike.
+
+A tree's nodes begin with their parent's text, samples of a state with the same prompt, and a critic's prompts
+with the same question: what was computed for one is looked up by the others. A slot is known by the slot of
+the token before it and its own token, so finding a prefix is one look-up a token, and nothing is stored twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from transformers.cache_utils import Cache, DynamicCache
+
+from alphallm_env.lm.local.kv_cache import layers_of
+
+_ROOT = -1  # the parent of a text's first token
+_FIRST_CAPACITY = 4_096  # slots; doubled whenever they are used up
+DEFAULT_BYTES = 2**30
+
+
+@dataclass
+class PrefixStatistics:
+    """Prompt tokens asked for, and those of them that had to be computed."""
+
+    prompt_tokens: int = 0
+    computed_tokens: int = 0
+
+    def count(self, num_tokens: int, num_computed: int) -> None:
+        """Adds a text of so many tokens."""
+        self.prompt_tokens += num_tokens
+        self.computed_tokens += num_computed
+
+    @property
+    def saved_tokens(self) -> int:
+        """Prompt tokens that were looked up."""
+        return self.prompt_tokens - self.computed_tokens
+
+
+class Prefixes:
+    """The store of one model. Forgets everything once `max_bytes` are used up."""
+
+    def __init__(self, max_bytes: int = DEFAULT_BYTES) -> None:
+        if max_bytes < 0:
+            raise ValueError(f"max_bytes must be >= 0, got {max_bytes}")
+        self.statistics = PrefixStatistics()
+        self.num_forgotten = 0  # times that all was dropped: slots found before are not those of now
+        self._max_bytes = max_bytes
+        self._slots: dict[tuple[int, int], int] = {}  # (slot of the token before, token) -> slot
+        self._log_probs: list[float | None] = []  # of each slot's token after those before it, where it was asked for
+        self._store: torch.Tensor | None = None  # [slots, layers, 2, heads, head size]
+
+    def __len__(self) -> int:
+        return len(self._log_probs)
+
+    def forget(self) -> None:
+        """Drops all prefixes. To be called whenever the model's weights have changed."""
+        self._slots.clear()
+        self._log_probs.clear()
+        self._store = None
+        self.num_forgotten += 1
+
+    def known(self, tokens: Sequence[int], log_probs_from: int | None = None, found: Sequence[int] = ()) -> list[int]:
+        """Returns the slots of the longest prefix that is known, short of the last token.
+
+        From the position `log_probs_from` on, a token counts as known only together with its log-probability.
+        `found` is what an earlier call returned, from which to go on: a prefix is not forgotten by itself.
+        """
+        slots = list(found)
+        slot = slots[-1] if slots else _ROOT
+        look_up = self._slots.get
+        for position in range(len(slots), len(tokens) - 1):
+            next_slot = look_up((slot, tokens[position]))
+            if next_slot is None:
+                break
+            if log_probs_from is not None and position >= log_probs_from and self._log_probs[next_slot] is None:
+                break
+            slots.append(next_slot)
+            slot = next_slot
+        return slots
+
+    def log_probs(self, slots: Sequence[int]) -> list[float]:
+        """Returns the log-probabilities kept with the slots. Raises KeyError where one is not known."""
+        kept = [self._log_probs[slot] for slot in slots]
+        if None in kept:
+            raise KeyError(f"expected log-probabilities of all slots, got {kept}")
+        return cast("list[float]", kept)
+
+    def keep_log_probs(self, tokens: Sequence[int], first: int, log_probs: Sequence[float]) -> None:
+        """Keeps the log-probabilities of the tokens from position `first` on, as far as their slots are there."""
+        slot = _ROOT
+        for position, token in enumerate(tokens):
+            known = self._slots.get((slot, token))
+            if known is None:
+                return
+            slot = known
+            if position >= first:
+                self._log_probs[slot] = log_probs[position - first]
+
+    def load(self, known: Sequence[Sequence[int]]) -> tuple[DynamicCache, torch.Tensor | None]:
+        """Returns a cache that holds each row's prefix, padded on the left, and its mask [rows, longest].
+
+        None stands for the mask where no row has any.
+        """
+        cache = DynamicCache()
+        width = max(map(len, known))
+        if width == 0 or self._store is None:
+            return cache, None
+        mask = torch.zeros(len(known), width, dtype=torch.long)
+        for row, slots in enumerate(known):
+            mask[row, width - len(slots) :] = 1
+        padded = [[0] * (width - len(slots)) + list(slots) for slots in known]
+        for index, (keys, values) in enumerate(self._states(padded)):
+            cache.update(keys, values, index)
+        return cache, mask.to(self._store.device)
+
+    def states(self, known: Sequence[Sequence[int]]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Returns keys and values of each layer for non-empty prefixes, padded on the right with those of others.
+
+        Each is [rows, heads, longest, head size].
+        """
+        width = max(map(len, known))
+        return self._states([[*slots, *[0] * (width - len(slots))] for slots in known])
+
+    def _states(self, slots: Sequence[Sequence[int]]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        if self._store is None:
+            raise RuntimeError("expected a store that something was saved in, got an empty one")
+        rows = self._store[torch.tensor(slots, device=self._store.device)].permute(2, 3, 0, 4, 1, 5)
+        return [(keys, values) for keys, values in rows]
+
+    def save(
+        self,
+        cache: Cache,
+        texts: Mapping[int, Sequence[int]],
+        end: int | None = None,
+        known: Mapping[int, Sequence[int]] | None = None,
+    ) -> None:
+        """Keeps what the cache holds of `texts`: by row of the cache, the tokens from its position 0 on.
+
+        With `end` the tokens are those before that position. `known` are slots of the texts' first tokens.
+        """
+        places: list[tuple[int, int]] = []  # (row, position in the cache) of each new slot
+        for row, tokens in texts.items():
+            slots = known[row] if known else ()
+            slot = slots[-1] if slots else _ROOT
+            before = 0 if end is None else end - len(tokens)
+            for position in range(len(slots), len(tokens)):
+                step = (slot, tokens[position])
+                next_slot = self._slots.get(step)
+                if next_slot is None:
+                    next_slot = self._slots[step] = len(self._log_probs)
+                    self._log_probs.append(None)
+                    places.append((row, before + position))
+                slot = next_slot
+        if places:
+            self._write(cache, places)
+
+    def _write(self, cache: Cache, places: Sequence[tuple[int, int]]) -> None:
+        rows, positions = torch.tensor(places).T
+        parts = [
+            torch.stack([keys[rows, :, positions], values[rows, :, positions]], 1) for keys, values in layers_of(cache)
+        ]
+        fresh = torch.stack(parts, 1)  # [places, layers, 2, heads, head size]
+        used = len(self._log_probs)
+        if used * fresh[0].nbytes > self._max_bytes:
+            self.forget()
+            return
+        if self._store is None or used > len(self._store):
+            room = fresh.new_empty((max(_FIRST_CAPACITY, 2 * used), *fresh.shape[1:]))
+            if self._store is not None:
+                room[: used - len(places)] = self._store[: used - len(places)]
+            self._store = room
+        self._store[used - len(places) : used] = fresh

@@ -1,0 +1,173 @@
+"""Reads texts in batches of like length: what comes next, how likely given tokens were, what a head says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+
+from alphallm_env.lm.local.forward import Forward
+from alphallm_env.lm.local.prefill import TOKENS_PER_BATCH, Prefill, batches_by_length, in_halves, pass_tokens, prefill
+from alphallm_env.lm.local.prefix_cache import Prefixes
+from alphallm_env.lm.local.shared_prefixes import common_beginnings
+
+
+@torch.inference_mode()
+def last_outputs(
+    forward: Forward, texts: Sequence[Sequence[int]], prefixes: Prefixes, pad_id: int
+) -> tuple[torch.Tensor, list[int]]:
+    """Returns the float32 output of `forward` at the last token of each text, [texts, …], on the CPU.
+
+    And how many tokens of each text were known and not computed.
+    """
+    outputs, saved = _last_outputs(forward, texts, prefixes, pad_id)
+    _add_to_statistics(texts, saved, prefixes)
+    return torch.stack(outputs), saved
+
+
+def _last_outputs(
+    forward: Forward, texts: Sequence[Sequence[int]], prefixes: Prefixes, pad_id: int
+) -> tuple[list[torch.Tensor], list[int]]:
+    """Returns what `last_outputs` does, beginnings that several of the texts share read before them."""
+    once = _different(texts)
+    slots_of = _KnownSlots(prefixes, texts)
+    outputs: dict[int, torch.Tensor] = {}
+    saved = [len(text) for text in texts]
+    for index, num_computed in _read_beginnings(forward, texts, list(once.values()), slots_of, prefixes, pad_id):
+        saved[index] -= num_computed
+
+    def read(batch: Sequence[int]) -> torch.Tensor:
+        part = [texts[index] for index in batch]
+        known = list(map(slots_of, batch))
+        output = prefill(forward, part, known, prefixes, pad_id).output[:, -1].float().cpu()
+        for index, slots in zip(batch, known, strict=True):
+            saved[index] -= len(texts[index]) - len(slots)
+        return output
+
+    def num_missing(index: int) -> int:
+        return len(texts[index]) - len(slots_of(index))
+
+    for whole in _batches(once, num_missing, forward):
+        for batch, found in in_halves(read, whole):
+            outputs.update(zip(batch, found, strict=True))
+    return [outputs[once[tuple(text)]] for text in texts], saved
+
+
+def _read_beginnings(
+    forward: Forward,
+    texts: Sequence[Sequence[int]],
+    different: Sequence[int],
+    slots_of: _KnownSlots,
+    prefixes: Prefixes,
+    pad_id: int,
+) -> list[tuple[int, int]]:
+    """Reads what several of the texts have in common, where that pays for a pass of the model.
+
+    Returns the first text of each beginning, which bears it, and how many tokens were computed.
+    """
+    known = [len(slots_of(index)) for index in different]
+    chosen = common_beginnings([texts[index] for index in different], known, pass_tokens(forward.device))
+    if not chosen:
+        return []
+    bearers = [different[beginning.texts[0]] for beginning in chosen]
+    parts = [texts[index][: beginning.length] for index, beginning in zip(bearers, chosen, strict=True)]
+    _, saved = _last_outputs(forward, parts, prefixes, pad_id)
+    return [(index, len(part) - num) for index, part, num in zip(bearers, parts, saved, strict=True)]
+
+
+class _KnownSlots:
+    """The known prefixes of texts, by index: what other texts' reading adds to them is found by going on from there."""
+
+    def __init__(
+        self, prefixes: Prefixes, texts: Sequence[Sequence[int]], log_probs_from: Sequence[int] | None = None
+    ) -> None:
+        self._prefixes = prefixes
+        self._texts = texts
+        self._log_probs_from = log_probs_from
+        self._found: dict[int, list[int]] = {}
+        self._num_forgotten = prefixes.num_forgotten
+
+    def __call__(self, index: int) -> list[int]:
+        """Returns the slots of the text's longest known prefix, as `Prefixes.known` does."""
+        if self._num_forgotten != self._prefixes.num_forgotten:
+            self._found.clear()
+            self._num_forgotten = self._prefixes.num_forgotten
+        start = None if self._log_probs_from is None else self._log_probs_from[index]
+        found = self._prefixes.known(self._texts[index], start, self._found.get(index, ()))
+        self._found[index] = found
+        return found
+
+
+def _different(texts: Sequence[Sequence[int]]) -> dict[tuple[int, ...], int]:
+    """Returns the place of the first text like each: the others need no reading of their own."""
+    return {tuple(text): index for index, text in reversed(list(enumerate(texts)))}
+
+
+def _batches(
+    once: dict[tuple[int, ...], int],
+    num_missing: Callable[[int], int],
+    forward: Forward,
+    most_tokens: int = TOKENS_PER_BATCH,
+) -> list[list[int]]:
+    """Returns the indices of different texts in batches; `num_missing` says how many tokens of one are to compute."""
+    chosen = sorted(once.values())
+    lengths = list(map(num_missing, chosen))
+    batches = batches_by_length(lengths, forward.device, most_tokens, forward.padding_cost)
+    return [[chosen[place] for place in batch] for batch in batches]
+
+
+def _add_to_statistics(texts: Sequence[Sequence[int]], saved: Sequence[int], prefixes: Prefixes) -> None:
+    prefixes.statistics.count(sum(map(len, texts)), sum(map(len, texts)) - sum(saved))
+
+
+@torch.inference_mode()
+def token_log_probs(
+    forward: Forward,
+    texts: Sequence[Sequence[int]],
+    starts: Sequence[int],
+    prefixes: Prefixes,
+    pad_id: int,
+    most_tokens: int,
+) -> tuple[list[list[float]], list[int]]:
+    """Returns the log-probability, in nats, of each token of each text from position `start` >= 1 on.
+
+    And how many tokens of each text were known and not computed. `forward` gives the logits at all tokens, for at
+    most `most_tokens` of them at once. Texts that are equal have equal starts.
+    """
+    once = _different(texts)
+    slots_of = _KnownSlots(prefixes, texts, starts)
+    results: dict[int, list[float]] = {}
+    saved = [len(text) for text in texts]
+
+    def read(batch: Sequence[int]) -> None:
+        part, firsts = [texts[index] for index in batch], [starts[index] for index in batch]
+        found = list(map(slots_of, batch))
+        known = list(map(_without_judge, found, firsts))
+        for index, slots in zip(batch, known, strict=True):
+            saved[index] = len(slots)
+        passed = prefill(forward, part, known, prefixes, pad_id)
+        for row, (index, computed) in enumerate(zip(batch, _picked(passed), strict=True)):
+            text, start, slots = part[row], firsts[row], found[row]
+            first_new = max(start, len(slots))
+            fresh = computed[len(computed) - (len(text) - first_new) :]
+            results[index] = prefixes.log_probs(slots[start:]) + fresh
+            prefixes.keep_log_probs(text, first_new, fresh)
+
+    def num_missing(index: int) -> int:
+        return len(texts[index]) - len(_without_judge(slots_of(index), starts[index]))
+
+    for whole in _batches(once, num_missing, forward, min(most_tokens, TOKENS_PER_BATCH)):
+        in_halves(read, whole)
+    _add_to_statistics(texts, saved, prefixes)
+    return [results[once[tuple(text)]] for text in texts], saved
+
+
+def _without_judge(slots: list[int], start: int) -> list[int]:
+    """Returns the known slots of a text but one that is read again: the first new token is judged by its output."""
+    return slots[:-1] if len(slots) >= start else slots
+
+
+def _picked(read: Prefill) -> Iterator[list[float]]:
+    """Yields, for each text, the log-probabilities of its computed tokens but the first, padded on the left."""
+    log_probs = read.output[:, :-1].float().log_softmax(-1)
+    yield from log_probs.gather(-1, read.ids[:, 1:, None])[..., 0].tolist()

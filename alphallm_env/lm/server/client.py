@@ -1,0 +1,155 @@
+"""Any OpenAI-compatible server as a `LanguageModel`: vLLM, SGLang, llama.cpp, `transformers serve`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from alphallm_env.errors import ServerError
+from alphallm_env.lm.base import Completion, GenerationRequest, LabelProbs
+from alphallm_env.lm.server.answers import AnswerError
+from alphallm_env.lm.server.completing import Draft, shown, write
+from alphallm_env.lm.server.labels import LabelReader, first_tokens
+from alphallm_env.lm.server.pool import RefusedError, ServerPool, ServerSettings
+from alphallm_env.runtime.concurrency import together
+from alphallm_env.runtime.loop_thread import LoopThread
+from alphallm_env.types import StopReason
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Result = TypeVar("Result")
+_DEFAULTS = ServerSettings()
+_HOT = 4.0  # a temperature at which log-probabilities that follow it are nowhere near those at 1
+_SAME = 0.1  # nats
+
+
+class ServerLM:
+    """A model behind one or more servers, all of which serve it. Prompts go raw to `/v1/completions`.
+
+    The methods that end in `_async` may be awaited on any event loop; all others block. `extra_body` holds
+    fields for every request, as a server of an unknown kind may need them to sample from the whole
+    distribution. The first model that a server lists is meant where `model` is empty.
+
+    A server's answer may depend on what it computes beside it: `is_reproducible`. One that leaves the
+    end-of-text token out of its answers (llama-cpp-python) leaves it out of `num_tokens` and `log_prob`.
+    One that does not tell how much of a prompt it had cached is taken to read a prompt once per call.
+    """
+
+    is_reproducible = False
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        *,
+        model: str = "",
+        tokenizer: PreTrainedTokenizerBase | None = None,
+        settings: ServerSettings = _DEFAULTS,
+        extra_body: Mapping[str, object] | None = None,
+        top_log_probs: int = 20,
+    ) -> None:
+        self.name = ", ".join(urls) + (f" {model}" if model else "")
+        self.tokenizer = tokenizer
+        # Whether log-probabilities are given after temperature; None until a request had one other than 0 or 1.
+        self.log_probs_follow_temperature: bool | None = None
+        self._begins_with = _begins_with(tokenizer)
+        self._pool = ServerPool(urls, model, settings, extra_body)
+        self._labels = LabelReader(self._pool, top_log_probs)
+        self._thread = LoopThread(f"client of {self.name}")
+
+    def close(self) -> None:
+        """Closes the connections. What is in flight is cancelled."""
+        self._thread.run(self._pool.close())
+        self._thread.close()
+
+    def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
+        """Returns one completion per request, in order. Raises ServerError if one cannot be had."""
+        return self._thread.run(self._generate(requests))
+
+    async def generate_async(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
+        """Returns what `generate` returns, without blocking."""
+        return await self._thread.wait(self._generate(requests))
+
+    def label_probs(self, prompts: Sequence[str], labels: Sequence[str]) -> list[LabelProbs]:
+        """Returns, per prompt, the probability of each label's first token as the next token.
+
+        Raises ServerError if the servers do not give them, ModelError if two labels begin with the same token.
+        Without a tokenizer a label is taken to be one token.
+        """
+        return self._thread.run(self._label_probs(prompts, labels))
+
+    async def label_probs_async(self, prompts: Sequence[str], labels: Sequence[str]) -> list[LabelProbs]:
+        """Returns what `label_probs` returns, without blocking."""
+        return await self._thread.wait(self._label_probs(prompts, labels))
+
+    def count_tokens(self, text: str) -> int:
+        """Returns how many tokens the tokenizer makes of `text`, or else the server's own."""
+        if self.tokenizer is not None:
+            return len(cast("list[int]", self.tokenizer(text, add_special_tokens=False)["input_ids"]))
+        return self._thread.run(self._count_tokens(text))
+
+    async def _generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
+        sent = [replace(request, prompt=self._sent(request.prompt)) for request in requests]
+        await self._see_temperature(sent)
+        written = await together(write(self._pool, request) for request in sent)
+        return _completions(sent, written)
+
+    async def _label_probs(self, prompts: Sequence[str], labels: Sequence[str]) -> list[LabelProbs]:
+        tokens = first_tokens(labels, self.tokenizer)
+        return await together(self._labels.read(self._sent(prompt), labels, tokens) for prompt in prompts)
+
+    def _sent(self, prompt: str) -> str:
+        """Returns the prompt without the token that begins every text: servers put it there themselves."""
+        return prompt.removeprefix(self._begins_with)
+
+    async def _see_temperature(self, requests: Sequence[GenerationRequest]) -> None:
+        """Finds out whether log-probabilities follow the temperature, once a request has one of its own."""
+        prompts = [request.prompt for request in requests if request.temperature not in (0.0, 1.0)]
+        if self.log_probs_follow_temperature is not None or not prompts:
+            return
+        bodies = [{"prompt": prompts[0], "max_tokens": 1, "logprobs": 1, "temperature": t} for t in (1.0, _HOT)]
+        answers = await together(self._pool.complete(body, shown(prompts[0])) for body in bodies)
+        tops = [answer.tokens[0].top.values() for answer in answers if answer.tokens]
+        if len(tops) == len(bodies) and all(tops):
+            self.log_probs_follow_temperature = abs(max(tops[0]) - max(tops[1])) > _SAME
+
+    async def _count_tokens(self, text: str) -> int:
+        """Asks llama.cpp, vLLM or SGLang, which take the text by different names, else llama-cpp-python."""
+        body = {"prompt": text, "content": text, "add_special_tokens": False, "add_special": False}
+        about = f"a count of the tokens of {shown(text)}"
+        for path, asked in (("/tokenize", body), ("/extras/tokenize", {"input": text})):
+            with contextlib.suppress(RefusedError):
+                return await self._pool.post(path, asked, _num_tokens, about, beside_v1=True)
+        raise ServerError(f"{self._pool.name} has no way to count tokens: give the model's tokenizer")
+
+
+def _completions(
+    requests: Sequence[GenerationRequest], written: Sequence[tuple[Draft, StopReason]]
+) -> list[Completion]:
+    """Returns the completions; where the server does not tell what it had cached, a prompt is read once."""
+    seen: set[str] = set()
+    completions: list[Completion] = []
+    for request, (draft, reason) in zip(requests, written, strict=True):
+        done = draft.completion(request, reason)
+        if draft.computed_tokens is None and request.prompt in seen:
+            done = replace(done, prompt_tokens=0, saved_tokens=done.prompt_tokens)
+        completions.append(done)
+        seen.add(request.prompt)
+    return completions
+
+
+def _num_tokens(body: object) -> int:
+    tokens = cast("dict[str, object]", body).get("tokens") if isinstance(body, dict) else None
+    if not isinstance(tokens, list):
+        raise AnswerError(f"expected a list of tokens, got {body!r:.80}")
+    return len(cast("list[object]", tokens))
+
+
+def _begins_with(tokenizer: PreTrainedTokenizerBase | None) -> str:
+    """Returns the token that a tokenizer puts before every text by itself, empty where there is none."""
+    if tokenizer is None or tokenizer.bos_token_id is None:
+        return ""
+    ids = cast("list[int]", tokenizer("a")["input_ids"])
+    return str(tokenizer.bos_token) if ids[:1] == [tokenizer.bos_token_id] else ""

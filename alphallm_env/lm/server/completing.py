@@ -1,0 +1,114 @@
+"""Writes one completion on a server. β is asked here: its trigger is the stop string, and where it does not
+fire the text is gone on with by a further request. A rule without a trigger costs one request per token.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from alphallm_env.errors import ServerError
+from alphallm_env.lm.base import Completion, GenerationRequest
+from alphallm_env.lm.server.answers import Answer
+from alphallm_env.lm.server.pool import ServerPool
+from alphallm_env.runtime.seeds import derive_seed
+from alphallm_env.types import StopReason
+
+_SEEDS = 2**31  # servers keep a seed in 32 bits, some of them signed
+_SHOWN = 60  # characters of a prompt in an error
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What is written so far of one completion, and what was read for it."""
+
+    text: str = ""
+    num_tokens: int = 0
+    log_prob: float = 0.0
+    prompt_tokens: int = 0  # of the first request
+    computed_tokens: int | None = 0  # in all requests, cached ones left out; None where the server does not tell
+
+    def with_answer(self, answer: Answer, text: str, log_prob: float) -> Draft:
+        """Returns the draft with a further answer, whose text is `text`."""
+        computed = None
+        if self.computed_tokens is not None and answer.cached_tokens is not None:
+            computed = self.computed_tokens + answer.prompt_tokens - answer.cached_tokens
+        return Draft(
+            text=self.text + text,
+            num_tokens=self.num_tokens + answer.num_tokens,
+            log_prob=self.log_prob + log_prob,
+            prompt_tokens=self.prompt_tokens or answer.prompt_tokens,
+            computed_tokens=computed,
+        )
+
+    def completion(self, request: GenerationRequest, reason: StopReason) -> Completion:
+        """Returns the finished completion. Some servers do not count the token that ends a text."""
+        before = request.before_stop(self.text)
+        text = self.text if before is None else before
+        prompt_tokens = self.prompt_tokens if self.computed_tokens is None else self.computed_tokens
+        saved = max(0, self.prompt_tokens - prompt_tokens)
+        return Completion(text, max(1, self.num_tokens), self.log_prob, reason, prompt_tokens, saved)
+
+
+def shown(prompt: str, seed: int | None = None) -> str:
+    """Returns how an error calls a request.
+
+    >>> shown("How many pencils are whole?", 3)
+    "the request with seed 3 after '…How many pencils are whole?'"
+    """
+    seeded = "" if seed is None else f" with seed {seed}"
+    return f"the request{seeded} after {'…' + prompt[-_SHOWN:]!r}"
+
+
+async def write(pool: ServerPool, request: GenerationRequest) -> tuple[Draft, StopReason]:
+    """Returns the draft of a whole completion and why it ended. Raises ServerError if there is none."""
+    about = shown(request.prompt, request.seed)
+    draft = Draft()
+    while True:
+        stops = _stops(request, draft.text)
+        left = request.max_tokens - draft.num_tokens
+        body = {
+            "prompt": request.prompt + draft.text,
+            "seed": derive_seed(request.seed, draft.num_tokens) % _SEEDS,
+            "max_tokens": left if request.rule.trigger else 1,
+            "temperature": request.temperature,
+            "logprobs": 1,
+        }
+        answer = await pool.complete({**body, "stop": stops} if stops else body, about)
+        stopped = answer.stopped_text(stops)
+        text = answer.text if stopped is None else stopped
+        draft = draft.with_answer(answer, text, summed_log_prob(answer, pool.name, about))
+        if (reason := _reason(request, draft, stopped is not None, answer.was_cut)) is not None:
+            return draft, reason
+        if answer.num_tokens == 0:
+            raise ServerError(f"{pool.name}: an answer of no tokens that does not end, to {about}")
+
+
+def summed_log_prob(answer: Answer, server: str, about: str) -> float:
+    """Returns the sum over the tokens. Raises ServerError where it is not known of every token."""
+    if answer.tokens is None:
+        raise ServerError(f"{server} gives no log-probabilities with its completions; they were asked for {about}")
+    known = [token.log_prob for token in answer.tokens if token.log_prob is not None]
+    if len(known) < answer.num_tokens:
+        missing = f"log-probabilities of {len(known)} of {answer.num_tokens} tokens only"
+        raise ServerError(f"{server} gives {missing}, in answer to {about}")
+    return sum(known)
+
+
+def _stops(request: GenerationRequest, written: str) -> list[str]:
+    """Returns the texts at which there is something to decide: the trigger and the stop text, or its rest."""
+    trigger, stop_text = request.rule.trigger, request.stop_text
+    so_far = request.prompt + written
+    begun = [n for n in range(1, len(stop_text)) if so_far.endswith(stop_text[:n])]
+    wanted = [trigger if "\0" not in trigger else "", stop_text, *(stop_text[n:] for n in begun)]
+    return [stop for stop in dict.fromkeys(wanted) if stop]
+
+
+def _reason(request: GenerationRequest, draft: Draft, stopped: bool, was_cut: bool) -> StopReason | None:
+    """Returns why the text is finished after an answer, None where it is to be gone on with."""
+    if request.before_stop(draft.text) is not None or not (stopped or was_cut):
+        return StopReason.END_OF_TEXT
+    has_trigger = bool(request.rule.trigger)
+    if (stopped or not has_trigger) and request.rule.terminates(draft.text):
+        return StopReason.RULE
+    cut_by_context = was_cut and has_trigger and not stopped
+    return StopReason.LENGTH if cut_by_context or draft.num_tokens >= request.max_tokens else None

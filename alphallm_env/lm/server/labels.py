@@ -1,0 +1,127 @@
+"""Reads label probabilities off a server: among the likeliest next tokens, else from an echoed prompt.
+
+A label that the server does not tell of is an error. Its probability is never taken to be 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
+
+from alphallm_env.errors import ModelError, ServerError
+from alphallm_env.lm.base import LabelProbs
+from alphallm_env.lm.server.answers import Answer, AnswerToken
+from alphallm_env.lm.server.completing import shown
+from alphallm_env.lm.server.pool import ServerPool
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_SAME = 0.1  # nats within which one log-probability, asked for in two ways, must agree
+
+
+def first_tokens(labels: Sequence[str], tokenizer: PreTrainedTokenizerBase | None) -> tuple[str, ...]:
+    """Returns the text of each label's first token; without a tokenizer a label is taken to be one token.
+
+    Raises ModelError if two labels begin with the same token, or may do so.
+    """
+    if tokenizer is None:
+        alike = any(a is not b and b.startswith(a) for a in labels for b in labels)
+        if alike or len(set(labels)) < len(labels):
+            raise ModelError(f"expected labels with different first tokens, got {tuple(labels)}")
+        return tuple(labels)
+    # A space in front is read after a mark: at the start of a text some tokenizers make it a token of its own.
+    marks = [":" if label.startswith(" ") else "" for label in labels]
+    encoded = [
+        _encode(tokenizer, mark + label)[len(_encode(tokenizer, mark)) :]
+        for mark, label in zip(marks, labels, strict=True)
+    ]
+    if len({ids[0] for ids in encoded}) < len(labels):
+        raise ModelError(f"expected labels with different first tokens, got {tuple(labels)} -> {encoded}")
+    return tuple(str(tokenizer.decode(ids[:1])) for ids in encoded)
+
+
+def _encode(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    return list(cast("list[int]", tokenizer(text, add_special_tokens=False)["input_ids"]))
+
+
+class LabelReader:
+    """Asks the servers of one pool for the probabilities of labels."""
+
+    def __init__(self, pool: ServerPool, top_log_probs: int) -> None:
+        self._pool = pool
+        self._top_log_probs = top_log_probs
+        self._echo_is_right = False  # until it was seen to be
+
+    async def read(self, prompt: str, labels: Sequence[str], tokens: Sequence[str]) -> LabelProbs:
+        """Returns the probabilities of the labels' first tokens, whose texts are `tokens`, after `prompt`."""
+        about = shown(prompt)
+        body = {"prompt": prompt, "max_tokens": 1, "temperature": 0.0, "logprobs": self._top_log_probs}
+        answer = await self._pool.complete(body, about)
+        if answer.tokens is None:
+            raise ServerError(
+                f"{self._pool.name} gives no log-probabilities, neither of the likeliest next tokens nor of a "
+                f"prompt: the probabilities of {tuple(labels)} cannot be had, in {about}"
+            )
+        likeliest = answer.tokens[0] if answer.tokens else None
+        num_tokens = answer.prompt_tokens
+        log_probs: list[float] = []
+        for label, token in zip(labels, tokens, strict=True):
+            log_prob = likeliest.top.get(token) if likeliest else None
+            if log_prob is None:
+                if (why_not := await self._why_not_echo(prompt, likeliest, about)) is not None:
+                    raise self._missing(label, why_not, about)
+                log_prob, read = await self._echoed(prompt, label, about)
+                if log_prob is None:
+                    raise self._missing(label, "it begins inside a token of the echoed prompt", about)
+                num_tokens += read
+            log_probs.append(log_prob)
+        return LabelProbs(tuple(map(math.exp, log_probs)), num_tokens)
+
+    def _missing(self, label: str, why_not: str, about: str) -> ServerError:
+        where = f"{label!r} is not among the {self._top_log_probs} likeliest tokens, and {why_not}"
+        return ServerError(f"{self._pool.name}: {where}, in {about}")
+
+    async def _why_not_echo(self, prompt: str, likeliest: AnswerToken | None, about: str) -> str | None:
+        """Returns why log-probabilities of a prompt cannot be used, None where they can.
+
+        They must agree with those of the next token. On llama-cpp-python they do not: there they are off by
+        one token for a model whose texts begin with no mark.
+        """
+        if self._echo_is_right:
+            return None
+        if likeliest is None or likeliest.log_prob is None or not likeliest.text:
+            return "there is no token to check the log-probabilities of a prompt with"
+        echoed, _ = await self._echoed(prompt, likeliest.text, about)
+        if echoed is None:
+            return "the server gives no log-probabilities of a prompt"
+        if abs(echoed - likeliest.log_prob) > _SAME:
+            both = f"{likeliest.text!r} has {likeliest.log_prob:.3f} as the next token and {echoed:.3f} in it"
+            return f"the log-probabilities of a prompt are not those of its tokens ({both})"
+        self._echo_is_right = True
+        return None
+
+    async def _echoed(self, prompt: str, label: str, about: str) -> tuple[float | None, int]:
+        """Returns the log-probability of the label's first token in an echoed prompt, and the tokens read.
+
+        None where the server echoes none, or the label does not begin a token.
+        """
+        body = {"prompt": prompt + label, "max_tokens": 1, "temperature": 0.0, "logprobs": 1, "echo": True}
+        answer = await self._pool.complete(body, about)
+        token = _first_token_of(label, answer)
+        return (None if token is None else token.log_prob), answer.prompt_tokens
+
+
+def _first_token_of(label: str, answer: Answer) -> AnswerToken | None:
+    """Returns the token with which `label` begins at the end of the echoed prompt, None if there is none."""
+    if not answer.tokens or label not in answer.text:
+        return None
+    text = ""
+    for token in reversed(answer.tokens[: len(answer.tokens) - answer.num_tokens]):
+        text = token.text + text
+        if text == label:
+            return token
+        if not label.endswith(text):
+            return None
+    return None

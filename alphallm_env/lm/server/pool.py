@@ -1,0 +1,241 @@
+"""Several servers of one model behind one door: least loaded first, dead ones left out, bounded retries.
+
+Everything here runs on one event loop (`loop_thread.py`), so nothing is locked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import TypeVar, cast
+
+import httpx2
+import openai
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
+from tenacity.wait import wait_exponential_jitter
+
+from alphallm_env.errors import ServerError
+from alphallm_env.lm.server.answers import Answer, AnswerError, read_answer
+from alphallm_env.lm.server.kinds import KINDS, UNKNOWN, ServerKind
+
+Result = TypeVar("Result")
+_NO_KEY = "none"  # the openai client insists on a key; most servers of one's own ask for none
+
+_BUSY = (408, 429, 502, 503, 504)  # statuses that say nothing but "not now"
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """How many requests are in flight, and how long a failing server is borne. Times are in seconds."""
+
+    max_in_flight: int = 64  # per server; further requests wait
+    attempts: int = 6  # per request, the first one included
+    first_wait: float = 0.5  # doubled at each further attempt, with as much again of jitter at most
+    longest_wait: float = 30.0  # also bounds what a server may ask for by Retry-After
+    timeout: float = 120.0  # without a byte from the server
+    rest: float = 30.0  # before a server that could not be reached is tried again
+    api_key: str = ""  # OPENAI_API_KEY where empty
+
+    def __post_init__(self) -> None:
+        if self.max_in_flight < 1 or self.attempts < 1:
+            raise ValueError(f"max_in_flight and attempts must be >= 1, got {self.max_in_flight} and {self.attempts}")
+        if min(self.first_wait, self.longest_wait, self.rest) < 0 or self.timeout <= 0:
+            raise ValueError(f"waits must be >= 0 and timeout > 0, got {self}")
+
+
+@dataclass
+class Server:
+    """One server: what it says of itself, how busy it is, and until when it is left alone."""
+
+    url: str
+    client: openai.AsyncOpenAI
+    model: str
+    kind: ServerKind | None = None  # None until it was asked
+    introduction: asyncio.Lock = field(default_factory=asyncio.Lock)
+    in_flight: int = 0
+    rests_until: float | None = None  # None while it works
+
+    def may_be_asked(self, now: float) -> bool:
+        """Returns whether it works; after a rest, one request at a time finds out."""
+        return self.rests_until is None or (now >= self.rests_until and self.in_flight == 0)
+
+
+class RefusedError(ServerError):
+    """The server answered that it will not do this, and would say the same again."""
+
+
+class _FaultError(Exception):
+    """A failure that may pass."""
+
+    def __init__(self, server: Server, what: str, retry_after: float | None = None) -> None:
+        super().__init__(f"{server.url}: {what}")
+        self.retry_after = retry_after
+
+
+class ServerPool:
+    """Sends requests to servers of one model. `about` in its methods describes the request in errors."""
+
+    def __init__(
+        self, urls: Sequence[str], model: str, settings: ServerSettings, extra_body: Mapping[str, object] | None = None
+    ) -> None:
+        if not urls:
+            raise ValueError("expected at least one server's url, got none")
+        self.name = ", ".join(urls)
+        self.settings = settings
+        self._extra_body = dict(extra_body or {})
+        self.servers = [Server(url, _client(url, settings), model) for url in urls]
+        self._changed = asyncio.Condition()
+        self._backoff = wait_exponential_jitter(
+            multiplier=settings.first_wait, max=settings.longest_wait, jitter=settings.first_wait
+        )
+
+    async def complete(self, body: Mapping[str, object], about: str) -> Answer:
+        """Returns the answer to one completion request, sampled from the whole distribution, as `post` does."""
+        return await self.post("/completions", {"top_p": 1.0, **body, **self._extra_body}, read_answer, about)
+
+    async def post(
+        self,
+        path: str,
+        body: Mapping[str, object],
+        read: Callable[[object], Result],
+        about: str,
+        *,
+        beside_v1: bool = False,
+    ) -> Result:
+        """Returns what `read` makes of the answer to `body`, asked of the least loaded server.
+
+        `body` gets the server's model and the fields of its kind. With `beside_v1` the path does not begin
+        below `/v1`. Raises ServerError once the attempts are used up, RefusedError at once.
+        """
+
+        async def call(server: Server) -> Result:
+            async with server.introduction:
+                kind = server.kind or await _introduce(server)
+            whole = {"model": server.model, **kind.whole_distribution, **body}
+            url = server.url.rstrip("/").removesuffix("/v1") + path if beside_v1 else path
+            response = await server.client.post(url, cast_to=httpx2.Response, body=whole)
+            return read(json.loads(response.content))
+
+        return await self._ask(call, about)
+
+    async def _ask(self, call: Callable[[Server], Awaitable[Result]], about: str) -> Result:
+        retrying = AsyncRetrying(
+            stop=stop_after_attempt(self.settings.attempts),
+            wait=self._wait,
+            retry=retry_if_exception_type(_FaultError),
+            reraise=True,
+        )
+        try:
+            return cast(Result, await retrying(self._attempt, call, about))
+        except _FaultError as fault:
+            raise ServerError(f"{fault}, in the last of {self.settings.attempts} attempts at {about}") from fault
+
+    async def _attempt(self, call: Callable[[Server], Awaitable[Result]], about: str) -> Result:
+        async with self._least_loaded() as server:
+            try:
+                result = await call(server)
+            except openai.APIStatusError as error:
+                what = f"status {error.status_code}, {error.message:.200}"
+                if error.status_code not in _BUSY and error.status_code < 500:
+                    raise RefusedError(f"{server.url}: {what}, in answer to {about}") from error
+                retry_after = seconds_to_wait(error.response.headers)
+                raise self._fault(server, what, self.settings.first_wait, retry_after) from error
+            except (openai.APIConnectionError, httpx2.TransportError) as error:
+                what = f"{error} {error.__cause__ or ''}".strip()
+                raise self._fault(server, what, self.settings.rest) from error
+            except (AnswerError, json.JSONDecodeError, UnicodeDecodeError) as error:
+                what = f"an answer that cannot be read: {error}"
+                raise self._fault(server, what, self.settings.first_wait) from error
+            server.rests_until = None
+            return result
+
+    def _fault(self, server: Server, what: str, rest: float, retry_after: float | None = None) -> _FaultError:
+        """Returns the fault to raise; the server rests, so that what it fails fast does not all go to it."""
+        rest = max(rest, min(retry_after or 0.0, self.settings.longest_wait))
+        server.rests_until = time.monotonic() + rest
+        return _FaultError(server, what, retry_after)
+
+    def _wait(self, state: RetryCallState) -> float:
+        """Returns the seconds before the next attempt: none where another server works."""
+        if any(server.rests_until is None for server in self.servers):
+            return 0.0
+        fault = state.outcome.exception() if state.outcome else None
+        asked = fault.retry_after if isinstance(fault, _FaultError) else None
+        return max(self._backoff(state), min(asked or 0.0, self.settings.longest_wait))
+
+    @contextlib.asynccontextmanager
+    async def _least_loaded(self) -> AsyncGenerator[Server]:
+        async with self._changed:
+            while (server := self._free_server()) is None:
+                await self._changed.wait()
+            server.in_flight += 1
+        try:
+            yield server
+        finally:
+            server.in_flight -= 1
+            async with self._changed:
+                self._changed.notify()
+
+    def _free_server(self) -> Server | None:
+        """Returns the least loaded server that works, else the one to be tried next; None while it is full."""
+        now = time.monotonic()
+        working = [server for server in self.servers if server.may_be_asked(now)]
+        resting = sorted(self.servers, key=lambda server: server.rests_until or 0.0)[:1]
+        best = min(working or resting, key=lambda server: server.in_flight)
+        return best if best.in_flight < self.settings.max_in_flight else None
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await asyncio.gather(*(server.client.close() for server in self.servers))
+
+
+def _client(url: str, settings: ServerSettings) -> openai.AsyncOpenAI:
+    api_key = settings.api_key or os.environ.get("OPENAI_API_KEY") or _NO_KEY
+    timeout = httpx2.Timeout(settings.timeout, pool=None)
+    return openai.AsyncOpenAI(base_url=url, api_key=api_key, max_retries=0, timeout=timeout)
+
+
+async def _introduce(server: Server) -> ServerKind:
+    """Asks the server what it serves and of which kind it is."""
+    try:
+        response = await server.client.get("/models", cast_to=httpx2.Response)
+    except openai.APIStatusError as error:
+        if not server.model or error.status_code in _BUSY:
+            raise
+        server.kind = UNKNOWN  # `transformers serve` fails to list models where it has no cache of them
+        return server.kind
+    listed = cast("object", json.loads(response.content))
+    models = cast("dict[str, object]", listed).get("data") if isinstance(listed, dict) else None
+    if not isinstance(models, list):
+        raise AnswerError(f"expected a list of models, got {listed!r:.80}")
+    entries = [cast("dict[str, object]", entry) for entry in cast("list[object]", models) if isinstance(entry, dict)]
+    if not server.model:
+        if not entries:
+            raise ServerError(f"{server.url} lists no model: say which one is meant with model=…")
+        server.model = str(entries[0].get("id", ""))
+    owners = [str(entry.get("owned_by", "")) for entry in entries]
+    server.kind = next((KINDS[owner] for owner in owners if owner in KINDS), UNKNOWN)
+    return server.kind
+
+
+def seconds_to_wait(headers: Mapping[str, str]) -> float | None:
+    """Returns the seconds that Retry-After asks for, as a number or as a date; None without a valid one.
+
+    >>> seconds_to_wait({"retry-after": "1.5"}), seconds_to_wait({})
+    (1.5, None)
+    """
+    value = headers.get("retry-after", "")
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except (TypeError, ValueError):
+        return None

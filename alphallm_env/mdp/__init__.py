@@ -1,0 +1,1 @@
+"""The semi-Markov decision process as pure functions: options, dynamics, rewards."""

@@ -1,0 +1,93 @@
+"""The decision process as pure functions: where episodes start, and what an option does."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from alphallm_env.errors import StateError
+from alphallm_env.mdp import options
+from alphallm_env.mdp.options import OptionRule, SentenceRule
+from alphallm_env.types import Ending, Option, Problem, State, StopReason, Transition
+
+# A final answer that is complete as written: a `####` line that a newline closes, or a closed \boxed{…}.
+# As in `grading`, a `####` line that begins with a word is a heading, unless the text ends with it.
+_HASH_LINE = re.compile(r"^[ \t]*####(?!#)[ \t]*(?![A-Za-z]{2})\S.*\n", re.MULTILINE)
+_BOXED_LINE = re.compile(r"\\boxed\s*\{.*\}.*\n")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What every episode of one environment has in common.
+
+    `max_options` and `max_tokens` count the whole episode; γ applies per option, or per token (γ^τ)
+    where `discount_per_token` is set.
+    """
+
+    option_rule: OptionRule = field(default_factory=SentenceRule)
+    max_options: int = 32
+    max_tokens: int = 512
+    max_option_tokens: int = 128
+    gamma: float = 1.0
+    discount_per_token: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("max_options", "max_tokens", "max_option_tokens"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
+        if not 0.0 <= self.gamma <= 1.0:
+            raise ValueError(f"gamma must be in [0, 1], got {self.gamma}")
+
+
+def initial_state(problem: Problem) -> State:
+    """Returns the state before the first option. It holds the question and no answer."""
+    return State(problem_id=problem.id, question=problem.question)
+
+
+def transition(state: State, option: Option, rules: Rules) -> Transition:
+    """Returns the state after `option`, which is certain: the option's text is appended.
+
+    Raises StateError if the episode has ended already.
+    """
+    if state.ending is not None:
+        raise StateError(f"expected a running state, got one that has ended: {state.ending.value}")
+    after = state.child(option, _ending(state, option, rules))
+    terminated = after.ending is not None and after.ending.terminates
+    factor = options.discount(option, rules.gamma, rules.discount_per_token)
+    return Transition(after, 0.0 if terminated else factor)
+
+
+def _ending(state: State, option: Option, rules: Rules) -> Ending | None:
+    tail = _open_line(state) + option.text
+    if option.stop_reason is StopReason.END_OF_TEXT:
+        return Ending.ANSWERED if _answers(tail + "\n") or _states_answer(state, option) else Ending.DEAD_END
+    if _answers(tail):
+        return Ending.ANSWERED
+    if state.num_tokens + option.num_tokens >= rules.max_tokens:
+        return Ending.OUT_OF_TOKENS
+    if state.depth + 1 >= rules.max_options:
+        return Ending.OUT_OF_OPTIONS
+    return None
+
+
+def _answers(text: str) -> bool:
+    return _HASH_LINE.search(text) is not None or _BOXED_LINE.search(text) is not None
+
+
+def _states_answer(state: State, option: Option) -> bool:
+    from alphallm_env.grading import extract_answer
+
+    return extract_answer(state.text + option.text) is not None
+
+
+def _open_line(state: State) -> str:
+    """Returns the text after the last newline: what the next option continues."""
+    parts: list[str] = []
+    earlier: State | None = state
+    while earlier is not None and earlier.option is not None:
+        _, newline, tail = earlier.option.text.rpartition("\n")
+        parts.append(tail)
+        if newline:
+            break
+        earlier = earlier.parent
+    return "".join(reversed(parts))

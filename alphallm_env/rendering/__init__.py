@@ -1,6 +1,0 @@
-"""Pictures of an episode, for people: plain text and pixels."""
-
-from alphallm_env.rendering.ansi import render_text
-from alphallm_env.rendering.image import render_image
-
-__all__ = ["render_image", "render_text"]

@@ -1,0 +1,1 @@
+"""What turns trajectories into weights."""

@@ -1,0 +1,204 @@
+"""How a language model learns to be a critic: sequences of value function, PRM and ORM, one loss, one loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import cast
+
+import torch
+from torch.nn.functional import cross_entropy
+from transformers import PreTrainedModel
+
+from alphallm_env.critics.trained.notes import NoteTaker
+from alphallm_env.errors import ModelError
+from alphallm_env.lm.local.transformers_lm import TransformersLM
+from alphallm_env.lm.prompts.templates import PromptTemplate
+from alphallm_env.runtime.engine import Engine
+from alphallm_env.training.graded import ProblemData, prefix_counts
+from alphallm_env.training.lora import low_rank_changes
+from alphallm_env.training.optimizers import MuonAndAdam
+from alphallm_env.training.precision import mixed_precision
+
+
+@dataclass(frozen=True)
+class Example:
+    """One training sequence.
+
+    `truth` is the probability with which the critic should write True after it, False otherwise, None where
+    only a value is learnt; `value` is the target of the scalar head at its last token, None where only truth is.
+    """
+
+    tokens: tuple[int, ...]
+    truth: float | None = None
+    value: float | None = None
+
+
+Notes = dict[tuple[str, str], str]  # (question, solution so far) -> notes
+
+
+def examples(
+    data: Sequence[ProblemData], notes: Notes, lm: TransformersLM, template: PromptTemplate, threshold: float | None
+) -> Iterator[Example]:
+    """Yields the sequences of the ORM, of the value function (every prefix once a problem), and of the PRM.
+
+    Without a threshold the PRM's labels are soft: the shares of continuations that end correctly.
+    """
+
+    def encode(prompt: str) -> tuple[int, ...]:
+        return tuple(lm.vocabulary.encode([prompt])[0])
+
+    for entry in data:
+        question = entry.samples[0].question if entry.samples else ""
+        for sample in dict.fromkeys(entry.samples):
+            text = "".join(sample.steps)
+            prompt = template.judge_outcome(question, text, notes[question, text])
+            yield Example(encode(prompt), truth=float(sample.correct))
+        for prefix, (visits, correct) in prefix_counts(entry.samples).items():
+            text = "".join(prefix)
+            prompt = template.judge_state(question, text, notes[question, text])
+            yield Example(encode(prompt), value=correct / visits)
+        for step in entry.steps:
+            before = "".join(step.before)
+            prompt = template.judge_step(question, before, step.step, notes[question, before + step.step])
+            share = step.share_correct
+            yield Example(encode(prompt), truth=share if threshold is None else float(share >= threshold))
+
+
+def take_notes(taker: NoteTaker | None, engine: Engine, data: Sequence[ProblemData]) -> Notes:
+    """Returns the notes on every prefix in the data, empty ones where nobody takes any."""
+    wanted: dict[tuple[str, str], None] = {}
+    for entry in data:
+        for sample in entry.samples:
+            for length in range(len(sample.steps) + 1):
+                wanted[sample.question, "".join(sample.steps[:length])] = None
+        for step in entry.steps:
+            wanted[step.question, "".join(step.before) + step.step] = None
+    keys = list(wanted)
+    if taker is None:
+        return dict.fromkeys(keys, "")
+    taken = engine.run(taker.take([question for question, _ in keys], [text for _, text in keys]))
+    return dict(zip(keys, taken, strict=True))
+
+
+def label_tokens(lm: TransformersLM, template: PromptTemplate) -> tuple[int, int]:
+    """Returns the tokens of True and False."""
+    true, false = lm.label_ids(template.labels)
+    return true, false
+
+
+def loss_of(
+    model: PreTrainedModel, head: torch.nn.Linear, batch: Sequence[Example], pad_id: int, labels: tuple[int, int]
+) -> torch.Tensor:
+    """Returns the sum of three means over the batch: choice of label, label among all tokens, squared value error."""
+    longest = max(len(example.tokens) for example in batch)
+    ids = torch.full((len(batch), longest), pad_id)
+    for row, example in enumerate(batch):
+        ids[row, : len(example.tokens)] = torch.tensor(example.tokens)
+    ids = ids.to(model.device)
+    with mixed_precision(model.device):
+        hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
+    ends = torch.tensor([len(example.tokens) - 1 for example in batch], device=ids.device)
+    last = hidden[torch.arange(len(batch), device=ids.device), ends].float()
+    loss = last.new_zeros(())
+    judged = [(row, example.truth) for row, example in enumerate(batch) if example.truth is not None]
+    if judged:
+        logits = cast(torch.nn.Linear, model.get_output_embeddings())(last[[row for row, _ in judged]])
+        wanted = torch.tensor([(truth, 1.0 - truth) for _, truth in judged], device=ids.device)
+        loss = loss + cross_entropy(logits[:, list(labels)], wanted)
+        loss = loss - 0.05 * (wanted * logits.log_softmax(-1)[:, list(labels)]).sum(-1).mean()
+    valued = [(row, example.value) for row, example in enumerate(batch) if example.value is not None]
+    if valued:
+        estimates = head(last[[row for row, _ in valued]]).sigmoid()[:, 0]
+        targets = torch.tensor([value for _, value in valued], device=ids.device)
+        loss = loss + 4.0 * torch.nn.functional.mse_loss(estimates, targets)
+    return loss
+
+
+@dataclass(frozen=True)
+class Training:
+    """How critics are trained."""
+
+    epochs: int = 1
+    batch_sequences: int = 48
+    muon_lr: float = 0.004
+    adam_lr: float = 5e-4
+    last_layers: int = 0  # of the trunk that learn, the others stay as they are; 0: all
+    lora_rank: int = 0  # of what is added to the trunk's linear layers, which themselves do not learn; 0: they do
+    seed: int = 1
+
+
+def train(
+    lm: TransformersLM, head: torch.nn.Linear, data: list[Example], labels: tuple[int, int], settings: Training
+) -> None:
+    """Trains trunk and head on all examples, batches of like length, the learning rate falling to zero.
+
+    Fewer examples than `batch_sequences` make one batch. Raises ValueError where there are none.
+    """
+    if not data:
+        raise ValueError("training needs at least one example, got none: no trajectory could be graded")
+    model = lm.model.train()
+    model.set_attn_implementation("eager")  # its backward pass is the faster one on short sequences
+    if settings.lora_rank:
+        with low_rank_changes(model, settings.lora_rank) as changes:
+            # No names of layers: AdamW trains them.
+            _descend(lm, head, data, labels, settings, [(f"change {i}", weight) for i, weight in enumerate(changes)])
+    else:
+        if settings.last_layers:
+            freeze_but_last(model, settings.last_layers)
+        named = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
+        _descend(lm, head, data, labels, settings, named)
+    model.eval()
+    model.set_attn_implementation("sdpa")
+
+
+def _descend(
+    lm: TransformersLM,
+    head: torch.nn.Linear,
+    data: list[Example],
+    labels: tuple[int, int],
+    settings: Training,
+    learning: Sequence[tuple[str, torch.nn.Parameter]],
+) -> None:
+    """Trains the named weights of the trunk, and the head."""
+    batch_sequences = min(settings.batch_sequences, len(data))
+    named = [*learning, *((f"head.{name}", weight) for name, weight in head.named_parameters())]
+    optimizer = MuonAndAdam(named, settings.muon_lr, settings.adam_lr)
+    rng = Random(settings.seed)
+    steps = settings.epochs * (len(data) // batch_sequences)
+    start, losses = time.monotonic(), list[float]()
+    for _ in range(settings.epochs):
+        for batch in _batches(data, batch_sequences, rng):
+            done = len(losses)
+            loss = loss_of(lm.model, head, batch, lm.vocabulary.pad_id, labels)
+            losses.append(optimizer.step(loss, min(1.0, (done + 1) / 50, 1.0 - done / steps)))
+            if len(losses) % 50 == 0:
+                mean = sum(losses[-50:]) / 50
+                print(f"step {len(losses)}/{steps}  loss {mean:.4f}  {time.monotonic() - start:.0f} s", flush=True)
+
+
+def freeze_but_last(model: PreTrainedModel, num_layers: int) -> None:
+    """Lets nothing of a model learn but its last layers and what follows them, its output layer left out.
+
+    Raises ModelError where the model does not have as many.
+    """
+    layers = getattr(model.base_model, "layers", None)
+    if not isinstance(layers, torch.nn.ModuleList) or len(layers) < num_layers:
+        found = len(layers) if isinstance(layers, torch.nn.ModuleList) else "none under `layers`"
+        raise ModelError(f"expected at least {num_layers} layers to train, got {found} of {type(model).__name__}")
+    model.requires_grad_(False)
+    for module in (*layers[-num_layers:], getattr(model.base_model, "norm", None)):
+        if module is not None:
+            module.requires_grad_(True)
+
+
+def _batches(data: list[Example], size: int, rng: Random) -> Iterator[list[Example]]:
+    """Yields whole batches of like length in random order."""
+    shuffled = rng.sample(data, len(data))
+    pool = 32 * size
+    for start in range(0, len(shuffled), pool):
+        near = sorted(shuffled[start : start + pool], key=lambda example: len(example.tokens))
+        batches = [near[i : i + size] for i in range(0, len(near), size)]
+        yield from rng.sample([batch for batch in batches if len(batch) == size], len(near) // size)

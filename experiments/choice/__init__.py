@@ -1,0 +1,1 @@
+"""Agents, rules and planners on the Choice environments."""

@@ -1,0 +1,152 @@
+"""A Choice environment that never asks its models twice: what they offer is kept on disk, with what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from alphallm_env.envs.base import Question
+from alphallm_env.envs.choice.env import ChoiceAction, OptionChoiceEnv
+from alphallm_env.envs.choice.state import ChoiceState
+from alphallm_env.envs.proposals import Proposals, Stand, propose
+from alphallm_env.runtime.concurrency import together
+from alphallm_env.runtime.files import Journal, Json
+from alphallm_env.runtime.metering import Meter, metering
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Where something is offered: a problem, the episode's seed, the text so far and the options it took."""
+
+    problem_id: str
+    seed: int
+    depth: int
+    text: str
+    ended: bool
+
+    @staticmethod
+    def of(stand: Stand) -> Stop:
+        """Returns where an environment asks what is on offer."""
+        state = stand.state
+        return Stop(state.problem_id, stand.seed, state.depth, state.text, stand.ended)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What is on offer, and the tokens that it takes to know: proposed, repeats included, and scored by critics."""
+
+    stop: Stop
+    proposals: Proposals
+    num_tokens: int
+
+    def to_json(self) -> Json:
+        """Returns the offer as JSON, which `from_json` reads back, equal to the last bit."""
+        stop = self.stop
+        return [stop.problem_id, stop.seed, stop.depth, stop.text, stop.ended, self.num_tokens,
+                self.proposals.to_json()]  # fmt: skip
+
+    @staticmethod
+    def from_json(record: Json) -> Offer:
+        """Returns the offer that `to_json` wrote."""
+        problem_id, seed, depth, text, ended, num_tokens, proposals = cast("list[Any]", record)
+        return Offer(Stop(problem_id, seed, depth, text, ended), Proposals.from_json(proposals), num_tokens)
+
+
+class OfferBook:
+    """Offers by where they are made. With a file they outlive the process; those of one run are found in the next."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._journal = None if path is None else Journal(path, Offer.to_json, Offer.from_json)
+        self._offers = {offer.stop: offer for offer in (self._journal.read() if self._journal else ())}
+
+    def __len__(self) -> int:
+        return len(self._offers)
+
+    def __contains__(self, stop: Stop) -> bool:
+        return stop in self._offers
+
+    def __getitem__(self, stop: Stop) -> Offer:
+        return self._offers[stop]
+
+    def add(self, offers: Sequence[Offer]) -> None:
+        """Keeps offers, on disk where there is a file."""
+        if self._journal:
+            self._journal.append(offers)
+        self._offers |= {offer.stop: offer for offer in offers}
+
+
+class RecordedChoiceEnv(OptionChoiceEnv):
+    """An `OptionChoiceEnv` whose episodes have one of a few seeds, and whose offers are written down in a book.
+
+    With few seeds there are few states, so that an agent comes back to them, and the models are asked once. It is
+    the same decision process: what is on offer is what `OptionChoiceEnv` offers under that seed. Copies share the book.
+    """
+
+    def __init__(
+        self,
+        problems: str,
+        split: str,
+        limit: int,
+        *,
+        book: OfferBook,
+        episode_seeds: Sequence[int] = (0,),
+        **arguments: Any,
+    ) -> None:
+        self.book = book
+        self.episode_seeds = tuple(episode_seeds)
+        super().__init__(problems, split, limit, **arguments)
+
+    def with_seed(self, seed: int) -> RecordedChoiceEnv:
+        """Returns a copy whose episodes all have this seed."""
+        env: RecordedChoiceEnv = self.__deepcopy__({})
+        env.episode_seeds = (seed,)
+        return env
+
+    def num_tokens_here(self) -> int:
+        """Returns the tokens that it took to know what is on offer now. Raises ResetNeeded before the first reset."""
+        return self.book[_stop(self._current())].num_tokens
+
+    def _begun(self, rng: np.random.Generator, options: dict[str, object] | None) -> ChoiceState:
+        place = super()._begun(rng, options)
+        return replace(place, seed=self.episode_seeds[place.seed % len(self.episode_seeds)])
+
+    # What is in the book is looked up here, and does not go to the engine's thread and back.
+
+    def upcoming_step(self, action: ChoiceAction, then_reset: bool = False) -> Sequence[Question]:
+        """Returns what `step(action)` would ask the models that is not in the book."""
+        return self._unknown(super().upcoming_step(action, then_reset))
+
+    def upcoming_reset(self, seed: int | None = None, options: dict[str, object] | None = None) -> Sequence[Question]:
+        """Returns what `reset` would ask the models that is not in the book."""
+        return self._unknown(super().upcoming_reset(seed, options))
+
+    def _unknown(self, questions: Sequence[Question]) -> list[Question]:
+        return [asked for asked in questions if not isinstance(asked, Stand) or Stop.of(asked) not in self.book]
+
+    def _furnished(self, place: ChoiceState) -> ChoiceState:
+        stop = _stop(place)
+        return replace(place, proposals=self.book[stop].proposals) if stop in self.book else super()._furnished(place)
+
+    async def _offered(self, stands: Sequence[Stand]) -> list[Proposals]:
+        missing = {stop: stand for stand in stands if (stop := Stop.of(stand)) not in self.book}
+        if missing:
+            self.book.add(await together(self._charged(stand) for stand in missing.values()))
+        return [self.book[Stop.of(stand)].proposals for stand in stands]
+
+    async def _charged(self, stand: Stand) -> Offer:
+        """Asks the models, on a meter of its own; they still work on all questions in common batches."""
+        with metering(Meter()) as meter:
+            if stand.state.depth and not stand.ended:
+                # An episode pays once for a critic's notes on the question, and did when this state was on offer.
+                await self.simulator.score("prm", [stand.state])
+            paid_before = meter.usage.tokens
+            [proposals] = await propose(self.simulator, [stand], self.num_options, embeds=self._embedding_size > 0)
+        return Offer(Stop.of(stand), proposals, meter.usage.tokens - paid_before)
+
+
+def _stop(place: ChoiceState) -> Stop:
+    return Stop.of(Stand(place.state, place.seed, ended=place.ending is not None))

@@ -1,0 +1,1 @@
+"""What critics learn from, and how they are measured."""

@@ -1,0 +1,41 @@
+"""What searches cost: tokens written, read, and known from earlier reading; seconds of the models and of waiting.
+
+A run keeps the sums of each row of its table in `ledger.json`, beside `results.json`, as its seconds differ from one
+machine to the next.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import cast
+
+from alphallm_env.runtime.metering import Usage
+from experiments.runs.outcomes import Outcome
+from alphallm_env.runtime.files import Json, write_whole
+
+Row = tuple[str, str, str]  # stage, split, planner
+
+
+def total(outcomes: Sequence[Outcome]) -> Usage:
+    """Returns the usage of all searches together."""
+    return sum((outcome.usage for outcome in outcomes), Usage())
+
+
+def write_ledger(folder: Path, searches: Mapping[Row, Sequence[Outcome]]) -> None:
+    """Writes the usage of each row's searches to `ledger.json` in a run's folder."""
+    rows: list[Json] = [
+        {"stage": stage, "split": split, "planner": planner, "searches": len(outcomes)}
+        | cast("dict[str, Json]", asdict(total(outcomes)))
+        for (stage, split, planner), outcomes in searches.items()
+    ]
+    write_whole(folder / "ledger.json", json.dumps({"rows": rows}, indent=2) + "\n")
+
+
+def figures(usage: Usage) -> dict[str, float]:
+    """Returns the ledger as named numbers, `role/what`, and what the search threw away."""
+    roles = {"policy": usage.policy, "rollout": usage.rollout, "critic": usage.critic}
+    named = {f"{role}/{what}": float(value) for role, work in roles.items() for what, value in asdict(work).items()}
+    return named | {"rejected_tokens": float(usage.rejected_tokens), "seconds": usage.seconds}

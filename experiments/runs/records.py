@@ -1,0 +1,86 @@
+"""What a run leaves behind: a folder that survives `kill -9` and is read back by the same command.
+
+config.json      the settings; another command's settings are refused
+revision.txt     the git revision
+searches/*.jsonl one line per finished search, appended and fsynced
+stages/*.json    one file per finished stage, written whole or not at all
+checkpoints/     policies, as safetensors
+tensorboard/     event files
+results.json, report.html
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from alphallm_env.errors import RunError
+from alphallm_env.runtime.files import Journal, Json, write_whole
+
+Record = TypeVar("Record")
+
+
+class RunFolder:
+    """A run's folder. Opening one that holds another config raises RunError."""
+
+    def __init__(self, path: Path, config: dict[str, Json]) -> None:
+        self.path = path
+        for name in ("searches", "stages", "checkpoints", "tensorboard"):
+            (path / name).mkdir(parents=True, exist_ok=True)
+        if not (path / "config.json").exists():
+            write_whole(path / "revision.txt", git_revision() + "\n")
+        settle_config(path / "config.json", config)
+
+    def stage(self, name: str, work: Callable[[], Json]) -> Json:
+        """Returns the result of a stage: read back if it was finished before, else worked out and written."""
+        file = self.path / "stages" / f"{name}.json"
+        if file.exists():
+            return json.loads(file.read_text())
+        result = json.loads(json.dumps(work()))
+        write_whole(file, json.dumps(result) + "\n")
+        return result
+
+    def is_finished(self, name: str) -> bool:
+        """Returns whether the stage was finished before."""
+        return (self.path / "stages" / f"{name}.json").exists()
+
+    def checkpoint(self, name: str, train: Callable[[Path], None]) -> Path:
+        """Returns the folder of a checkpoint, made by `train` in a scratch folder unless it is there."""
+        final = self.path / "checkpoints" / name
+        if not final.exists():
+            scratch = final.with_name(name + ".partial")
+            shutil.rmtree(scratch, ignore_errors=True)
+            scratch.mkdir()
+            train(scratch)
+            scratch.rename(final)
+        return final
+
+    def journal(self, name: str, encode: Callable[[Record], Json], decode: Callable[[Json], Record]) -> Journal[Record]:
+        """Returns the append-only file `searches/name.jsonl`."""
+        return Journal(self.path / "searches" / f"{name}.jsonl", encode, decode)
+
+
+def settle_config(file: Path, config: dict[str, Json]) -> None:
+    """Writes the config to `file`, or raises RunError, naming the differences, if another one is there."""
+    config = json.loads(json.dumps(config))
+    if not file.exists():
+        write_whole(file, json.dumps(config, indent=2) + "\n")
+        return
+    before = json.loads(file.read_text())
+    changed = sorted(k for k in before.keys() | config.keys() if before.get(k) != config.get(k))
+    if changed:
+        said = ", ".join(f"{key}: {before.get(key)!r} there, {config.get(key)!r} now" for key in changed)
+        raise RunError(f"{file.parent} holds a run with other settings ({said}); choose another folder with --out")
+
+
+def git_revision() -> str:
+    """Returns the git revision of the code, `-dirty` behind it where files were changed, or `unknown`."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

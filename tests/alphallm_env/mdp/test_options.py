@@ -1,0 +1,96 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alphallm_env.mdp.options import (
+    RULES,
+    FormulaRule,
+    NeverRule,
+    OptionRule,
+    RegexRule,
+    SentenceRule,
+    TokenRule,
+    discount,
+    option_rule,
+    split_options,
+)
+from alphallm_env.types import Option
+
+
+@pytest.mark.parametrize(
+    ("text", "ends"),
+    [
+        ("", False),
+        ("So 2 + 3", False),
+        ("So 2 + 3 = 5\n", True),
+        ("\n", False),
+        ("\n \n", False),
+        ("\n\nSo\n", True),
+    ],
+)
+def test_a_sentence_ends_at_the_newline_after_visible_text(text, ends):
+    assert SentenceRule().terminates(text) is ends
+
+
+@pytest.mark.parametrize(("text", "ends"), [("", False), ("S", True), (" ", True)])
+def test_every_token_is_an_option(text, ends):
+    assert TokenRule().terminates(text) is ends
+
+
+@pytest.mark.parametrize(
+    ("text", "ends"),
+    [
+        ("Let $x = 2$.\n\n", True),
+        ("Let $x = 2$.\n \t\n", True),
+        ("Let $x = 2$.\n", False),  # no blank line yet
+        ("Let x be two.\n\n", False),  # no formula: goes on to the next blank line
+        ("Let x be two.\n\nSo \\(x + 1 = 3\\).\n\n", True),
+        ("\\[x\n= 2\\]\n\n", True),
+        ("That is <<2+3=5>>5.\n\n", True),
+        ("$$x = 2$$\n\n", True),
+        ("It costs $5 and then $7.\n\n", False),  # money
+        ("Let $x = 2$.\n\nSo", False),  # not at the end
+    ],
+)
+def test_a_formula_option_ends_at_a_blank_line_after_a_formula(text, ends):
+    assert FormulaRule().terminates(text) is ends
+
+
+def test_a_regex_rule_matches_the_end_only():
+    rule = RegexRule(r"\.|\?")
+    assert rule.terminates("So it is.")
+    assert not rule.terminates("3.5 kg")
+
+
+@given(st.text(max_size=50))
+def test_never_never_ends(text):
+    assert not NeverRule().terminates(text)
+
+
+@given(st.text(st.sampled_from("a$ \n<>2"), max_size=20))
+def test_rules_fire_only_where_their_trigger_lets_a_decoder_ask(text):
+    for rule in RULES.values():
+        assert isinstance(rule, OptionRule)
+        if rule.terminates(text):
+            assert text.endswith(rule.trigger)
+
+
+def test_rules_are_found_by_their_names():
+    assert {name: option_rule(name).name for name in RULES} == {name: name for name in RULES}
+    with pytest.raises(ValueError, match="token, sentence, option, got 'word'"):
+        option_rule("word")
+
+
+def test_discount_is_per_option_or_per_token():
+    option = Option("a b c", num_tokens=3)
+    assert discount(option, 0.9, per_token=False) == 0.9
+    assert math.isclose(discount(option, 0.9, per_token=True), 0.729)
+    assert discount(Option("", 0), 0.9, per_token=True) == 1.0
+
+
+def test_a_text_is_cut_into_options_of_which_the_last_may_be_open():
+    assert split_options("a\n\nb\n#### 3", SentenceRule()) == ("a\n", "\nb\n", "#### 3")
+    assert split_options("a\n", SentenceRule()) == ("a\n",)
+    assert split_options("", SentenceRule()) == ()
