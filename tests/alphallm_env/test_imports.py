@@ -1,6 +1,7 @@
 import ast
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,71 @@ def test_imports_point_down_only(root, package):
     assert files
     wrong = {str(p.relative_to(root)): found for p in files if (found := imported_packages(p) & FORBIDDEN[package])}
     assert not wrong
+
+
+# From the bottom up. A module may import from its own layer and from those above it in this list, lazily or not.
+LAYERS = (
+    "errors", "types", "registry", "runtime", "sandbox", "grading", "problems", "mdp", "lm", "critics", "simulator",
+    "training", "loading", "envs", "registration", "adapters", "testing", "__init__",
+)  # fmt: skip
+
+
+def layer_of(module: str) -> str:
+    """Returns the layer of a module of the core, given by its dotted name."""
+    _, _, rest = module.partition(".")
+    return rest.partition(".")[0] or "__init__"
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Returns the dotted names that a file imports anywhere, also for its types only."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module == "alphallm_env":
+            names |= {f"alphallm_env.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names.add(node.module or "")
+    return names
+
+
+def test_no_layer_of_the_core_imports_one_above_it(root):
+    wrong = []
+    for path in (root / "alphallm_env").rglob("*.py"):
+        own = layer_of(".".join(path.relative_to(root).with_suffix("").parts))
+        for name in imported_modules(path):
+            if name.split(".")[0] == "alphallm_env" and LAYERS.index(layer_of(name)) > LAYERS.index(own):
+                wrong.append(f"{path.relative_to(root)} imports {name}")
+    assert not wrong, "\n".join(sorted(wrong))
+
+
+def test_tests_of_the_core_import_nothing_above_it(root):
+    files = list((root / "tests" / "alphallm_env").rglob("*.py"))
+    assert files
+    wrong = {
+        str(p.relative_to(root)): found for p in files if (found := imported_packages(p) & FORBIDDEN["alphallm_env"])
+    }
+    assert not wrong
+
+
+MOST_MODULES, MOST_LINES = 15, 400  # in a folder, in a file
+
+
+@pytest.mark.parametrize("package", ["alphallm_env", "agents", "experiments"])
+def test_folders_and_files_stay_small(root, package):
+    files = list((root / package).rglob("*.py"))
+    long = {str(p.relative_to(root)): n for p in files if (n := len(p.read_text().splitlines())) > MOST_LINES}
+    assert not long
+    modules = Counter(p.parent for p in files if p.name != "__init__.py")
+    assert not {str(folder.relative_to(root)): n for folder, n in modules.items() if n > MOST_MODULES}
+
+
+@pytest.mark.parametrize("package", ["alphallm_env", "agents", "experiments"])
+def test_every_folder_says_what_it_offers(root, package):
+    folders = {p.parent for p in (root / package).rglob("*.py")}
+    assert folders
+    silent = [str(f) for f in folders if not ast.get_docstring(ast.parse((f / "__init__.py").read_text()))]
+    assert not silent
 
 
 def loaded_by(statements: str, root: Path) -> set[str]:
