@@ -16,7 +16,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
-from alphallm_env.envs.proposals import Stand
+from alphallm_env.envs.proposals import ProposalRequest
 from alphallm_env.errors import ProblemError, StateError
 from alphallm_env.mdp import dynamics
 from alphallm_env.mdp.dynamics import Rules
@@ -29,20 +29,22 @@ from alphallm_env.types import Ending, Option, Problem, State, Transition
 
 Observation = TypeVar("Observation")
 Action = TypeVar("Action")
-Place = TypeVar("Place")  # where an episode stands: immutable, and therefore its own snapshot
+EnvState = TypeVar("EnvState")  # the state of an episode: immutable, and therefore its own snapshot
 Found = TypeVar("Found")
 
-Question = State | Stand  # what critics give for going to a state, or what a policy offers where an episode stands
+ModelQuery = (
+    State | ProposalRequest
+)  # what critics give for going to a state, or what a policy offers where an episode stands
 InfoValue = bool | int | float | str | NDArray[np.int8]
 Info = dict[str, InfoValue]
 RENDER_MODES = ("ansi", "human", "rgb_array")
 
 
 @dataclass(frozen=True, slots=True)
-class EnvSnapshot(Generic[Place]):
+class EnvSnapshot(Generic[EnvState]):
     """A snapshot together with the environment's random number generator, as JSON."""
 
-    state: Place
+    state: EnvState
     rng_state: str
 
 
@@ -91,7 +93,7 @@ def named_settings(
     return EnvSettings(load_problems(problems, split, limit), rules, reward, render_mode, policy, critics)
 
 
-class BaseReasoningEnv(gym.Env[Observation, Action], ABC, Generic[Observation, Action, Place]):
+class BaseReasoningEnv(gym.Env[Observation, Action], ABC, Generic[Observation, Action, EnvState]):
     """Solve one of many problems, option after option. Subclasses say what is observed and what an action is."""
 
     metadata: ClassVar[dict[str, object]] = {"render_modes": list(RENDER_MODES), "render_fps": 1}  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -106,7 +108,7 @@ class BaseReasoningEnv(gym.Env[Observation, Action], ABC, Generic[Observation, A
         self._problems = _by_id(settings.problems, needs_answer=settings.reward == "verifier")
         self._problem_ids = tuple(self._problems)
         self._rewards: Memo[State, Reward] = Memo()  # of the last option of each state
-        self._place: Place | None = None
+        self._state: EnvState | None = None
 
     @property
     def simulator(self) -> Simulator:
@@ -133,28 +135,28 @@ class BaseReasoningEnv(gym.Env[Observation, Action], ABC, Generic[Observation, A
         return dynamics.transition(state, option, self.rules)
 
     @overload
-    def clone_state(self, include_rng: Literal[False] = False) -> Place: ...
+    def clone_state(self, include_rng: Literal[False] = False) -> EnvState: ...
     @overload
-    def clone_state(self, include_rng: Literal[True]) -> EnvSnapshot[Place]: ...
-    def clone_state(self, include_rng: bool = False) -> Place | EnvSnapshot[Place]:
+    def clone_state(self, include_rng: Literal[True]) -> EnvSnapshot[EnvState]: ...
+    def clone_state(self, include_rng: bool = False) -> EnvState | EnvSnapshot[EnvState]:
         """Returns where the episode stands, which is its own snapshot, at no cost whatever its depth."""
-        place = self._current()
+        found = self._current()
         if not include_rng:
-            return place
-        return EnvSnapshot(place, json.dumps(self.np_random.bit_generator.state, sort_keys=True))
+            return found
+        return EnvSnapshot(found, json.dumps(self.np_random.bit_generator.state, sort_keys=True))
 
-    def restore_state(self, state: Place | EnvSnapshot[Place]) -> None:
+    def restore_state(self, state: EnvState | EnvSnapshot[EnvState]) -> None:
         """Goes to a snapshot of any of the environment's problems. Raises StateError if it is of none."""
         if isinstance(state, EnvSnapshot):
-            place = self._checked(state.state)
+            found = self._checked(state.state)
             self.np_random.bit_generator.state = json.loads(state.rng_state)
         else:
-            place = self._checked(state)
-        self._place = place
+            found = self._checked(state)
+        self._state = found
 
-    def _checked(self, place: Place) -> Place:
+    def _checked(self, found: EnvState) -> EnvState:
         """Returns a snapshot as it is. Raises StateError if it cannot be gone to."""
-        state = self._state_of(place)
+        state = self._state_of(found)
         problem = self._problems.get(state.problem_id)
         if problem is None:
             raise StateError(
@@ -162,10 +164,10 @@ class BaseReasoningEnv(gym.Env[Observation, Action], ABC, Generic[Observation, A
             )
         if problem.question != state.question:
             raise StateError(f"expected the question of problem {problem.id!r}, got another: {state.question[:60]!r}")
-        return place
+        return found
 
     @abstractmethod
-    def _state_of(self, place: Place) -> State:
+    def _state_of(self, found: EnvState) -> State:
         """Returns the state in a snapshot. Raises StateError for anything that is none."""
 
     def render(self) -> str | NDArray[np.uint8] | None:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -201,18 +203,20 @@ class BaseReasoningEnv(gym.Env[Observation, Action], ABC, Generic[Observation, A
     # What a vector environment asks for many environments at once, before each of them steps or resets.
 
     @abstractmethod
-    def upcoming_step(self, action: Action, then_reset: bool = False) -> Sequence[Question]:
+    def queries_of_step(self, action: Action, then_reset: bool = False) -> Sequence[ModelQuery]:
         """Returns what `step(action)` would ask the models, and with `then_reset` a reset after an episode's end too.
 
         Nothing moves. Raises what `step` would raise.
         """
 
     @abstractmethod
-    def upcoming_reset(self, seed: int | None = None, options: dict[str, object] | None = None) -> Sequence[Question]:
+    def queries_of_reset(
+        self, seed: int | None = None, options: dict[str, object] | None = None
+    ) -> Sequence[ModelQuery]:
         """Returns what `reset` would ask the models. Nothing moves. Raises what `reset` would raise."""
 
     @abstractmethod
-    async def answer(self, questions: Sequence[Question]) -> None:
+    async def prefetch(self, questions: Sequence[ModelQuery]) -> None:
         """Asks the models all questions at once; this environment and its copies know the answers then.
 
         The questions may be those of copies. To be awaited on the simulator's engine.
@@ -278,10 +282,10 @@ class BaseReasoningEnv(gym.Env[Observation, Action], ABC, Generic[Observation, A
             raise TypeError("an environment around given models cannot be pickled: name policy and critics instead")
         return {**vars(self), "_simulator": None}  # loaded again on first use
 
-    def _current(self) -> Place:
-        if self._place is None:
+    def _current(self) -> EnvState:
+        if self._state is None:
             raise ResetNeeded("expected an episode that reset or restore_state began, got none")
-        return self._place
+        return self._state
 
 
 def _by_id(problems: Sequence[Problem], needs_answer: bool) -> dict[str, Problem]:

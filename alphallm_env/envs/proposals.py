@@ -52,7 +52,7 @@ class Proposals:
 
 
 @dataclass(frozen=True, slots=True)
-class Stand:
+class ProposalRequest:
     """A state in which to ask a policy for options, and the seed of the episode. Once that has ended there are none."""
 
     state: State
@@ -60,23 +60,25 @@ class Stand:
     ended: bool = False
 
 
-async def propose(simulator: Simulator, stands: Sequence[Stand], num_options: int, *, embeds: bool) -> list[Proposals]:
-    """Returns for each stand up to `num_options` options of the policy, a function of its seed and the text so far.
+async def propose(
+    simulator: Simulator, requests: Sequence[ProposalRequest], num_options: int, *, embeds: bool
+) -> list[Proposals]:
+    """Returns for each request up to `num_options` options of the policy, a function of its seed and the text so far.
 
-    Whatever is asked of one model is asked for all stands at once. Where an episode has ended, only the embedding is
+    Whatever is asked of one model is asked for all requests at once. Where an episode has ended, only the embedding is
     asked for. An option that is a dead end is worth 0, and no critic is asked.
     """
-    options = await together(_different_options(simulator, stand, num_options) for stand in stands)
+    options = await together(_different_options(simulator, request, num_options) for request in requests)
     children = [
-        [simulator.transition(stand.state, option).state for option in offered]
-        for stand, offered in zip(stands, options, strict=True)
+        [simulator.transition(request.state, option).state for option in offered]
+        for request, offered in zip(requests, options, strict=True)
     ]
     judged = [child for each in children for child in each if child.ending is not Ending.DEAD_END]
     # One after the other: the critics may share notes, and the second finds those of the first.
     prm = iter(await simulator.score("prm", judged))
     value = iter(await simulator.score("value", judged))
-    nothing = [np.zeros(0, dtype=np.float32)] * len(stands)
-    embeddings = await simulator.embed([stand.state for stand in stands]) if embeds else nothing
+    nothing = [np.zeros(0, dtype=np.float32)] * len(requests)
+    embeddings = await simulator.embed([request.state for request in requests]) if embeds else nothing
 
     def scores(states: Sequence[State], judgements: Iterator[float]) -> tuple[float, ...]:
         return tuple(0.0 if state.ending is Ending.DEAD_END else next(judgements) for state in states)
@@ -93,16 +95,16 @@ async def propose(simulator: Simulator, stands: Sequence[Stand], num_options: in
     ]
 
 
-async def _different_options(simulator: Simulator, stand: Stand, num_options: int) -> Collection[Option]:
+async def _different_options(simulator: Simulator, request: ProposalRequest, num_options: int) -> Collection[Option]:
     """Returns options with different texts, fewer than asked for where the policy is that sure.
 
     `num_options` are drawn, and once more twice as many as are missing.
     """
     found: dict[tuple[str, StopReason], Option] = {}
     for first_index, share in ((0, 1), (num_options, 2)):
-        missing = 0 if stand.ended else num_options - len(found)
+        missing = 0 if request.ended else num_options - len(found)
         if missing:
-            drawn = await simulator.propose(stand.state, share * missing, stand.seed, first_index=first_index)
+            drawn = await simulator.propose(request.state, share * missing, request.seed, first_index=first_index)
             for option in drawn:
                 if len(found) < num_options:
                     found.setdefault((option.text, option.stop_reason), option)

@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from alphallm_env.envs.base import BaseReasoningEnv, EnvSettings, Info, Question, named_settings
+from alphallm_env.envs.base import BaseReasoningEnv, EnvSettings, Info, ModelQuery, named_settings
 from alphallm_env.envs.rendering import render_image, render_text
 from alphallm_env.envs.spaces import OptionText, UnicodeText
 from alphallm_env.errors import StateError
@@ -134,7 +134,7 @@ class MathReasoningEnv(BaseReasoningEnv[str, str, State]):
         """Starts an episode. Raises ProblemError for an unknown `problem_id`."""
         super().reset(seed=seed)
         state = dynamics.initial_state(self._drawn_problem(self.np_random, options))
-        self._place = state
+        self._state = state
         self._show()
         return self._observation(state), self._info(state, Reward(), None, "", discount=1.0)
 
@@ -147,7 +147,7 @@ class MathReasoningEnv(BaseReasoningEnv[str, str, State]):
         state = transition.state
         verdict = verdict_on(state, self._problems[state.problem_id])
         reward = self._reward_for(state, verdict)
-        self._place = state
+        self._state = state
         self._show()
         info = self._info(state, reward, state.ending, verdict, transition.discount)
         return self._observation(state), reward.total, transition.terminated, transition.truncated, info
@@ -176,27 +176,27 @@ class MathReasoningEnv(BaseReasoningEnv[str, str, State]):
         [reward] = self.simulator.engine.run(self._judged([state]))
         return reward
 
-    def upcoming_step(self, action: str | Option, then_reset: bool = False) -> Sequence[Question]:  # noqa: ARG002
+    def queries_of_step(self, action: str | Option, then_reset: bool = False) -> Sequence[ModelQuery]:  # noqa: ARG002
         """Returns what `step(action)` would ask the critics: nothing for the verifier. A reset asks nothing."""
         state = self._after(action).state
         return [state] if self._reward == "critics" else []
 
-    def upcoming_reset(
+    def queries_of_reset(
         self,
         seed: int | None = None,  # noqa: ARG002
         options: dict[str, object] | None = None,  # noqa: ARG002
-    ) -> Sequence[Question]:
+    ) -> Sequence[ModelQuery]:
         """Returns nothing: no model is asked at a reset."""
         return []
 
-    async def answer(self, questions: Sequence[Question]) -> None:
+    async def prefetch(self, questions: Sequence[ModelQuery]) -> None:
         """Asks the critics all questions at once; this environment and its copies know the answers then."""
         await self._judged([question for question in questions if isinstance(question, State)])
 
-    def _state_of(self, place: State) -> State:
-        if not isinstance(place, State):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise StateError(f"expected a State, as clone_state returns it, got {type(place).__name__}")
-        return place
+    def _state_of(self, state: State) -> State:
+        if not isinstance(state, State):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise StateError(f"expected a State, as clone_state returns it, got {type(state).__name__}")
+        return state
 
     def _text(self) -> str:
         state = self._current()

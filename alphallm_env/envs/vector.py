@@ -13,7 +13,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.vector.utils import iterate
 from numpy.typing import NDArray
 
-from alphallm_env.envs.base import BaseReasoningEnv, Question
+from alphallm_env.envs.base import BaseReasoningEnv, ModelQuery
 from alphallm_env.envs.choice.env import OptionChoiceEnv
 from alphallm_env.envs.text import MathReasoningEnv
 
@@ -59,9 +59,9 @@ class BatchedVectorEnv(SyncVectorEnv[Any, Any]):
         if len(seeds) == self.num_envs and (chosen is None or np.shape(chosen) == (self.num_envs,)):
             everyone = np.ones(self.num_envs, dtype=np.bool_)
             self._ask(
-                env.upcoming_reset(single_seed, others)
+                env.queries_of_reset(single_seed, others)
                 for env, single_seed, asked in zip(
-                    self._foreseeing, seeds, everyone if chosen is None else chosen, strict=True
+                    self._inner, seeds, everyone if chosen is None else chosen, strict=True
                 )
                 if asked
             )  # what is wrong with other seeds and masks, Gymnasium says
@@ -77,20 +77,20 @@ class BatchedVectorEnv(SyncVectorEnv[Any, Any]):
         same_step = self.autoreset_mode is AutoresetMode.SAME_STEP
         resets = self._autoreset_envs if self.autoreset_mode is AutoresetMode.NEXT_STEP else repeat(False)
         self._ask(
-            env.upcoming_reset() if reset else env.upcoming_step(action, then_reset=same_step)
-            for env, action, reset in zip(self._foreseeing, each, resets, strict=False)
+            env.queries_of_reset() if reset else env.queries_of_step(action, then_reset=same_step)
+            for env, action, reset in zip(self._inner, each, resets, strict=False)
         )
         return super().step(actions)
 
     @property
-    def _foreseeing(self) -> list[BaseReasoningEnv[Any, Any, Any]]:
+    def _inner(self) -> list[BaseReasoningEnv[Any, Any, Any]]:
         return [cast("BaseReasoningEnv[Any, Any, Any]", env.unwrapped) for env in self.envs]
 
-    def _ask(self, upcoming: Iterable[Sequence[Question]]) -> None:
+    def _ask(self, upcoming: Iterable[Sequence[ModelQuery]]) -> None:
         """Has the models answer all questions in common batches."""
         if questions := list(chain.from_iterable(upcoming)):
-            first = self._foreseeing[0]
-            first.simulator.engine.run(first.answer(questions))
+            first = self._inner[0]
+            first.simulator.engine.run(first.prefetch(questions))
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Returns bool [num_envs, num_actions] where the environments have masks, as MaskablePPO asks for them."""

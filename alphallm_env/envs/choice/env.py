@@ -10,11 +10,11 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from alphallm_env.envs.base import BaseReasoningEnv, EnvSettings, Info, Question, named_settings
+from alphallm_env.envs.base import BaseReasoningEnv, EnvSettings, Info, ModelQuery, named_settings
 from alphallm_env.envs.choice.features import Features, feature_space, features
 from alphallm_env.envs.choice.masks import InvalidAction, action_mask, checked_invalid_action
 from alphallm_env.envs.choice.state import ChoiceState
-from alphallm_env.envs.proposals import NOTHING, Proposals, Stand, propose
+from alphallm_env.envs.proposals import NOTHING, ProposalRequest, Proposals, propose
 from alphallm_env.envs.rendering import render_image, render_text
 from alphallm_env.errors import ModelError, StateError
 from alphallm_env.mdp import dynamics
@@ -165,7 +165,7 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
         for name in ("prm", "value", *(("orm",) if settings.reward == "critics" else ())):
             self.simulator.critics.require(name)
         self._embedding_size = self._width() if embedding else 0
-        self._offers: Memo[Stand, Proposals] = Memo()
+        self._offers: Memo[ProposalRequest, Proposals] = Memo()
         self.action_space = spaces.Discrete(num_options)
         self.observation_space = feature_space(num_options, self._embedding_size)
 
@@ -184,8 +184,8 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
         """Returns bool [num_options], True for the actions on offer: what MaskablePPO asks for."""
         return self._mask(self._current()).astype(np.bool_)
 
-    def _mask(self, place: ChoiceState) -> NDArray[np.int8]:
-        return action_mask(len(place.proposals.options), self.num_options)
+    def _mask(self, choice: ChoiceState) -> NDArray[np.int8]:
+        return action_mask(len(choice.proposals.options), self.num_options)
 
     def reset(self, *, seed: int | None = None, options: dict[str, object] | None = None) -> tuple[Features, Info]:
         """Starts an episode. Raises ProblemError for an unknown `problem_id`.
@@ -193,11 +193,11 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
         If a model fails the episode and the generator stay where they were.
         """
         super().reset(seed=seed)
-        place = self._furnished(self._peeked(None, lambda rng: self._begun(rng, options)))
-        self._begun(self.np_random, options)  # the same draws
-        self._place = place
+        choice = self._with_proposals(self._peeked(None, lambda rng: self._initial(rng, options)))
+        self._initial(self.np_random, options)  # the same draws
+        self._state = choice
         self._show()
-        return self._observation(place), self._told(place, Reward(), "", 1.0, option="", invalid=False)
+        return self._observation(choice), self._choice_info(choice, Reward(), "", 1.0, option="", invalid=False)
 
     def step(self, action: ChoiceAction) -> tuple[Features, float, bool, bool, Info]:
         """Takes one of the options on offer. Raises ValueError outside the space, StateError after the end.
@@ -206,63 +206,65 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
         """
         before = self._current()
         chosen = self._chosen(before, action)
-        after = self._moved(before, chosen)
+        after = self._after(before, chosen)
         verdict = self._verdict(after)
         reward = self._reward_for(before, after, chosen, verdict)
-        after = after if chosen is None else self._furnished(after)
-        self._place = after
+        after = after if chosen is None else self._with_proposals(after)
+        self._state = after
         self._show()
         option = "" if chosen is None else before.proposals.options[chosen].text
         terminated = after.ending is not None and after.ending.terminates
         truncated = after.ending is not None and after.ending.truncates
-        info = self._told(after, reward, verdict, self._discount(before, after), option=option, invalid=chosen is None)
+        info = self._choice_info(
+            after, reward, verdict, self._discount(before, after), option=option, invalid=chosen is None
+        )
         return self._observation(after), reward.total, terminated, truncated, info
 
-    def _chosen(self, place: ChoiceState, action: ChoiceAction) -> int | None:
+    def _chosen(self, choice: ChoiceState, action: ChoiceAction) -> int | None:
         """Returns the index of the option that an action takes, None for an invalid one."""
-        if place.ending is not None:
-            raise StateError(f"expected a running episode, got one that has ended: {place.ending.value}")
+        if choice.ending is not None:
+            raise StateError(f"expected a running episode, got one that has ended: {choice.ending.value}")
         if not isinstance(action, SupportsIndex) or action not in self.action_space:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ValueError(f"action must be in {self.action_space}, got {action!r}")
-        index, num_offered = int(action), len(place.proposals.options)
+        index, num_offered = int(action), len(choice.proposals.options)
         if index < num_offered:
             return index
         if self.invalid_action == "raise":
             raise ValueError(f"action must be one of the {num_offered} on offer, got {index}: see action_masks()")
         return None
 
-    def _begun(self, rng: np.random.Generator, options: dict[str, object] | None) -> ChoiceState:
-        """Returns the place where an episode starts, without what is on offer there."""
+    def _initial(self, rng: np.random.Generator, options: dict[str, object] | None) -> ChoiceState:
+        """Returns the choice where an episode starts, without what is on offer there."""
         state = dynamics.initial_state(self._drawn_problem(rng, options))
         return ChoiceState(state, int(rng.integers(_SEEDS)), NOTHING)
 
-    def _moved(self, place: ChoiceState, chosen: int | None) -> ChoiceState:
+    def _after(self, choice: ChoiceState, chosen: int | None) -> ChoiceState:
         """Returns where an action leads, without what is on offer there unless nothing was done."""
         if chosen is None:
-            return self._refused(place)
-        state = self.transition(place.state, place.proposals.options[chosen]).state
+            return self._refused(choice)
+        state = self.transition(choice.state, choice.proposals.options[chosen]).state
         ending = state.ending
-        if ending is None and state.depth + place.num_invalid >= self.rules.max_options:
+        if ending is None and state.depth + choice.num_invalid >= self.rules.max_options:
             ending = Ending.OUT_OF_OPTIONS
-        return ChoiceState(state, place.seed, NOTHING, place.num_invalid, ending)
+        return ChoiceState(state, choice.seed, NOTHING, choice.num_invalid, ending)
 
-    def _refused(self, place: ChoiceState) -> ChoiceState:
+    def _refused(self, choice: ChoiceState) -> ChoiceState:
         ending = Ending.INVALID_ACTION if self.invalid_action == "terminate" else None
-        if ending is None and place.num_steps + 1 >= self.rules.max_options:
+        if ending is None and choice.num_steps + 1 >= self.rules.max_options:
             ending = Ending.OUT_OF_OPTIONS
-        offers = place.proposals if ending is None else replace(NOTHING, embedding=place.proposals.embedding)
-        return ChoiceState(place.state, place.seed, offers, place.num_invalid + 1, ending)
+        offers = choice.proposals if ending is None else replace(NOTHING, embedding=choice.proposals.embedding)
+        return ChoiceState(choice.state, choice.seed, offers, choice.num_invalid + 1, ending)
 
-    def _furnished(self, place: ChoiceState) -> ChoiceState:
-        """Returns a place together with what the policy offers there. Blocks while the models work."""
-        [proposals] = self.simulator.engine.run(self._offered([_stand(place)]))
-        return replace(place, proposals=proposals)
+    def _with_proposals(self, choice: ChoiceState) -> ChoiceState:
+        """Returns a choice together with what the policy offers there. Blocks while the models work."""
+        [proposals] = self.simulator.engine.run(self._offered([_request_at(choice)]))
+        return replace(choice, proposals=proposals)
 
-    async def _offered(self, stands: Sequence[Stand]) -> list[Proposals]:
+    async def _offered(self, requests: Sequence[ProposalRequest]) -> list[Proposals]:
         """Returns what the policy offers, the same to the last bit whenever it is asked."""
         embeds = self._embedding_size > 0
         return await self._offers.find(
-            stands, lambda missing: propose(self.simulator, missing, self.num_options, embeds=embeds)
+            requests, lambda missing: propose(self.simulator, missing, self.num_options, embeds=embeds)
         )
 
     def _reward_for(self, before: ChoiceState, after: ChoiceState, chosen: int | None, verdict: str) -> Reward:
@@ -275,36 +277,38 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
         [reward] = self.simulator.engine.run(self._judged([after.state]))
         return reward
 
-    def upcoming_step(self, action: ChoiceAction, then_reset: bool = False) -> Sequence[Question]:
+    def queries_of_step(self, action: ChoiceAction, then_reset: bool = False) -> Sequence[ModelQuery]:
         """Returns what `step(action)` would ask the models, and what a reset after it would."""
-        place = self._current()
-        chosen = self._chosen(place, action)
-        after = self._moved(place, chosen)
-        asked: list[Question] = [] if chosen is None else [_stand(after)]
+        choice = self._current()
+        chosen = self._chosen(choice, action)
+        after = self._after(choice, chosen)
+        asked: list[ModelQuery] = [] if chosen is None else [_request_at(after)]
         if chosen is not None and self._reward == "critics" and after.state.ending is Ending.ANSWERED:
             asked.append(after.state)
         if then_reset and after.ending is not None:
-            asked += self.upcoming_reset()
+            asked += self.queries_of_reset()
         return asked
 
-    def upcoming_reset(self, seed: int | None = None, options: dict[str, object] | None = None) -> Sequence[Question]:
+    def queries_of_reset(
+        self, seed: int | None = None, options: dict[str, object] | None = None
+    ) -> Sequence[ModelQuery]:
         """Returns what `reset` would ask the models."""
-        return [_stand(self._peeked(seed, lambda rng: self._begun(rng, options)))]
+        return [_request_at(self._peeked(seed, lambda rng: self._initial(rng, options)))]
 
-    async def answer(self, questions: Sequence[Question]) -> None:
+    async def prefetch(self, questions: Sequence[ModelQuery]) -> None:
         """Asks the models all questions at once; this environment and its copies know the answers then."""
         await self._judged([question for question in questions if isinstance(question, State)])
-        await self._offered([question for question in questions if isinstance(question, Stand)])
+        await self._offered([question for question in questions if isinstance(question, ProposalRequest)])
 
     def forget(self) -> None:
         """Drops what models told before, and what they remember: the next episode is as in a fresh process."""
         super().forget()
         self._offers.forget()
 
-    def _verdict(self, place: ChoiceState) -> str:
-        if place.state.ending is None and place.ending is not None:
+    def _verdict(self, choice: ChoiceState) -> str:
+        if choice.state.ending is None and choice.ending is not None:
             return UNANSWERED
-        return verdict_on(place.state, self._problems[place.state.problem_id])
+        return verdict_on(choice.state, self._problems[choice.state.problem_id])
 
     def _discount(self, before: ChoiceState, after: ChoiceState) -> float:
         if after.ending is not None and after.ending.terminates:
@@ -313,42 +317,47 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
             return 1.0  # nothing was done in it: γ is an option's, not an action's
         return self.transition(before.state, after.state.option).discount
 
-    def _observation(self, place: ChoiceState) -> Features:
+    def _observation(self, choice: ChoiceState) -> Features:
         return features(
-            place.proposals, place.num_steps, place.state.num_tokens, self.rules, self.num_options, self._embedding_size
+            choice.proposals,
+            choice.num_steps,
+            choice.state.num_tokens,
+            self.rules,
+            self.num_options,
+            self._embedding_size,
         )
 
-    def _told(
-        self, place: ChoiceState, reward: Reward, verdict: str, discount: float, *, option: str, invalid: bool
+    def _choice_info(
+        self, choice: ChoiceState, reward: Reward, verdict: str, discount: float, *, option: str, invalid: bool
     ) -> Info:
-        state = place.state
+        state = choice.state
         return {
-            **self._info(state, reward, place.ending, verdict, discount),
-            "action_mask": self._mask(place),
+            **self._info(state, reward, choice.ending, verdict, discount),
+            "action_mask": self._mask(choice),
             "invalid_action": invalid,
             "option": option,
             "text": f"{state.question}\n\n{state.text}" if state.depth else state.question,
         }
 
-    def _state_of(self, place: ChoiceState) -> State:
-        if not isinstance(place, ChoiceState):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise StateError(f"expected a ChoiceState, as clone_state returns it, got {type(place).__name__}")
-        proposals = place.proposals
+    def _state_of(self, choice: ChoiceState) -> State:
+        if not isinstance(choice, ChoiceState):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise StateError(f"expected a ChoiceState, as clone_state returns it, got {type(choice).__name__}")
+        proposals = choice.proposals
         if len(proposals.options) > self.num_options or len(proposals.embedding) != self._embedding_size:
             raise StateError(
                 f"expected at most {self.num_options} options and an embedding of {self._embedding_size}, got "
                 f"{len(proposals.options)} and {len(proposals.embedding)}: a snapshot of an environment made otherwise"
             )
-        return place.state
+        return choice.state
 
     def _text(self) -> str:
-        place = self._current()
-        return render_text(place.state, self._rewards_along(place.state), place.proposals, place.ending)
+        choice = self._current()
+        return render_text(choice.state, self._rewards_along(choice.state), choice.proposals, choice.ending)
 
     def _image(self) -> NDArray[np.uint8]:
-        place = self._current()
-        return render_image(place.state, self._rewards_along(place.state), place.proposals, place.ending)
+        choice = self._current()
+        return render_image(choice.state, self._rewards_along(choice.state), choice.proposals, choice.ending)
 
 
-def _stand(place: ChoiceState) -> Stand:
-    return Stand(place.state, place.seed, ended=place.ending is not None)
+def _request_at(choice: ChoiceState) -> ProposalRequest:
+    return ProposalRequest(choice.state, choice.seed, ended=choice.ending is not None)

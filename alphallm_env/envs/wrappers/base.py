@@ -31,7 +31,7 @@ class Clonable(Protocol):
 class EpisodeState(Generic[Record]):
     """Where a wrapper's environment stands, and what the wrapper has recorded on the way there."""
 
-    place: object
+    snapshot: object
     record: Record
 
 
@@ -63,13 +63,13 @@ class EpisodeWrapper(
 
     def _keep(self, record: Record) -> None:
         """Keeps the record of the place that the environment has reached."""
-        self._episode = EpisodeState(self._place(), record)
+        self._episode = EpisodeState(self._snapshot(), record)
 
     def _record(self) -> Record:
         """Returns the record up to here. Raises StateError if the environment was moved behind the wrapper's back."""
         if self._episode is None:
             raise ResetNeeded(f"expected an episode that reset of {self.class_name()} began, got none")
-        known, found = self._episode.place, self._place()
+        known, found = self._episode.snapshot, self._snapshot()
         if found is not known and found != known:
             raise StateError(
                 f"{self.class_name()} expected the environment at {known}, and it was moved to {found}: set "
@@ -77,13 +77,13 @@ class EpisodeWrapper(
             )
         return self._episode.record
 
-    def _place(self) -> object:
+    def _snapshot(self) -> object:
         return cast(Clonable, self.env.unwrapped).clone_state()
 
     def _state(self) -> State:
         """Returns the state of the decision process. Raises TypeError if the environment's snapshot holds none."""
-        place = self._place()
-        state = place if isinstance(place, State) else getattr(place, "state", None)
+        snapshot = self._snapshot()
+        state = snapshot if isinstance(snapshot, State) else getattr(snapshot, "state", None)
         if not isinstance(state, State):
-            raise TypeError(f"expected a snapshot that is or holds a State, got {type(place).__name__}")
+            raise TypeError(f"expected a snapshot that is or holds a State, got {type(snapshot).__name__}")
         return state
