@@ -178,15 +178,22 @@ def load_simulator(
     dtype: str = "auto",
     temperature: float = 1.0,
     *,
+    rollout_policy: str = "",
     tokenizer: str = "",
     backend: str = "transformers",
 ) -> Simulator:
     """Returns a simulator by names. Models of one name are loaded once and shared, as is the engine.
 
-    `tokenizer` is for a policy on a server and `backend` for one in process, as in `load_policy`.
+    `rollout_policy` names the model that finishes solutions in rollouts, as `policy` does, usually a smaller one;
+    where it is empty the policy does it. `tokenizer` is for a policy on a server and `backend` for one in process,
+    as in `load_policy`.
     """
-    acting = load_policy(policy, device, dtype, temperature, tokenizer=tokenizer, backend=backend)
-    return build_simulator(acting, critics, rules or Rules(), shared_engine(), device)
+
+    def load(name: str) -> Policy:
+        return load_policy(name, device, dtype, temperature, tokenizer=tokenizer, backend=backend)
+
+    rolling_out = load(rollout_policy) if rollout_policy else None
+    return build_simulator(load(policy), critics, rules or Rules(), shared_engine(), device, rolling_out)
 
 
 @cache

@@ -25,7 +25,6 @@ import tyro
 from agents.base import Budget
 from agents.registry import make_planner
 from alphallm_env.errors import RunError
-from alphallm_env.mdp.rewards import RewardSource
 from alphallm_env.problems import load_problems
 from alphallm_env.runtime.files import Json, write_whole
 from experiments.choice.offers import OfferBook, RecordedChoiceEnv
@@ -54,7 +53,7 @@ class BaselinesConfig:
     num_steps: int = 0  # of each training; 0 is what the zoo says
     num_options: int = 4
     max_tokens: int = 120  # of one solution
-    reward: RewardSource = "verifier"  # what the agents learn from
+    reward: str = "verifier"  # what the agents learn from
     embedding: bool = False  # whether they observe the embedding of the state
     concurrency: int = 50  # problems that a planner searches at once
     smoke: bool = False  # a few problems and steps: does it run?
@@ -93,7 +92,7 @@ class Comparison:
         self.test_problems = load_problems(config.problems, "test", config.test_limit)
         self._check_no_overlap()
 
-    def _env(self, split: str, limit: int, reward: RewardSource, book: OfferBook) -> RecordedChoiceEnv:
+    def _env(self, split: str, limit: int, reward: str, book: OfferBook) -> RecordedChoiceEnv:
         config = self.config
         return RecordedChoiceEnv(
             config.problems, split, limit, book=book, reward=reward, num_options=config.num_options,

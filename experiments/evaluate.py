@@ -28,7 +28,7 @@ from alphallm_env.errors import RunError
 from alphallm_env.grading import Verdict
 from alphallm_env.loading import load_simulator
 from alphallm_env.mdp.dynamics import Rules
-from alphallm_env.mdp.options import option_rule
+from alphallm_env.mdp.options import TERMINATION_RULES
 from alphallm_env.problems import load_problems
 from alphallm_env.runtime.files import Journal, Json, write_whole
 from alphallm_env.simulator import Simulator
@@ -132,7 +132,10 @@ def main(config: EvaluateConfig) -> list[Row]:
     quiet_libraries()
     tiny = config.policy == "tiny"
     critics = config.critics if config.critics != "auto" else ("tiny" if tiny else "prompted")
-    rules = Rules(option_rule=option_rule(config.option_rule), max_tokens=config.max_tokens or (120 if tiny else 300))
+    rules = Rules(
+        option_rule=TERMINATION_RULES.resolve(config.option_rule),
+        max_tokens=config.max_tokens or (120 if tiny else 300),
+    )
     simulator = load_simulator(
         config.policy, critics, rules, config.device, config.dtype, config.temperature,
         tokenizer=config.tokenizer, backend=config.backend,

@@ -26,7 +26,7 @@ from alphallm_env.errors import RunError
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.loading import TINY_POLICY, build_simulator, load_policy, resolve
 from alphallm_env.mdp.dynamics import Rules
-from alphallm_env.mdp.options import option_rule
+from alphallm_env.mdp.options import TERMINATION_RULES
 from alphallm_env.problems import check_overlap, load_problems, normalise_question
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.runtime.files import Json, write_whole
@@ -108,7 +108,7 @@ class SelfImprovement:
         self.folder = RunFolder(out, cast("dict[str, Json]", asdict(config)))
         self.engine = Engine()
         self.monitor = Monitor(self.folder.path / "tensorboard")
-        self.rules = Rules(option_rule=option_rule(config.option_rule), max_tokens=config.max_tokens)
+        self.rules = Rules(option_rule=TERMINATION_RULES.resolve(config.option_rule), max_tokens=config.max_tokens)
         self.seeds = load_problems(config.train_problems, "train", config.seed_problems, seed=config.seed)
         self.tests = load_problems(config.test_problems, "test", config.evaluation_problems, seed=config.seed)
         check_overlap(self.seeds, self.tests)

@@ -42,7 +42,7 @@ from alphallm_env.critics.trained.value import save_head
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.prompts.templates import PromptTemplate, template_for
 from alphallm_env.loading import READER_FOLDER, TINY_CRITICS, TINY_POLICY, load_policy, resolve
-from alphallm_env.mdp.options import option_rule
+from alphallm_env.mdp.options import TERMINATION_RULES
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.runtime.files import Json
 from alphallm_env.simulator import Policy
@@ -175,7 +175,12 @@ def collect_splits(policy: Policy, config: CriticsConfig) -> dict[str, list[Prob
     settings = {name: value for name, value in asdict(config).items() if name in names}
     settle_config(config.out / "data_config.json", cast("dict[str, Json]", settings))
     sampler = Sampler(
-        policy, option_rule(config.option_rule), config.max_tokens, config.temperature, config.seed, config.at_once
+        policy,
+        TERMINATION_RULES.resolve(config.option_rule),
+        config.max_tokens,
+        config.temperature,
+        config.seed,
+        config.at_once,
     )
     return {
         split: collect(

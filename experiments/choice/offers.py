@@ -131,10 +131,12 @@ class RecordedChoiceEnv(OptionChoiceEnv):
             asked for asked in questions if not isinstance(asked, ProposalRequest) or Stop.of(asked) not in self.book
         ]
 
-    def _with_proposals(self, place: ChoiceState) -> ChoiceState:
-        stop = _stop(place)
+    def _with_proposals(self, choice: ChoiceState) -> ChoiceState:
+        stop = _stop(choice)
         return (
-            replace(place, proposals=self.book[stop].proposals) if stop in self.book else super()._with_proposals(place)
+            replace(choice, proposals=self.book[stop].proposals)
+            if stop in self.book
+            else super()._with_proposals(choice)
         )
 
     async def _offered(self, requests: Sequence[ProposalRequest]) -> list[Proposals]:

@@ -10,15 +10,18 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from alphallm_env.envs.base import BaseReasoningEnv, EnvSettings, Info, ModelQuery, named_settings
+from alphallm_env.envs.base import BaseReasoningEnv, Info, ModelQuery
+from alphallm_env.envs.choice.config import ChoiceConfig
 from alphallm_env.envs.choice.features import Features, feature_space, features
-from alphallm_env.envs.choice.masks import InvalidAction, action_mask, checked_invalid_action
+from alphallm_env.envs.choice.masks import InvalidAction, action_mask
 from alphallm_env.envs.choice.state import ChoiceState
+from alphallm_env.envs.config import Value, keywords_of
 from alphallm_env.envs.proposals import NOTHING, ProposalRequest, Proposals, propose
 from alphallm_env.envs.rendering import render_image, render_text
+from alphallm_env.envs.rewarding import RewardRequest
 from alphallm_env.errors import ModelError, StateError
 from alphallm_env.mdp import dynamics
-from alphallm_env.mdp.rewards import UNANSWERED, Reward, RewardSource, verdict_on
+from alphallm_env.mdp.rewards import UNANSWERED, Reward, verdict_on
 from alphallm_env.runtime.result_cache import Memo
 from alphallm_env.simulator import Simulator
 from alphallm_env.types import Ending, Problem, State
@@ -32,10 +35,9 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
     """Solve a mathematical word problem by choosing, again and again, one of a few options of a policy.
 
     ## Description
-    In every state the policy, a language model, proposes up to `num_options` ways to go on, no two of them the
-    same. The agent takes one; it is appended to the solution, and the policy proposes anew. Critics say what each
-    option is worth; a value-based planner, or any agent that learns from numbers, finds what it needs here.
-    It is the process of `MathReasoningEnv` with a finite choice in place of text.
+    In every state the policy, a language model, proposes up to `num_options` different options. The agent takes
+    one; it is appended to the solution, and the policy proposes again. Critics score each option, so an agent that
+    learns from numbers can act here. It is the process of `MathReasoningEnv` with a finite choice in place of text.
 
     ## Action Space
     `Discrete(num_options)`: which of the options on offer to take. They come in the order in which they were drawn.
@@ -75,6 +77,7 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
     - `reward="critics"`: the PRM's score of the option at each step that does not terminate; at the step that
       answers, the ORM's score of the whole solution. A dead end gives 0.
     - `reward="verifier"`: 1 at the step that answers if the answer is graded correct, else 0.
+    - `reward="module:attribute"`: a `RewardFunction` of your own (`alphallm_env.mdp.rewards`).
 
     ## Episode End
     Terminated: the solution states its final answer, its text is closed without one, or an invalid action was
@@ -96,78 +99,33 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
     - v0: first version.
     """
 
-    def __init__(
-        self,
-        problems: str = "gsm_symbolic",
-        split: str = "test",
-        limit: int | None = None,
-        *,
-        num_options: int = 4,
-        invalid_action: str = "penalty",
-        invalid_penalty: float = 0.1,
-        embedding: bool = True,
-        policy: str = "tiny",
-        critics: str = "tiny",
-        reward: RewardSource = "critics",
-        option_rule: str = "sentence",
-        max_options: int = 32,
-        max_tokens: int = 512,
-        max_option_tokens: int = 128,
-        gamma: float = 1.0,
-        discount_per_token: bool = False,
-        render_mode: str | None = "ansi",
-    ) -> None:
-        settings = named_settings(
-            problems, split, limit,
-            policy=policy, critics=critics, reward=reward,
-            option_rule=option_rule, max_options=max_options, max_tokens=max_tokens,
-            max_option_tokens=max_option_tokens, gamma=gamma, discount_per_token=discount_per_token,
-            render_mode=render_mode,
-        )  # fmt: skip
-        self._assemble(settings, None, num_options, invalid_action, invalid_penalty, embedding)
+    @keywords_of(ChoiceConfig)
+    def __init__(self, config: ChoiceConfig) -> None:
+        self._assemble(config)
 
     @classmethod
-    def from_parts(
-        cls,
-        simulator: Simulator,
-        problems: Sequence[Problem],
-        *,
-        num_options: int = 4,
-        invalid_action: str = "penalty",
-        invalid_penalty: float = 0.1,
-        embedding: bool = True,
-        reward: RewardSource = "critics",
-        render_mode: str | None = "ansi",
-    ) -> Self:
-        """Returns an environment over given models and problems; its rules are the simulator's."""
-        settings = EnvSettings(problems, simulator.rules, reward, render_mode)
+    def from_parts(cls, simulator: Simulator, problems: Sequence[Problem], **keywords: Value) -> Self:
+        """Returns an environment over given models and problems; its rules are the simulator's.
+
+        `keywords` may be `reward`, `render_mode`, and those that `MathReasoningEnv` does not have.
+        """
         env = cls.__new__(cls)
-        env._assemble(settings, simulator, num_options, invalid_action, invalid_penalty, embedding)
+        env._assemble(ChoiceConfig.for_parts(keywords), simulator, problems)
         return env
 
     def _assemble(
-        self,
-        settings: EnvSettings,
-        simulator: Simulator | None,
-        num_options: int,
-        invalid_action: str,
-        invalid_penalty: float,
-        embedding: bool,
+        self, config: ChoiceConfig, simulator: Simulator | None = None, problems: Sequence[Problem] | None = None
     ) -> None:
-        if num_options < 1:
-            raise ValueError(f"num_options must be >= 1, got {num_options}")
-        if not invalid_penalty >= 0.0:
-            raise ValueError(f"invalid_penalty must be >= 0, got {invalid_penalty}")
-        self.num_options = num_options
-        self.invalid_action: InvalidAction = checked_invalid_action(invalid_action)
-        self.invalid_penalty = invalid_penalty
-        super().__init__(settings, simulator)
-        for name in ("prm", "value", *(("orm",) if settings.reward == "critics" else ())):
+        self.num_options = config.num_options
+        self.invalid_action: InvalidAction = config.invalid_action
+        self.invalid_penalty = config.invalid_penalty
+        super().__init__(config, simulator, problems)
+        for name in ("prm", "value", *self.reward_function.critics):
             self.simulator.critics.require(name)
-        self._embedding_size = self._width() if embedding else 0
+        self._embedding_size = self._width() if config.embedding else 0
         self._offers: Memo[ProposalRequest, Proposals] = Memo()
-        self.action_space = spaces.Discrete(num_options)
-        self.observation_space = feature_space(num_options, self._embedding_size)
+        self.action_space = spaces.Discrete(self.num_options)
+        self.observation_space = feature_space(self.num_options, self._embedding_size)
 
     def _width(self) -> int:
         try:
@@ -193,7 +151,7 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
         If a model fails the episode and the generator stay where they were.
         """
         super().reset(seed=seed)
-        choice = self._with_proposals(self._peeked(None, lambda rng: self._initial(rng, options)))
+        choice = self._with_proposals(self._peek(None, lambda rng: self._initial(rng, options)))
         self._initial(self.np_random, options)  # the same draws
         self._state = choice
         self._show()
@@ -207,8 +165,8 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
         before = self._current()
         chosen = self._chosen(before, action)
         after = self._after(before, chosen)
+        reward = self._refusal if chosen is None else self._rewarded(after.state, _scores_of(before, chosen))
         verdict = self._verdict(after)
-        reward = self._reward_for(before, after, chosen, verdict)
         after = after if chosen is None else self._with_proposals(after)
         self._state = after
         self._show()
@@ -222,8 +180,7 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
 
     def _chosen(self, choice: ChoiceState, action: ChoiceAction) -> int | None:
         """Returns the index of the option that an action takes, None for an invalid one."""
-        if choice.ending is not None:
-            raise StateError(f"expected a running episode, got one that has ended: {choice.ending.value}")
+        self._running_state(choice)
         if not isinstance(action, SupportsIndex) or action not in self.action_space:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ValueError(f"action must be in {self.action_space}, got {action!r}")
         index, num_offered = int(action), len(choice.proposals.options)
@@ -267,41 +224,38 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
             requests, lambda missing: propose(self.simulator, missing, self.num_options, embeds=embeds)
         )
 
-    def _reward_for(self, before: ChoiceState, after: ChoiceState, chosen: int | None, verdict: str) -> Reward:
-        if chosen is None:
-            return Reward(invalid=0.0 if self.invalid_action == "noop" else -self.invalid_penalty)
-        if self._reward == "verifier":
-            return self._verified(after.state, verdict)
-        if after.state.ending is not Ending.ANSWERED:
-            return self._rewards.tell(after.state, Reward(prm=before.proposals.prm[chosen]))
-        [reward] = self.simulator.engine.run(self._judged([after.state]))
-        return reward
+    @property
+    def _refusal(self) -> Reward:
+        """The reward of an action that is not on offer."""
+        return Reward(invalid=0.0 if self.invalid_action == "noop" else -self.invalid_penalty)
 
     def queries_of_step(self, action: ChoiceAction, then_reset: bool = False) -> Sequence[ModelQuery]:
-        """Returns what `step(action)` would ask the models, and what a reset after it would."""
+        """Returns what `step(action)` asks of models, and what a reset after it does."""
         choice = self._current()
         chosen = self._chosen(choice, action)
         after = self._after(choice, chosen)
-        asked: list[ModelQuery] = [] if chosen is None else [_request_at(after)]
-        if chosen is not None and self._reward == "critics" and after.state.ending is Ending.ANSWERED:
-            asked.append(after.state)
+        queries: list[ModelQuery] = []
+        if chosen is not None:
+            queries.append(_request_at(after))
+            reward = RewardRequest(after.state, _scores_of(choice, chosen))
+            queries += [reward] if self._rewards.missing(reward) else []
         if then_reset and after.ending is not None:
-            asked += self.queries_of_reset()
-        return asked
+            queries += self.queries_of_reset()
+        return queries
 
     def queries_of_reset(
         self, seed: int | None = None, options: dict[str, object] | None = None
     ) -> Sequence[ModelQuery]:
-        """Returns what `reset` would ask the models."""
-        return [_request_at(self._peeked(seed, lambda rng: self._initial(rng, options)))]
+        """Returns what `reset` asks of models: the options on offer at the start, with their scores."""
+        return [_request_at(self._peek(seed, lambda rng: self._initial(rng, options)))]
 
-    async def prefetch(self, questions: Sequence[ModelQuery]) -> None:
-        """Asks the models all questions at once; this environment and its copies know the answers then."""
-        await self._judged([question for question in questions if isinstance(question, State)])
-        await self._offered([question for question in questions if isinstance(question, ProposalRequest)])
+    async def prefetch(self, queries: Sequence[ModelQuery]) -> None:
+        """Fills the caches of rewards and of offers, which this environment shares with its copies."""
+        await super().prefetch(queries)
+        await self._offered([query for query in queries if isinstance(query, ProposalRequest)])
 
     def forget(self) -> None:
-        """Drops what models told before, and what they remember: the next episode is as in a fresh process."""
+        """Empties the caches of offers, rewards, models and critics: the next episode is as in a fresh process."""
         super().forget()
         self._offers.forget()
 
@@ -339,16 +293,21 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
             "text": f"{state.question}\n\n{state.text}" if state.depth else state.question,
         }
 
-    def _state_of(self, choice: ChoiceState) -> State:
-        if not isinstance(choice, ChoiceState):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise StateError(f"expected a ChoiceState, as clone_state returns it, got {type(choice).__name__}")
-        proposals = choice.proposals
+    def _state_in(self, env_state: ChoiceState) -> State:
+        if not isinstance(env_state, ChoiceState):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise StateError(f"expected a ChoiceState, as clone_state returns it, got {type(env_state).__name__}")
+        proposals = env_state.proposals
         if len(proposals.options) > self.num_options or len(proposals.embedding) != self._embedding_size:
             raise StateError(
                 f"expected at most {self.num_options} options and an embedding of {self._embedding_size}, got "
                 f"{len(proposals.options)} and {len(proposals.embedding)}: a snapshot of an environment made otherwise"
             )
-        return choice.state
+        return env_state.state
+
+    def _running_state(self, env_state: ChoiceState) -> State:
+        if env_state.ending is not None:
+            raise StateError(f"expected a running episode, got one that has ended: {env_state.ending.value}")
+        return env_state.state
 
     def _text(self) -> str:
         choice = self._current()
@@ -361,3 +320,8 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
 
 def _request_at(choice: ChoiceState) -> ProposalRequest:
     return ProposalRequest(choice.state, choice.seed, ended=choice.ending is not None)
+
+
+def _scores_of(choice: ChoiceState, chosen: int) -> dict[str, float]:
+    """Returns the critics' scores of the state after an option on offer: they came with the offer."""
+    return {"prm": choice.proposals.prm[chosen], "value": choice.proposals.value[chosen]}

@@ -10,6 +10,7 @@ from typing import TypeVar, cast
 import gymnasium as gym
 from gymnasium.utils import RecordConstructorArgs
 
+from alphallm_env.envs.base import BaseReasoningEnv
 from alphallm_env.envs.wrappers.base import EpisodeWrapper, Info
 from alphallm_env.errors import ProblemError
 from alphallm_env.mdp.rewards import NO_GOLD
@@ -108,7 +109,8 @@ def _check(weights: Mapping[str, float]) -> None:
 
 
 def _check_critics(env: gym.Env[ObsType, ActType], weights: Mapping[str, float]) -> None:
-    """Raises ValueError where the environment is known to ask no critic, so that prm and orm would always be 0."""
-    asked = {"prm", "orm"} & set(weights)
-    if asked and env.spec is not None and env.spec.kwargs.get("reward") == "verifier":
-        raise ValueError(f'parts {sorted(asked)} need an environment with reward="critics", got "verifier"')
+    """Raises ValueError where the environment's reward asks none of these critics, so that prm or orm is always 0."""
+    if isinstance(env.unwrapped, BaseReasoningEnv):
+        function = env.unwrapped.reward_function
+        if never := sorted({"prm", "orm"} & set(weights) - set(function.critics)):
+            raise ValueError(f'parts {never} need an environment with reward="critics", got {function}')
