@@ -1,7 +1,7 @@
-"""What a planner may ask for: options from the policy, transitions, rollouts and critics' scores.
+"""The model of the environment that planners search with: options of the policy, transitions, rollouts, scores.
 
 The simulator binds the pure dynamics to the models behind one engine. It holds no episode and no gold
-answer. Everything it generates is counted on the current meter (`metering.py`).
+answer. The work of its models is counted on the current meter (`runtime/metering.py`).
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Critics:
 
 @dataclass(frozen=True)
 class Simulator:
-    """The decision process with the models that act and judge in it."""
+    """The decision process with the policy that acts in it, the critics that score it, and the engine that batches."""
 
     policy: Policy
     critics: Critics = Critics()
@@ -80,11 +80,11 @@ class Simulator:
         return dynamics.initial_state(problem)
 
     def transition(self, state: State, option: Option) -> Transition:
-        """Returns what executing `option` does. Certain and free."""
+        """Returns what executing `option` does: deterministic, without a model."""
         return dynamics.transition(state, option, self.rules)
 
     def forget(self) -> None:
-        """Drops what the models remember of earlier texts. Call it while nothing is in flight."""
+        """Empties the caches of all models. Call it while nothing is in flight."""
         forget(self.policy.lm, self.critics.value, self.critics.prm, self.critics.orm)
         if self.rollout_policy is not None:
             forget(self.rollout_policy.lm)
@@ -100,12 +100,12 @@ class Simulator:
         temperature: float | None = None,
         role: Role = Role.POLICY,
     ) -> list[Option]:
-        """Returns options sampled from the policy at a running state.
+        """Returns `num_options` options sampled from the policy at a running state, in one batch.
 
-        Sample i of a state depends on `seed`, the state and `first_index + i` only, so a caller who comes
-        back for more passes the number it has. With `to_the_end` an option is the rest of the solution.
-        Temperature 0 is greedy. The rollout role asks the rollout model. Raises StateError if the episode
-        has ended.
+        Sample i is a function of `seed`, the state and `first_index + i`: to sample more later, pass the number of
+        samples so far as `first_index`. With `to_the_end` an option is the rest of the solution. `temperature` is
+        the policy's where it is None, and 0 is greedy. With `Role.ROLLOUT` the rollout policy samples. Raises
+        StateError if the episode has ended.
         """
         if state.ending is not None:
             raise StateError(f"expected a running state, got one that has ended: {state.ending.value}")
@@ -113,7 +113,7 @@ class Simulator:
         left = self.rules.max_tokens - state.num_tokens
         text = state.text
         prompt = policy.template.solve(state.question, text)
-        # Not the state's digest, which holds log-probabilities: their last bits depend on how a batch was cut.
+        # Not from the state's digest, which covers log-probabilities: their last bits depend on the batch.
         path = derive_seed(seed, state.problem_id, state.question, text, state.depth)
         requests = [
             GenerationRequest(
@@ -135,7 +135,7 @@ class Simulator:
     async def rollouts(
         self, state: State, num: int, seed: int, *, first_index: int = 0, temperature: float | None = None
     ) -> list[State]:
-        """Returns `num` ended states reached from `state` by the rollout model in one long option each."""
+        """Returns `num` ended states: the rollout policy completes the solution, as one option each."""
         options = await self.propose(
             state,
             num,
@@ -148,21 +148,21 @@ class Simulator:
         return [self.transition(state, option).state for option in options]
 
     async def score(self, critic: str, states: Sequence[State]) -> list[float]:
-        """Returns the scores in [0, 1] of the critic called value, prm or orm, one per state."""
+        """Returns a score in [0, 1] for each state from the critic called value, prm or orm, in one batch."""
         judge = self.critics.require(critic)
         return checked_scores(await judge.evaluate(states), states, judge.name) if states else []
 
     @property
     def embedder(self) -> Embedder:
-        """The policy's model, which embeds states. Raises ModelError where it does not show its hidden states."""
+        """The policy's model, where it can embed texts. Raises ModelError where it exposes no hidden states."""
         if not isinstance(self.policy.lm, Embedder):
             raise ModelError(f"policy {self.policy.lm.name!r} shows no hidden states to embed a state with")
         return self.policy.lm
 
     async def embed(self, states: Sequence[State]) -> list[NDArray[np.float32]]:
-        """Returns what the policy's model makes of each state: float32 [width], each entry in (-1, 1).
+        """Returns an embedding of each state by the policy's model: float32 [width], each entry in (-1, 1).
 
-        Raises ModelError where it does not show its hidden states.
+        Raises ModelError where it exposes no hidden states.
         """
         prompts = [self.policy.template.solve(state.question, state.text) for state in states]
         embeddings = await self.engine.submit(self.embedder.embed, prompts, role=Role.POLICY)

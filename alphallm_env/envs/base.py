@@ -1,4 +1,4 @@
-"""What every environment has in common: problems, rules, models on first use, snapshots, pictures."""
+"""What every environment has in common: problems, rules, models loaded on first use, snapshots, rendering."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Generic, Literal, Self, TypeVar, overload
+from typing import ClassVar, Generic, Literal, Protocol, Self, TypeVar, overload
 
 import gymnasium as gym
 import numpy as np
@@ -24,9 +24,19 @@ from alphallm_env.mdp.rewards import CORRECT, Reward, RewardFunction
 from alphallm_env.simulator import Simulator
 from alphallm_env.types import Ending, Option, Problem, State, Transition
 
+
+class HasEnding(Protocol):
+    """What the state of any episode says. It is immutable, and therefore its own snapshot."""
+
+    @property
+    def ending(self) -> Ending | None:
+        """How the episode ended, None while it runs."""
+        ...
+
+
 Observation = TypeVar("Observation")
 Action = TypeVar("Action")
-EnvState = TypeVar("EnvState")  # the state of an episode: immutable, and therefore its own snapshot
+EnvState = TypeVar("EnvState", bound=HasEnding)
 Drawn = TypeVar("Drawn")
 
 ModelQuery = RewardRequest | ProposalRequest  # what a step or a reset asks of critics, or of the policy too
@@ -87,7 +97,7 @@ class BaseReasoningEnv(gym.Env[Observation, Action], ABC, Generic[Observation, A
         return self._problem_ids
 
     def transition(self, state: State, option: Option) -> Transition:
-        """Returns what executing `option` in `state` does, without going there: certain, free, no model is asked.
+        """Returns what executing `option` in `state` does, without moving the environment: deterministic, no model.
 
         Raises StateError if the episode has ended already.
         """
@@ -105,7 +115,7 @@ class BaseReasoningEnv(gym.Env[Observation, Action], ABC, Generic[Observation, A
         """
         if num_options < 1:
             raise ValueError(f"num_options must be >= 1, got {num_options}")
-        state = self._running_state(self._current())
+        state = self._running_state()
         simulator = self.simulator
         return simulator.engine.run(
             simulator.propose(state, num_options, seed, temperature=temperature, to_the_end=to_the_end)
@@ -147,9 +157,12 @@ class BaseReasoningEnv(gym.Env[Observation, Action], ABC, Generic[Observation, A
     def _state_in(self, env_state: EnvState) -> State:
         """Returns the question and options in a snapshot. Raises StateError for anything that is none."""
 
-    @abstractmethod
-    def _running_state(self, env_state: EnvState) -> State:
-        """Returns the question and options in a snapshot. Raises StateError if the episode has ended."""
+    def _running_state(self) -> State:
+        """Returns the question and options of the current state. Raises StateError if the episode has ended."""
+        env_state = self._current()
+        if env_state.ending is not None:
+            raise StateError(f"expected a running episode, got one that has ended: {env_state.ending.value}")
+        return self._state_in(env_state)
 
     def render(self) -> str | NDArray[np.uint8] | None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Returns text or pixels, or prints, as `render_mode` says."""

@@ -1,4 +1,4 @@
-"""What a policy offers in a state: a few options that differ, with what the critics make of each."""
+"""The options on offer in a state: a few different samples of the policy, with the critics' scores of each."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from alphallm_env.types import Ending, Option, State, StopReason
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Proposals:
-    """The options on offer, none twice, and by option the PRM's score, the value after it, whether it ends all.
+    """Different options, and for each the PRM's score, the value after it, and whether it ends the episode.
 
-    `embedding` is float32 [width] of the state itself, of width 0 where nobody asked for it.
+    `embedding` is float32 [width] of the state itself, of width 0 where it is not observed.
     """
 
     options: tuple[Option, ...]
@@ -53,7 +53,7 @@ class Proposals:
 
 @dataclass(frozen=True, slots=True)
 class ProposalRequest:
-    """A state in which to ask a policy for options, and the seed of the episode. Once that has ended there are none."""
+    """A state whose options are to be sampled and scored, and the seed of its episode: none where that has `ended`."""
 
     state: State
     seed: int
@@ -65,8 +65,8 @@ async def propose(
 ) -> list[Proposals]:
     """Returns for each request up to `num_options` options of the policy, a function of its seed and the text so far.
 
-    Whatever is asked of one model is asked for all requests at once. Where an episode has ended, only the embedding is
-    asked for. An option that is a dead end is worth 0, and no critic is asked.
+    Each model works on all requests in one batch. Where an episode has ended, only the embedding is computed. An
+    option that is a dead end is worth 0, and no critic is asked.
     """
     options = await together(_different_options(simulator, request, num_options) for request in requests)
     children = [
@@ -74,7 +74,7 @@ async def propose(
         for request, offered in zip(requests, options, strict=True)
     ]
     judged = [child for each in children for child in each if child.ending is not Ending.DEAD_END]
-    # One after the other: the critics may share notes, and the second finds those of the first.
+    # In turn: the critics may share notes, and the second finds those of the first in the cache.
     prm = iter(await simulator.score("prm", judged))
     value = iter(await simulator.score("value", judged))
     nothing = [np.zeros(0, dtype=np.float32)] * len(requests)
@@ -96,9 +96,9 @@ async def propose(
 
 
 async def _different_options(simulator: Simulator, request: ProposalRequest, num_options: int) -> Collection[Option]:
-    """Returns options with different texts, fewer than asked for where the policy is that sure.
+    """Returns up to `num_options` options with different texts: fewer where the policy is nearly deterministic.
 
-    `num_options` are drawn, and once more twice as many as are missing.
+    Samples `num_options`, and then once more twice as many as are missing.
     """
     found: dict[tuple[str, StopReason], Option] = {}
     for first_index, share in ((0, 1), (num_options, 2)):

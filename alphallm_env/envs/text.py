@@ -123,7 +123,7 @@ class MathReasoningEnv(BaseReasoningEnv[str, str, State]):
     def step(self, action: str | Option) -> tuple[str, float, bool, bool, Info]:
         """Appends one option. Raises ValueError for an action outside the space, StateError after the end.
 
-        If a critic fails the state stays where it was, so that the step can be taken again.
+        If a critic fails the state stays as it was, so that the step can be repeated.
         """
         transition = self._after(action)
         state = transition.state
@@ -168,11 +168,6 @@ class MathReasoningEnv(BaseReasoningEnv[str, str, State]):
     def _state_in(self, env_state: State) -> State:
         if not isinstance(env_state, State):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise StateError(f"expected a State, as clone_state returns it, got {type(env_state).__name__}")
-        return env_state
-
-    def _running_state(self, env_state: State) -> State:
-        if env_state.ending is not None:
-            raise StateError(f"expected a running episode, got one that has ended: {env_state.ending.value}")
         return env_state
 
     def _text(self) -> str:

@@ -135,7 +135,7 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
 
     @property
     def proposals(self) -> Proposals:
-        """What is on offer now: options, with their scores."""
+        """The options on offer in the current state, with their scores."""
         return self._current().proposals
 
     def action_masks(self) -> NDArray[np.bool_]:
@@ -148,11 +148,11 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
     def reset(self, *, seed: int | None = None, options: dict[str, object] | None = None) -> tuple[Features, Info]:
         """Starts an episode. Raises ProblemError for an unknown `problem_id`.
 
-        If a model fails the episode and the generator stay where they were.
+        If a model fails the state and the generator stay as they were.
         """
         super().reset(seed=seed)
         choice = self._with_proposals(self._peek(None, lambda rng: self._initial(rng, options)))
-        self._initial(self.np_random, options)  # the same draws
+        self._initial(self.np_random, options)  # draws the same
         self._state = choice
         self._show()
         return self._observation(choice), self._choice_info(choice, Reward(), "", 1.0, option="", invalid=False)
@@ -160,7 +160,7 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
     def step(self, action: ChoiceAction) -> tuple[Features, float, bool, bool, Info]:
         """Takes one of the options on offer. Raises ValueError outside the space, StateError after the end.
 
-        If a model fails the episode stays where it was, so that the step can be taken again.
+        If a model fails the state stays as it was, so that the step can be repeated.
         """
         before = self._current()
         chosen = self._chosen(before, action)
@@ -180,7 +180,7 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
 
     def _chosen(self, choice: ChoiceState, action: ChoiceAction) -> int | None:
         """Returns the index of the option that an action takes, None for an invalid one."""
-        self._running_state(choice)
+        self._running_state()
         if not isinstance(action, SupportsIndex) or action not in self.action_space:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ValueError(f"action must be in {self.action_space}, got {action!r}")
         index, num_offered = int(action), len(choice.proposals.options)
@@ -191,12 +191,12 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
         return None
 
     def _initial(self, rng: np.random.Generator, options: dict[str, object] | None) -> ChoiceState:
-        """Returns the choice where an episode starts, without what is on offer there."""
+        """Returns the state in which an episode starts, without proposals."""
         state = dynamics.initial_state(self._drawn_problem(rng, options))
         return ChoiceState(state, int(rng.integers(_SEEDS)), NOTHING)
 
     def _after(self, choice: ChoiceState, chosen: int | None) -> ChoiceState:
-        """Returns where an action leads, without what is on offer there unless nothing was done."""
+        """Returns the state after an action: without proposals, except after an invalid action, which keeps them."""
         if chosen is None:
             return self._refused(choice)
         state = self.transition(choice.state, choice.proposals.options[chosen]).state
@@ -213,12 +213,12 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
         return ChoiceState(choice.state, choice.seed, offers, choice.num_invalid + 1, ending)
 
     def _with_proposals(self, choice: ChoiceState) -> ChoiceState:
-        """Returns a choice together with what the policy offers there. Blocks while the models work."""
+        """Returns the state with the options on offer in it. Blocks while the models work."""
         [proposals] = self.simulator.engine.run(self._offered([_request_at(choice)]))
         return replace(choice, proposals=proposals)
 
     async def _offered(self, requests: Sequence[ProposalRequest]) -> list[Proposals]:
-        """Returns what the policy offers, the same to the last bit whenever it is asked."""
+        """Returns the options on offer, from the cache where they are there: the same to the last bit each time."""
         embeds = self._embedding_size > 0
         return await self._offers.find(
             requests, lambda missing: propose(self.simulator, missing, self.num_options, embeds=embeds)
@@ -268,7 +268,7 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
         if after.ending is not None and after.ending.terminates:
             return 0.0
         if after.state is before.state or after.state.option is None:
-            return 1.0  # nothing was done in it: γ is an option's, not an action's
+            return 1.0  # no option was executed: γ discounts options, not actions
         return self.transition(before.state, after.state.option).discount
 
     def _observation(self, choice: ChoiceState) -> Features:
@@ -302,11 +302,6 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
                 f"expected at most {self.num_options} options and an embedding of {self._embedding_size}, got "
                 f"{len(proposals.options)} and {len(proposals.embedding)}: a snapshot of an environment made otherwise"
             )
-        return env_state.state
-
-    def _running_state(self, env_state: ChoiceState) -> State:
-        if env_state.ending is not None:
-            raise StateError(f"expected a running episode, got one that has ended: {env_state.ending.value}")
         return env_state.state
 
     def _text(self) -> str:

@@ -1,4 +1,4 @@
-"""ComposeReward: a reward that is a weighted sum of named parts, each of which stays visible."""
+"""ComposeReward: a reward that is a weighted sum of named parts, each reported in `info`."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ class ComposeReward(EpisodeWrapper[ObsType, ActType, None]):
     | `truncated` | 1 at the step that a budget cuts, else 0 |
     | `invalid` | 1 for an action that the environment refused (`info["invalid_action"]`), else 0 |
 
-    What shall be punished has a weight below 0. `info["reward_parts"]` holds weight · part by name; they sum to the
-    reward. At `reset` they are 0. Snapshots: `episode_state`; nothing is recorded but the place.
+    A penalty has a weight below 0. `info["reward_parts"]` holds weight · part by name; they sum to the
+    reward. At `reset` they are 0. Snapshots: `episode_state`; its record is empty.
 
     >>> import alphallm_env
     >>> env = gym.make("AlphaLLM/GSMSymbolic-v0", reward="verifier", limit=1)

@@ -72,12 +72,13 @@ def test_threads_share_batches(make_env, make_lm):
     lm = make_lm()
     envs = [make_env(lm)]
     envs += [MathReasoningEnv.from_parts(envs[0].simulator, list(envs[0]._problems.values())) for _ in range(3)]
-    engine, found = envs[0].simulator.engine, {}
+    engine, found, together = envs[0].simulator.engine, {}, threading.Barrier(4)
     for env in envs:
         env.reset(seed=0)
 
     def search(index):
         with engine.participant():
+            together.wait()
             found[index] = envs[index].propose(2, seed=index)
 
     threads = [threading.Thread(target=search, args=(index,)) for index in range(4)]
