@@ -11,6 +11,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from alphallm_env.critics.base import Critic
 from alphallm_env.critics.calibration import CALIBRATION_FILE, CalibratedCritic, load_calibration
+from alphallm_env.critics.critic_set import Critics
 from alphallm_env.critics.probes.probe import TRUNK_FILE, ProbeCritic, ProbeTrunk, load_probes
 from alphallm_env.critics.prompted.generative import OutcomeRewardModel, ProcessRewardModel
 from alphallm_env.critics.prompted.tool_augmented import ToolAugmentedORM
@@ -21,11 +22,12 @@ from alphallm_env.critics.trained.value import LearnedValue, MonteCarloValue
 from alphallm_env.errors import ModelError
 from alphallm_env.lm.device import resolved_device
 from alphallm_env.lm.local.transformers_lm import TransformersLM
+from alphallm_env.lm.policy import Policy
 from alphallm_env.lm.prompts.templates import FewShotTemplate, template_for
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.sandbox import Sandbox
-from alphallm_env.simulator import Critics, Policy, Simulator
+from alphallm_env.simulator import Simulator
 
 if TYPE_CHECKING:
     from alphallm_env.lm.continuous import ContinuousLM

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from alphallm_env.critics.base import Critic, checked_scores
-from alphallm_env.critics.provenance import Provenance, provenance_of
-from alphallm_env.errors import CriticError, ModelError, StateError
-from alphallm_env.lm.base import Completion, Embedder, GenerationRequest, LanguageModel, forget, is_reproducible
-from alphallm_env.lm.prompts.templates import PromptTemplate
+from alphallm_env.critics.base import checked_scores
+from alphallm_env.critics.critic_set import Critics
+from alphallm_env.errors import ModelError, StateError
+from alphallm_env.lm.base import Completion, Embedder, GenerationRequest, forget, is_reproducible
+from alphallm_env.lm.policy import Policy
 from alphallm_env.mdp import dynamics
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.mdp.options import TO_THE_END
@@ -27,44 +27,11 @@ from alphallm_env.types import Option, Problem, State, Transition
 
 
 @dataclass(frozen=True)
-class Policy:
-    """A language model with the template of its prompts and its sampling temperature."""
-
-    lm: LanguageModel
-    template: PromptTemplate
-    temperature: float = 1.0
-
-
-@dataclass(frozen=True)
-class Critics:
-    """The critics at hand; None for those that there are not."""
-
-    value: Critic | None = None
-    prm: Critic | None = None
-    orm: Critic | None = None
-
-    def require(self, name: str) -> Critic:
-        """Returns the critic called value, prm or orm. Raises CriticError if there is none."""
-        critics = {"value": self.value, "prm": self.prm, "orm": self.orm}
-        if name not in critics:
-            raise CriticError(f"critic must be one of {', '.join(critics)}, got {name!r}")
-        critic = critics[name]
-        if critic is None:
-            raise CriticError(f"a critic {name!r} is needed here, and none was given")
-        return critic
-
-    def provenance(self) -> dict[str, Provenance]:
-        """Returns where the scores of each critic at hand come from: what a run's record keeps of them."""
-        critics = {"value": self.value, "prm": self.prm, "orm": self.orm}
-        return {name: provenance_of(critic) for name, critic in critics.items() if critic is not None}
-
-
-@dataclass(frozen=True)
 class Simulator:
     """The decision process with the models that act and judge in it."""
 
     policy: Policy
-    critics: Critics = Critics()
+    critics: Critics = field(default_factory=Critics)
     rules: Rules = Rules()
     rollout_policy: Policy | None = None  # the policy itself where None
     engine: Engine = field(default_factory=Engine)

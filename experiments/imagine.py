@@ -16,6 +16,7 @@ import numpy as np
 import tyro
 
 from alphallm_env.lm.base import GenerationRequest
+from alphallm_env.lm.policy import Policy
 from alphallm_env.lm.prompts.templates import plain
 from alphallm_env.loading import load_policy
 from alphallm_env.mdp.options import TO_THE_END
@@ -23,7 +24,6 @@ from alphallm_env.problems import load_problems
 from alphallm_env.problems.overlap import normalise_question
 from alphallm_env.runtime.metering import Role, current_meter
 from alphallm_env.runtime.seeds import derive_seed
-from alphallm_env.simulator import Policy
 from alphallm_env.types import Problem, StopReason
 
 _NUMBER = re.compile(r"\d+")

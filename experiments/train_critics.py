@@ -40,12 +40,12 @@ from alphallm_env.critics.trained.model import CriticModel
 from alphallm_env.critics.trained.notes import NoteTaker, save_notes_limit
 from alphallm_env.critics.trained.value import save_head
 from alphallm_env.lm.local.transformers_lm import TransformersLM
+from alphallm_env.lm.policy import Policy
 from alphallm_env.lm.prompts.templates import PromptTemplate, template_for
 from alphallm_env.loading import READER_FOLDER, TINY_CRITICS, TINY_POLICY, load_policy, resolve
 from alphallm_env.mdp.options import option_rule
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.runtime.files import Json
-from alphallm_env.simulator import Policy
 from alphallm_env.training.critics import Notes, Training, examples, label_tokens, take_notes, train
 from alphallm_env.training.graded import CRITICS, ProblemData, items_of, state_after
 from alphallm_env.training.probes import fit_probe, read_prefixes

@@ -27,6 +27,7 @@ from agents.running import run_episodes
 from alphallm_env.lm.base import GenerationRequest
 from alphallm_env.lm.local.decoder import Decoder, Text, written
 from alphallm_env.lm.local.transformers_lm import TransformersLM
+from alphallm_env.lm.policy import Policy
 from alphallm_env.loading import build_simulator, load_policy
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.mdp.options import SentenceRule
@@ -34,7 +35,7 @@ from alphallm_env.problems import load_problems
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.runtime.files import write_whole
 from alphallm_env.runtime.metering import Usage
-from alphallm_env.simulator import Policy, Simulator
+from alphallm_env.simulator import Simulator
 from alphallm_env.types import Problem
 from experiments.bench import bookkeeping, faults
 from experiments.bench.bandwidth import measured_bandwidth, share_of_limit
