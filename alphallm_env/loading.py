@@ -12,13 +12,14 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from alphallm_env.critics.base import Critic
 from alphallm_env.critics.calibration import CALIBRATION_FILE, CalibratedCritic, load_calibration
 from alphallm_env.critics.critic_set import Critics
-from alphallm_env.critics.probes.probe import TRUNK_FILE, ProbeCritic, ProbeTrunk, load_probes
+from alphallm_env.critics.probes.probe import TRUNK_FILE, ProbeCritic, load_probes
+from alphallm_env.critics.probes.trunk import ProbeTrunk
 from alphallm_env.critics.prompted.generative import OutcomeRewardModel, ProcessRewardModel
 from alphallm_env.critics.prompted.tool_augmented import ToolAugmentedORM
 from alphallm_env.critics.public.adapters import load_public_prm, split_source
 from alphallm_env.critics.trained.model import CriticModel
 from alphallm_env.critics.trained.notes import NoteTaker, load_notes_limit
-from alphallm_env.critics.trained.value import LearnedValue, MonteCarloValue
+from alphallm_env.critics.trained.value import LearnedValue
 from alphallm_env.errors import ModelError
 from alphallm_env.lm.device import resolved_device
 from alphallm_env.lm.local.transformers_lm import TransformersLM

@@ -33,7 +33,8 @@ from rich.table import Table
 from alphallm_env.critics.base import last_option
 from alphallm_env.critics.calibration import Scaling, ScalingKind, fit_scaling, save_calibration
 from alphallm_env.critics.measures import Quality, quality
-from alphallm_env.critics.probes.probe import Probe, ProbeTrunk, TrunkRecord, save_probes
+from alphallm_env.critics.probes.probe import Probe, TrunkRecord, save_probes
+from alphallm_env.critics.probes.trunk import ProbeTrunk
 from alphallm_env.critics.prompted.generative import Labeller, share_of_true
 from alphallm_env.critics.provenance import model_revision
 from alphallm_env.critics.trained.model import CriticModel

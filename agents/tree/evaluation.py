@@ -6,7 +6,7 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 
 from agents.tree.node import Node
-from alphallm_env.critics.trained.value import MonteCarloValue
+from alphallm_env.critics.monte_carlo import MonteCarloValue
 from alphallm_env.grading import extract_answer
 from alphallm_env.runtime.concurrency import together
 from alphallm_env.simulator import Simulator

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 from alphallm_env.critics.measures import area_under_roc
-from alphallm_env.critics.probes.probe import Probe, ProbeTrunk
+from alphallm_env.critics.probes.probe import Probe
+from alphallm_env.critics.probes.trunk import ProbeTrunk
 from alphallm_env.critics.provenance import model_revision
 from alphallm_env.runtime.files import write_whole
 from alphallm_env.runtime.seeds import derive_seed

@@ -1,4 +1,4 @@
-"""Public PRMs as critics: which model is read how is said by an adapter's name, never guessed from a model's.
+"""Public PRMs as critics. An adapter, chosen by name and never guessed from the model's, says how a model is read.
 
 critic = load_public_prm("qwen_prm:FOLDER", engine)          # the last step's score
 critic = load_public_prm("math_shepherd:FOLDER", engine, aggregation="min", name="orm")
@@ -14,7 +14,7 @@ from typing import cast
 import torch
 from transformers import PreTrainedModel
 
-from alphallm_env.critics.aggregation import aggregate, check_aggregation
+from alphallm_env.critics.combine import aggregate, check_aggregation
 from alphallm_env.critics.provenance import Provenance
 from alphallm_env.critics.public.formats import (
     MathShepherdFormat,
@@ -45,7 +45,7 @@ class PublicPRM:
     """Scores each option of a state as a step, and makes one score of them by an aggregation.
 
     `last` judges the option just taken, as a PRM does; `min`, `product` and `mean` the whole solution. A state's
-    text is read whole each time. Raises CriticError at a state without options.
+    text is prefilled whole each time, without a prefix cache. Raises CriticError at a state without options.
     """
 
     def __init__(self, reader: StepReader, engine: Engine, aggregation: str = "last", name: str = "prm") -> None:
@@ -57,7 +57,7 @@ class PublicPRM:
 
     @property
     def is_reproducible(self) -> bool:
-        """Whether a score does not depend on what is judged beside it: float32 rounds finely enough for that."""
+        """Whether a score does not depend on the other items of a batch: float32 rounds finely enough for that."""
         return self._reader.trunk.dtype == torch.float32
 
     @property
@@ -80,7 +80,7 @@ class PublicPRM:
 
 @dataclass(frozen=True)
 class _Adapter:
-    """A format, and a head made of tensors of the checkpoint; without one, a causal LM's + and − are asked."""
+    """A format, and a head made of tensors of the checkpoint; without a head, a causal LM's + and − are compared."""
 
     text_format: type[StepFormat]
     make_head: Callable[[dict[str, torch.Tensor]], Head] | None = None
@@ -98,7 +98,7 @@ ADAPTERS = {
 
 
 def split_source(source: str) -> tuple[str, str] | None:
-    """Returns adapter and model of `ADAPTER:MODEL`, None where the part before the colon is no adapter.
+    """Returns adapter and model of `ADAPTER:MODEL`, None where the text before the colon is not an adapter.
 
     >>> split_source("qwen_prm:folder/of/it"), split_source("folder/of/it")
     (('qwen_prm', 'folder/of/it'), None)
@@ -118,8 +118,8 @@ def load_public_prm(
 ) -> PublicPRM:
     """Returns the PRM called `ADAPTER:MODEL`, the model being a folder or a hub name.
 
-    Only safetensors are read, and no code of the checkpoint is run. Raises ModelError for an unknown adapter, or a
-    model that is not what the adapter expects.
+    Only safetensors are loaded, and no code of the checkpoint is run. Raises ModelError for an unknown adapter, or a
+    model that does not fit the adapter.
     """
     found = split_source(source)
     if found is None:

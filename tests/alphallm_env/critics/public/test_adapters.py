@@ -21,7 +21,7 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from alphallm_env.critics.aggregation import aggregate
+from alphallm_env.critics.combine import aggregate
 from alphallm_env.critics.provenance import provenance_of
 from alphallm_env.critics.public.adapters import ADAPTERS, load_public_prm
 from alphallm_env.critics.public.formats import MathShepherdFormat, RLHFlowFormat

@@ -14,11 +14,11 @@ from alphallm_env.critics.calibration import PlattScaling, save_calibration
 from alphallm_env.critics.probes.probe import (
     Probe,
     ProbeCritic,
-    ProbeTrunk,
     TrunkRecord,
     load_probes,
     save_probes,
 )
+from alphallm_env.critics.probes.trunk import ProbeTrunk
 from alphallm_env.critics.provenance import provenance_of
 from alphallm_env.errors import CriticError, ModelError
 from alphallm_env.lm.local.transformers_lm import TransformersLM
