@@ -19,7 +19,7 @@ import numpy as np
 from alphallm_env.critics.base import Critic
 from alphallm_env.critics.provenance import Provenance, provenance_of
 from alphallm_env.errors import ModelError
-from alphallm_env.lm.base import forget, is_reproducible
+from alphallm_env.lm.base import clear_caches, is_reproducible
 from alphallm_env.types import State
 
 CALIBRATION_FILE = "calibration.json"
@@ -201,9 +201,9 @@ class CalibratedCritic:
         """The critic's own, with this calibration."""
         return replace(provenance_of(self.critic), calibration=json.dumps(asdict(self.scaling)))
 
-    def forget(self) -> None:
-        """Lets the critic forget."""
-        forget(self.critic)
+    def clear_cache(self) -> None:
+        """Clears the cache of the critic."""
+        clear_caches(self.critic)
 
     async def evaluate(self, states: Sequence[State]) -> list[float]:
         """Returns the calibrated scores in [0, 1], in order."""

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from alphallm_env.critics.base import Critic, checked_scores
 from alphallm_env.critics.provenance import Provenance, provenance_of
-from alphallm_env.lm.base import forget, is_reproducible
-from alphallm_env.runtime.concurrency import together
+from alphallm_env.lm.base import clear_caches, is_reproducible
+from alphallm_env.runtime.concurrency import gather
 from alphallm_env.types import State
 
 
@@ -33,13 +33,13 @@ class MixedCritic:
         parts = tuple(provenance_of(critic) for critic, _ in self._critics)
         return Provenance(self.name, aggregation=f"weighted mean ({weights})", parts=parts)
 
-    def forget(self) -> None:
-        """Lets every critic forget."""
-        forget(*(critic for critic, _ in self._critics))
+    def clear_cache(self) -> None:
+        """Clears the cache of every critic."""
+        clear_caches(*(critic for critic, _ in self._critics))
 
     async def evaluate(self, states: Sequence[State]) -> list[float]:
         """Returns the weighted mean in [0, 1] of the critics' scores of each state; all are asked at once."""
-        asked = await together([critic.evaluate(states) for critic, _ in self._critics])
+        asked = await gather([critic.evaluate(states) for critic, _ in self._critics])
         scores = [checked_scores(s, states, c.name) for s, (c, _) in zip(asked, self._critics, strict=True)]
         weights = [weight for _, weight in self._critics]
         total = sum(weights)

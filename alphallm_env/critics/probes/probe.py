@@ -26,7 +26,7 @@ from alphallm_env.critics.base import last_option
 from alphallm_env.critics.calculations import calculations
 from alphallm_env.critics.provenance import Provenance, model_revision, prompt_version
 from alphallm_env.errors import ModelError
-from alphallm_env.lm.base import Embedding, forget, is_reproducible
+from alphallm_env.lm.base import Embedding, clear_caches, is_reproducible
 from alphallm_env.lm.prompts.templates import PromptTemplate
 from alphallm_env.mdp.options import SentenceRule, split_options
 from alphallm_env.runtime.engine import Engine
@@ -67,7 +67,7 @@ class ProbeTrunk:
         self.template = template
         self.layers = tuple(layers)
         self.num_checks = _NUM_CHECKS if calculations else 0  # what `checks` returns for a state
-        self._known: dict[str, Embedding] = {}  # by prompt, since the last `forget`
+        self._known: dict[str, Embedding] = {}  # by prompt, since the last `clear_cache`
 
     def prompts(self, state: State) -> list[str]:
         """Returns what the model reads of a state: as far as the end of each line, of the whole solution last."""
@@ -108,10 +108,10 @@ class ProbeTrunk:
         num_read = sum(computed.pop(prompt, 0) for prompt in (question, *prompts))
         return Embedding(vector, ends[-1].num_tokens, max(0, ends[-1].num_tokens - num_read))
 
-    def forget(self) -> None:
+    def clear_cache(self) -> None:
         """Drops what was read."""
         self._known.clear()
-        forget(self.lm)
+        clear_caches(self.lm)
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,9 +147,9 @@ class ProbeCritic:
         lm = self._trunk.lm
         return Provenance(self.name, lm.name, model_revision(lm), prompt_version(self._trunk.template))
 
-    def forget(self) -> None:
+    def clear_cache(self) -> None:
         """Drops what was read."""
-        self._trunk.forget()
+        self._trunk.clear_cache()
 
     async def evaluate(self, states: Sequence[State]) -> list[float]:
         """Returns the probe's score in [0, 1] of each state. A PRM raises CriticError at an initial state."""

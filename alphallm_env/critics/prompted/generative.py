@@ -11,7 +11,7 @@ from alphallm_env.critics.base import last_option
 from alphallm_env.critics.provenance import Provenance, model_revision, prompt_version
 from alphallm_env.critics.trained.notes import NoteTaker, notes_on
 from alphallm_env.errors import CriticError
-from alphallm_env.lm.base import LabelProbs, LanguageModel, forget, is_reproducible
+from alphallm_env.lm.base import LabelProbs, LanguageModel, clear_caches, is_reproducible
 from alphallm_env.lm.prompts.templates import LABELS, PromptTemplate
 from alphallm_env.runtime.engine import Engine, asynchronous
 from alphallm_env.runtime.metering import Role, current_meter
@@ -81,9 +81,9 @@ class GenerativeCritic(ABC):
             parts=() if self._notes is None else (self._notes.provenance,),
         )  # fmt: skip
 
-    def forget(self) -> None:
+    def clear_cache(self) -> None:
         """Drops prefixes and notes."""
-        forget(self._labeller.lm, self._notes)
+        clear_caches(self._labeller.lm, self._notes)
 
     async def evaluate(self, states: Sequence[State]) -> list[float]:
         """Returns p(True) / (p(True) + p(False)) in [0, 1] of each state, in order."""

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from alphallm_env.critics.prompted.generative import Labeller
 from alphallm_env.critics.provenance import Provenance, model_revision, prompt_version
 from alphallm_env.errors import CriticError, SandboxError
-from alphallm_env.lm.base import Completion, GenerationRequest, LanguageModel, forget, is_reproducible
+from alphallm_env.lm.base import Completion, GenerationRequest, LanguageModel, clear_caches, is_reproducible
 from alphallm_env.lm.prompts.templates import PromptTemplate, ToolTemplate
 from alphallm_env.lm.prompts.tools import program_in, program_with_output
 from alphallm_env.mdp.options import RegexRule
-from alphallm_env.runtime.concurrency import together
+from alphallm_env.runtime.concurrency import gather
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.runtime.metering import Role, current_meter
 from alphallm_env.sandbox import ProgramResult, Sandbox, Status
@@ -90,16 +90,16 @@ class ToolAugmentedORM:
         """The model asked, and the wording of its questions, those for programs included."""
         return Provenance(self.name, self._lm.name, model_revision(self._lm), prompt_version(self._template))
 
-    def forget(self) -> None:
+    def clear_cache(self) -> None:
         """Drops prefixes."""
-        forget(self._lm)
+        clear_caches(self._lm)
 
     async def evaluate(self, states: Sequence[State]) -> list[float]:
         """Returns p(True) / (p(True) + p(False)) in [0, 1] of each state, in order, after its check.
 
         Raises CriticError where no program can be run. The transcripts are kept on the search's meter.
         """
-        checks = await together(map(self._check, states))
+        checks = await gather(map(self._check, states))
         prompts = [
             self._template.judge_outcome(state.question, state.text, check.text)
             for state, check in zip(states, checks, strict=True)

@@ -17,7 +17,7 @@ from typing import Protocol
 from weakref import WeakKeyDictionary
 
 from alphallm_env.critics.provenance import Provenance, model_revision
-from alphallm_env.lm.base import Completion, GenerationRequest, Passage, Reading, forget
+from alphallm_env.lm.base import Completion, GenerationRequest, Passage, Reading, clear_caches
 from alphallm_env.lm.prompts.templates import PromptTemplate, plain
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.runtime.metering import Meter, Role, Usage, Work, current_meter
@@ -94,11 +94,11 @@ class NoteTaker:
         """The reader's model."""
         return Provenance("notes", getattr(self._reader, "name", None), model_revision(self._reader))
 
-    def forget(self) -> None:
+    def clear_cache(self) -> None:
         """Drops solutions and readings."""
         self._solutions.clear()
         self._readings.clear()
-        forget(self._reader)
+        clear_caches(self._reader)
 
     async def take(self, questions: Sequence[str], solutions: Sequence[str]) -> list[str]:
         """Returns the notes on each solution, one mark a line; none on an empty one."""

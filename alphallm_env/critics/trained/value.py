@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from alphallm_env.critics.provenance import Provenance, model_revision, prompt_version, provenance_of
 from alphallm_env.critics.trained.notes import NoteTaker, notes_on
-from alphallm_env.lm.base import forget, is_reproducible
+from alphallm_env.lm.base import clear_caches, is_reproducible
 from alphallm_env.lm.prompts.templates import PromptTemplate
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.runtime.metering import Role, current_meter
@@ -67,9 +67,9 @@ class LearnedValue:
             parts=() if self._notes is None else (self._notes.provenance,),
         )  # fmt: skip
 
-    def forget(self) -> None:
+    def clear_cache(self) -> None:
         """Drops prefixes and notes."""
-        forget(self._model, self._notes)
+        clear_caches(self._model, self._notes)
 
     async def evaluate(self, states: Sequence[State]) -> list[float]:
         """Returns the expected final correctness in [0, 1] of each state."""
