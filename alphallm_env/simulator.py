@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from alphallm_env.critics.base import checked_scores
 from alphallm_env.critics.critic_set import Critics
 from alphallm_env.errors import ModelError, StateError
-from alphallm_env.lm.base import Completion, Embedder, GenerationRequest, forget, is_reproducible
+from alphallm_env.lm.base import Completion, Embedder, GenerationRequest, clear_caches, is_reproducible
 from alphallm_env.lm.policy import Policy
 from alphallm_env.mdp import dynamics
 from alphallm_env.mdp.dynamics import Rules
@@ -50,11 +50,11 @@ class Simulator:
         """Returns what executing `option` does. Certain and free."""
         return dynamics.transition(state, option, self.rules)
 
-    def forget(self) -> None:
+    def clear_cache(self) -> None:
         """Drops what the models remember of earlier texts. Call it while nothing is in flight."""
-        forget(self.policy.lm, self.critics.value, self.critics.prm, self.critics.orm)
+        clear_caches(self.policy.lm, self.critics.value, self.critics.prm, self.critics.orm)
         if self.rollout_policy is not None:
-            forget(self.rollout_policy.lm)
+            clear_caches(self.rollout_policy.lm)
 
     async def propose(
         self,

@@ -259,7 +259,7 @@ def save_models(folder: Path, critic: CriticModel, reader: TransformersLM | None
     critic.tokenizer.save_pretrained(folder)
     save_head(folder, critic.head.weight.detach().cpu(), critic.head.bias.detach().cpu())
     critic.model.float()
-    critic.forget()
+    critic.clear_cache()
     if reader is not None:
         save_notes_limit(folder, max_tokens)
         reader.model.bfloat16().save_pretrained(folder / READER_FOLDER)
@@ -278,7 +278,7 @@ def probe_trunk(policy: Policy, config: CriticsConfig) -> ProbeTrunk | None:
         lm = TransformersLM.load(trunk_of(config), config.device, config.dtype)
     trunk = ProbeTrunk(lm, template_for(lm.tokenizer), config.probe_layers, config.calculations)
     trunk.read([state_after("How many?", ())])
-    trunk.forget()
+    trunk.clear_cache()
     return trunk
 
 

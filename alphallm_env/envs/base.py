@@ -23,7 +23,7 @@ from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.mdp.options import option_rule as option_rule_named
 from alphallm_env.mdp.rewards import CORRECT, REWARD_SOURCES, Reward, RewardSource, critics_rewards
 from alphallm_env.problems import load_problems
-from alphallm_env.runtime.result_cache import Memo
+from alphallm_env.runtime.result_cache import ResultCache
 from alphallm_env.simulator import Simulator
 from alphallm_env.types import Ending, Option, Problem, State, Transition
 
@@ -105,7 +105,7 @@ class BaseReasoningEnv(gym.Env[Observation, Action], ABC, Generic[Observation, A
         self._reward: RewardSource = settings.reward
         self._problems = _by_id(settings.problems, needs_answer=settings.reward == "verifier")
         self._problem_ids = tuple(self._problems)
-        self._rewards: Memo[State, Reward] = Memo()  # of the last option of each state
+        self._rewards: ResultCache[State, Reward] = ResultCache()  # of the last option of each state
         self._place: Place | None = None
 
     @property
@@ -195,7 +195,7 @@ class BaseReasoningEnv(gym.Env[Observation, Action], ABC, Generic[Observation, A
 
     def _rewards_along(self, state: State) -> list[float | None]:
         """Returns the reward of each option of a state, None for those that were not rewarded here or long ago."""
-        known = [self._rewards.known(earlier) for earlier in state.path() if earlier.option is not None]
+        known = [self._rewards.get(earlier) for earlier in state.path() if earlier.option is not None]
         return [None if reward is None else reward.total for reward in reversed(known)]
 
     # What a vector environment asks for many environments at once, before each of them steps or resets.
@@ -236,11 +236,11 @@ class BaseReasoningEnv(gym.Env[Observation, Action], ABC, Generic[Observation, A
 
     async def _judged(self, states: Sequence[State]) -> list[Reward]:
         """Returns the critics' rewards for going to the states, the same to the last bit whenever they are asked."""
-        return await self._rewards.find(states, partial(critics_rewards, self.simulator))
+        return await self._rewards.get_or_compute(states, partial(critics_rewards, self.simulator))
 
     def _verified(self, state: State, verdict: str) -> Reward:
         """Returns the verifier's reward for going to `state`."""
-        return self._rewards.tell(state, Reward(verifier=float(verdict == CORRECT)))
+        return self._rewards.put(state, Reward(verifier=float(verdict == CORRECT)))
 
     def _info(self, state: State, reward: Reward, ending: Ending | None, verdict: str, discount: float) -> Info:
         return {
@@ -255,13 +255,13 @@ class BaseReasoningEnv(gym.Env[Observation, Action], ABC, Generic[Observation, A
             "is_success": verdict == CORRECT,
         }
 
-    def forget(self) -> None:
+    def clear_cache(self) -> None:
         """Drops what models told before, and what they remember: the next episode is as in a fresh process.
 
         Models are shared with other environments, and remember what those asked: they are loaded for this if need be.
         """
-        self._rewards.forget()
-        self.simulator.forget()
+        self._rewards.clear()
+        self.simulator.clear_cache()
 
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
         copied = type(self).__new__(type(self))

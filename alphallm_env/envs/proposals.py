@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from alphallm_env.runtime.concurrency import together
+from alphallm_env.runtime.concurrency import gather
 from alphallm_env.simulator import Simulator
 from alphallm_env.types import Ending, Option, State, StopReason
 
@@ -66,7 +66,7 @@ async def propose(simulator: Simulator, stands: Sequence[Stand], num_options: in
     Whatever is asked of one model is asked for all stands at once. Where an episode has ended, only the embedding is
     asked for. An option that is a dead end is worth 0, and no critic is asked.
     """
-    options = await together(_different_options(simulator, stand, num_options) for stand in stands)
+    options = await gather(_different_options(simulator, stand, num_options) for stand in stands)
     children = [
         [simulator.transition(stand.state, option).state for option in offered]
         for stand, offered in zip(stands, options, strict=True)

@@ -117,19 +117,19 @@ class Embedder(Protocol):
 
 
 @runtime_checkable
-class Remembers(Protocol):
+class HasCache(Protocol):
     """Keeps what it worked out for earlier calls, such as keys and values of prefixes, or notes."""
 
-    def forget(self) -> None:
+    def clear_cache(self) -> None:
         """Drops it, so that what comes next is computed as in a fresh process, to the last bit."""
         ...
 
 
-def forget(*parts: object) -> None:
+def clear_caches(*parts: object) -> None:
     """Lets those of `parts` forget that remember anything."""
     for part in parts:
-        if isinstance(part, Remembers):
-            part.forget()
+        if isinstance(part, HasCache):
+            part.clear_cache()
 
 
 def is_reproducible(*parts: object) -> bool:

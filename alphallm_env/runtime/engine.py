@@ -19,14 +19,14 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar, cast
 
 from alphallm_env.runtime.metering import Meter, Role, Work, current_meter
-from alphallm_env.runtime.openmp import give_back_workers
+from alphallm_env.runtime.openmp import release_openmp_workers
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 BatchFunction = Callable[[Sequence[Item]], Sequence[Result]]
 
 
-class Steps(Protocol):
+class SteppedBatch(Protocol):
     """Work that goes on in steps: a batch that items join and leave. Its length is the number of items in it."""
 
     def __len__(self) -> int: ...
@@ -60,7 +60,7 @@ _STRAGGLER_SECONDS = 0.05  # how long a thread that computes may hold up the oth
 
 
 @dataclass
-class _Question(Generic[Item, Result]):
+class PendingItem(Generic[Item, Result]):
     """One item that a search waits for, and who pays for the model's time."""
 
     item: Item
@@ -92,13 +92,13 @@ class _Queue(Generic[Item, Result]):
     """What waits for one batch function."""
 
     function: BatchFunction[Item, Result]
-    asked: list[_Question[Item, Result]] = field(default_factory=list)
+    asked: list[PendingItem[Item, Result]] = field(default_factory=list)
 
     def drop_cancelled(self) -> None:
         """Forgets the questions that nobody waits for any more."""
         self.asked = [question for question in self.asked if not question.answer.cancelled()]
 
-    def take(self, most: int) -> list[_Question[Item, Result]]:
+    def take(self, most: int) -> list[PendingItem[Item, Result]]:
         """Takes the first `most` questions out."""
         taken, self.asked = self.asked[:most], self.asked[most:]
         return taken
@@ -108,8 +108,8 @@ class _Queue(Generic[Item, Result]):
 class _Running:
     """What is under way in one model that works in steps."""
 
-    steps: Steps
-    jobs: dict[int, tuple[Job, _Question[object, object]]] = field(default_factory=dict)  # by the job's id
+    steps: SteppedBatch
+    jobs: dict[int, tuple[Job, PendingItem[object, object]]] = field(default_factory=dict)  # by the job's id
 
 
 @dataclass
@@ -133,9 +133,9 @@ class Engine:
         self.max_batch = max_batch
         self.statistics = EngineStatistics()
         self._lock = threading.Lock()  # held while the loop starts, is given work from outside, or stops
-        self._forget_loop()
+        self._reset()
 
-    def _forget_loop(self) -> None:
+    def _reset(self) -> None:
         self._queues: dict[object, _Queue[object, object]] = {}
         self._running: dict[int, _Running] = {}  # by the id of the steps
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -180,7 +180,7 @@ class Engine:
                 self._thread.join()
             for running in self._running.values():
                 running.steps.leave([job for job, _ in running.jobs.values()])
-            self._forget_loop()
+            self._reset()
 
     def _refuse_own_loop(self, method: str) -> None:
         if threading.current_thread() is self._thread:
@@ -193,7 +193,7 @@ class Engine:
         """
         try:
             self._refuse_own_loop("run")
-            give_back_workers()
+            release_openmp_workers()
             with self._lock:
                 loop = self._started()
                 future = asyncio.run_coroutine_threadsafe(self._counted(work), loop)
@@ -220,7 +220,7 @@ class Engine:
         finally:
             self._waiting -= 1
             if self._waiting == 0:
-                give_back_workers()
+                release_openmp_workers()
 
     @contextlib.contextmanager
     def participant(self) -> Generator[None]:
@@ -266,7 +266,9 @@ class Engine:
             return list(_checked(await twin(items), items, function))
         loop = asyncio.get_running_loop()
         queue = self._queues.setdefault(function, _Queue(function))  # type: ignore[arg-type]
-        asked: list[_Question[Item, Result]] = [_Question(item, loop.create_future(), meter, role) for item in items]
+        asked: list[PendingItem[Item, Result]] = [
+            PendingItem(item, loop.create_future(), meter, role) for item in items
+        ]
         queue.asked.extend(asked)  # type: ignore[arg-type]
         self._schedule_check()
         return list(await asyncio.gather(*(question.answer for question in asked)))
@@ -317,7 +319,7 @@ class Engine:
         room = self.max_batch - len(steps)
         return min(room, len(queue.asked)) >= max(1.0, _JOIN_SHARE * num_running)
 
-    def _join(self, steps: Steps, queue: _Queue[object, object]) -> None:
+    def _join(self, steps: SteppedBatch, queue: _Queue[object, object]) -> None:
         """Begins to work on the items of a queue, as many as there is room for."""
         asked = queue.take(self.max_batch - len(steps))
         self.statistics.batches += 1
@@ -363,7 +365,7 @@ class Engine:
                     del running.jobs[key]
         self._running = {key: running for key, running in self._running.items() if running.jobs}
 
-    def _serve(self, function: BatchFunction[object, object], asked: Sequence[_Question[object, object]]) -> None:
+    def _serve(self, function: BatchFunction[object, object], asked: Sequence[PendingItem[object, object]]) -> None:
         self.statistics.batches += 1
         self.statistics.items += len(asked)
         items = [question.item for question in asked]
@@ -377,7 +379,7 @@ class Engine:
             question.succeed(result)
 
     @contextlib.contextmanager
-    def _timed(self, asked: Sequence[_Question[object, object]], *, in_steps: bool = False) -> Generator[None]:
+    def _timed(self, asked: Sequence[PendingItem[object, object]], *, in_steps: bool = False) -> Generator[None]:
         """Shares the time that a block takes out among questions."""
         started = time.perf_counter()
         try:
@@ -390,17 +392,17 @@ class Engine:
                 question.seconds += seconds / len(asked)
 
 
-def _fail(asked: Sequence[_Question[object, object]], error: Exception, function: object) -> None:
+def _fail(asked: Sequence[PendingItem[object, object]], error: Exception, function: object) -> None:
     # A future cannot hold a StopIteration: it would end the coroutine that awaits it.
     stopped = RuntimeError(f"{function} raised StopIteration") if isinstance(error, StopIteration) else error
     for question in asked:
         question.fail(stopped)
 
 
-def in_steps(method: object) -> Steps | None:
+def in_steps(method: object) -> SteppedBatch | None:
     """Returns `<name>_in_steps` of the same object, None where it has none."""
     owner = getattr(method, "__self__", None)
-    return cast("Steps | None", getattr(owner, f"{getattr(method, '__name__', '')}_in_steps", None))
+    return cast("SteppedBatch | None", getattr(owner, f"{getattr(method, '__name__', '')}_in_steps", None))
 
 
 def asynchronous(method: Callable[..., Result]) -> Callable[..., Awaitable[Result]] | None:

@@ -52,7 +52,7 @@ def read_prefixes(trunk: ProbeTrunk, data: Sequence[ProblemData], folder: Path) 
             read = load(path.read_bytes())["vectors"]
         else:
             read = np.stack([seen.vector for seen in trunk.hidden_states(states)])
-            trunk.forget()
+            trunk.clear_cache()
             write_whole(path, save({"vectors": read}))
             print(f"read {start + len(part)}/{len(data)} problems", flush=True)
         vectors |= {

@@ -87,7 +87,7 @@ class Searched:
 
 def searched(simulator: Simulator, problems: Sequence[Problem], budget: int, concurrency: int) -> Searched:
     """Searches the problems with ηMCTS, from models that remember nothing."""
-    simulator.forget()
+    simulator.clear_cache()
     before = replace(simulator.engine.statistics)
     started = time.perf_counter()
     episodes = run_episodes(
@@ -112,7 +112,7 @@ def requests_for(policy: Policy, problems: Sequence[Problem], num: int, max_toke
 
 def raw_tokens_per_second(lm: TransformersLM, requests: Sequence[GenerationRequest], concurrency: int) -> float:
     """Returns the tokens a second of a decoder that nothing but the requests keeps busy, so many at once."""
-    lm.forget()
+    lm.clear_cache()
     decoder = lm.generate_in_steps
     waiting, num_written = list(requests), 0
     started = time.perf_counter()
@@ -155,12 +155,12 @@ def raw_and_generate(lm: TransformersLM, prompts: Sequence[str], num_tokens: int
     """
     endless = replace(lm.vocabulary, banned=lm.vocabulary.banned.clone())
     endless.banned[list(lm.vocabulary.end_ids)] = True
-    lm.forget()
+    lm.clear_cache()
     requests = [GenerationRequest(prompt, seed, num_tokens) for seed, prompt in enumerate(prompts)]
     started = time.perf_counter()
     written(Decoder(lm.model, endless, lambda: lm.prefixes), requests)
     ours = time.perf_counter() - started
-    lm.forget()
+    lm.clear_cache()
     batch = lm.tokenizer(list(prompts), return_tensors="pt", padding=True, add_special_tokens=False).to(lm.model.device)  # type: ignore[union-attr]
     started = time.perf_counter()
     lm.model.generate(  # type: ignore[operator]

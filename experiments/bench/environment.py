@@ -74,7 +74,7 @@ def steps_per_second(envs: gym.vector.VectorEnv[Any, Any, Any], config: BenchCon
     act = valid_actions if choice else texts
     rounds = max(config.min_rounds, config.min_steps // envs.num_envs)
     for env in cast(Any, envs).envs:
-        env.unwrapped.forget()
+        env.unwrapped.clear_cache()
     rng = np.random.default_rng(config.seed)
     started = time.perf_counter()
     _, infos = envs.reset(seed=config.seed)

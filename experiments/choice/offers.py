@@ -13,7 +13,7 @@ from alphallm_env.envs.base import Question
 from alphallm_env.envs.choice.env import ChoiceAction, OptionChoiceEnv
 from alphallm_env.envs.choice.state import ChoiceState
 from alphallm_env.envs.proposals import Proposals, Stand, propose
-from alphallm_env.runtime.concurrency import together
+from alphallm_env.runtime.concurrency import gather
 from alphallm_env.runtime.files import Journal, Json
 from alphallm_env.runtime.metering import Meter, metering
 
@@ -134,7 +134,7 @@ class RecordedChoiceEnv(OptionChoiceEnv):
     async def _offered(self, stands: Sequence[Stand]) -> list[Proposals]:
         missing = {stop: stand for stand in stands if (stop := Stop.of(stand)) not in self.book}
         if missing:
-            self.book.add(await together(self._charged(stand) for stand in missing.values()))
+            self.book.add(await gather(self._charged(stand) for stand in missing.values()))
         return [self.book[Stop.of(stand)].proposals for stand in stands]
 
     async def _charged(self, stand: Stand) -> Offer:

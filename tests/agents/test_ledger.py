@@ -58,7 +58,7 @@ def test_the_ledgers_of_all_searches_add_up_to_the_models_work(
             OutcomeRewardModel(judge, TEMPLATE, engine, notes),
         )
         simulator = Simulator(Policy(policy, TEMPLATE), critics, Rules(SentenceRule(), max_tokens=80), engine=engine)
-        simulator.forget()
+        simulator.clear_cache()
         models = (policy, judge, reader)
         before = [replace(model.prefixes.statistics) for model in models]
         episodes = run_episodes(planner, simulator, PROBLEMS, Budget(tokens=900), 0, concurrency=concurrency)  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ from alphallm_env.envs.rendering import render_image, render_text
 from alphallm_env.errors import ModelError, StateError
 from alphallm_env.mdp import dynamics
 from alphallm_env.mdp.rewards import UNANSWERED, Reward, RewardSource, verdict_on
-from alphallm_env.runtime.result_cache import Memo
+from alphallm_env.runtime.result_cache import ResultCache
 from alphallm_env.simulator import Simulator
 from alphallm_env.types import Ending, Problem, State
 
@@ -165,7 +165,7 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
         for name in ("prm", "value", *(("orm",) if settings.reward == "critics" else ())):
             self.simulator.critics.require(name)
         self._embedding_size = self._width() if embedding else 0
-        self._offers: Memo[Stand, Proposals] = Memo()
+        self._offers: ResultCache[Stand, Proposals] = ResultCache()
         self.action_space = spaces.Discrete(num_options)
         self.observation_space = feature_space(num_options, self._embedding_size)
 
@@ -261,7 +261,7 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
     async def _offered(self, stands: Sequence[Stand]) -> list[Proposals]:
         """Returns what the policy offers, the same to the last bit whenever it is asked."""
         embeds = self._embedding_size > 0
-        return await self._offers.find(
+        return await self._offers.get_or_compute(
             stands, lambda missing: propose(self.simulator, missing, self.num_options, embeds=embeds)
         )
 
@@ -271,7 +271,7 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
         if self._reward == "verifier":
             return self._verified(after.state, verdict)
         if after.state.ending is not Ending.ANSWERED:
-            return self._rewards.tell(after.state, Reward(prm=before.proposals.prm[chosen]))
+            return self._rewards.put(after.state, Reward(prm=before.proposals.prm[chosen]))
         [reward] = self.simulator.engine.run(self._judged([after.state]))
         return reward
 
@@ -296,10 +296,10 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
         await self._judged([question for question in questions if isinstance(question, State)])
         await self._offered([question for question in questions if isinstance(question, Stand)])
 
-    def forget(self) -> None:
+    def clear_cache(self) -> None:
         """Drops what models told before, and what they remember: the next episode is as in a fresh process."""
-        super().forget()
-        self._offers.forget()
+        super().clear_cache()
+        self._offers.clear()
 
     def _verdict(self, place: ChoiceState) -> str:
         if place.state.ending is None and place.ending is not None:

@@ -93,14 +93,14 @@ def engine():
         yield started
 
 
-async def together(*work):
+async def gather(*work):
     return await asyncio.gather(*work, return_exceptions=True)
 
 
 def test_coroutines_share_a_batch_and_each_gets_its_own_in_order(engine):
     model = Doubler()
     work = [engine.submit(model.double, items) for items in ([1, 2], [3], [4, 5, 6])]
-    assert engine.run(together(*work)) == [[2, 4], [6], [8, 10, 12]]
+    assert engine.run(gather(*work)) == [[2, 4], [6], [8, 10, 12]]
     assert model.batches == [[1, 2, 3, 4, 5, 6]]
     assert (engine.statistics.batches, engine.statistics.items) == (1, 6)
 
@@ -108,7 +108,7 @@ def test_coroutines_share_a_batch_and_each_gets_its_own_in_order(engine):
 def test_a_backend_that_batches_by_itself_is_awaited_by_each_search(engine):
     model = SelfBatching()
     work = [engine.submit(model.double, items) for items in ([1, 2], [-1], [3])]
-    first, failed, last = engine.run(together(*work))
+    first, failed, last = engine.run(gather(*work))
     assert (first, last) == ([2, 4], [6])
     assert isinstance(failed, ArithmeticError)
     assert sorted(model.batches) == [[-1], [1, 2], [3]]
@@ -121,7 +121,7 @@ def test_what_works_in_steps_is_joined_while_it_works(engine):
     async def search(*items: int) -> list[int]:
         return [(await engine.submit(model.count, [item]))[0] for item in items]
 
-    assert engine.run(together(search(5), search(2, 2), search(1, 1))) == [[5], [2, 2], [1, 1]]
+    assert engine.run(gather(search(5), search(2, 2), search(1, 1))) == [[5], [2, 2], [1, 1]]
     # The searches that have their answers ask again while the longest one still waits for its own.
     assert model.count_in_steps.steps == [[5, 2, 1], [5, 2, 1], [5, 2], [5, 2], [5]]
     assert (engine.statistics.steps, engine.statistics.items_stepped) == (5, 11)
@@ -134,7 +134,7 @@ def test_other_work_is_done_between_steps_once_enough_of_it_waits(engine):
         counted = await engine.submit(model.count, [item])
         return counted + await engine.submit(model.double, [len(model.count_in_steps)])
 
-    results = engine.run(together(*(search(item) for item in range(1, 9))))
+    results = engine.run(gather(*(search(item) for item in range(1, 9))))
     assert [counted for counted, _ in results] == list(range(1, 9))
     assert [under_way for _, under_way in results] == [14, 12, 10, 8, 6, 4, 2, 0]  # when each was done, doubled
     assert model.batches == [[7, 6], [5, 4], [3], [2], [1], [0]]
@@ -150,11 +150,11 @@ def test_only_so_many_are_under_way_at_once():
 def test_an_error_in_a_step_reaches_all_that_were_under_way(engine):
     model = Counter()
     model.count_in_steps.fails = True
-    first, second = engine.run(together(engine.submit(model.count, [2]), engine.submit(model.count, [3])))
+    first, second = engine.run(gather(engine.submit(model.count, [2]), engine.submit(model.count, [3])))
     assert isinstance(first, ArithmeticError)
     assert isinstance(second, ArithmeticError)
     model.count_in_steps.fails = False
-    joined, refused = engine.run(together(engine.submit(model.count, [2]), engine.submit(Counter().count, [-1])))
+    joined, refused = engine.run(gather(engine.submit(model.count, [2]), engine.submit(Counter().count, [-1])))
     assert joined == [2]
     assert isinstance(refused, ArithmeticError)
 
@@ -204,13 +204,13 @@ def test_searches_of_different_length_stay_together_while_they_last(engine):
         return value
 
     model = Doubler()
-    assert engine.run(together(search(1), search(3), search(2))) == [2, 8, 4]
+    assert engine.run(gather(search(1), search(3), search(2))) == [2, 8, 4]
     assert [len(batch) for batch in model.batches] == [3, 2, 1]
 
 
 def test_different_functions_have_different_batches(engine):
     one, other = Doubler(), Doubler()
-    engine.run(together(engine.submit(one.double, [1]), engine.submit(other.double, [2])))
+    engine.run(gather(engine.submit(one.double, [1]), engine.submit(other.double, [2])))
     assert (one.batches, other.batches) == ([[1]], [[2]])
 
 
@@ -234,7 +234,7 @@ def test_an_error_reaches_every_caller_of_its_batch_and_no_other(engine):
         engine.submit(model.double, [-1]),
         engine.submit(other.double, [3]),
     ]
-    first, second, third = engine.run(together(*work))
+    first, second, third = engine.run(gather(*work))
     assert isinstance(first, ArithmeticError)
     assert isinstance(second, ArithmeticError)
     assert third == [6]

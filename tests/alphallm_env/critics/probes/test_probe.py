@@ -66,7 +66,7 @@ def test_extreme_logits_stay_in_range():
 
 
 def test_what_one_critic_read_the_others_know(trunk: ProbeTrunk, probes: dict[str, Probe]):
-    trunk.forget()
+    trunk.clear_cache()
     with Engine() as engine, metering(Meter()) as meter:
         read = []
         for name, state in (("value", STATE), ("value", NEXT), ("prm", NEXT), ("orm", NEXT)):
@@ -84,7 +84,7 @@ def test_probes_see_the_end_of_the_solution_and_the_mean_over_ends_of_lines(trun
     )
     for seen in (trunk.hidden_states([lines])[0], trunk.hidden_states([STATE, lines])[1]):
         assert seen.vector == pytest.approx(np.concatenate([third, (one + other + third) / 3]), abs=1e-4)
-    trunk.forget()
+    trunk.clear_cache()
     [start] = trunk.hidden_states([STATE])
     assert np.array_equal(*np.split(start.vector, 2)), "before the first line both are where the question ends"
 
@@ -100,7 +100,7 @@ def test_probes_see_what_the_calculations_are_worth(trunk: ProbeTrunk):
 
 
 def test_what_is_read_is_counted_once(trunk: ProbeTrunk):
-    trunk.forget()
+    trunk.clear_cache()
     [first, second] = trunk.read([NEXT, NEXT])
     assert first.num_tokens == second.num_tokens == second.saved_tokens > first.saved_tokens
 
