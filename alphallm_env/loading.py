@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import os
+from dataclasses import replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from alphallm_env.critics.base import Critic
-from alphallm_env.critics.calibration import CALIBRATION_FILE, CalibratedCritic, load_calibration
 from alphallm_env.critics.critic_set import Critics
-from alphallm_env.critics.probes.probe import TRUNK_FILE, ProbeCritic, load_probes
-from alphallm_env.critics.probes.trunk import ProbeTrunk
-from alphallm_env.critics.prompted.generative import OutcomeRewardModel, ProcessRewardModel
-from alphallm_env.critics.prompted.tool_augmented import ToolAugmentedORM
-from alphallm_env.critics.public.adapters import load_public_prm, split_source
-from alphallm_env.critics.trained.model import CriticModel
-from alphallm_env.critics.trained.notes import NoteTaker, load_notes_limit
-from alphallm_env.critics.trained.value import LearnedValue
+from alphallm_env.critics.registry import CriticContext, make_critics
 from alphallm_env.errors import ModelError
 from alphallm_env.lm.device import resolved_device
 from alphallm_env.lm.local.transformers_lm import TransformersLM
@@ -27,7 +18,6 @@ from alphallm_env.lm.policy import Policy
 from alphallm_env.lm.prompts.templates import FewShotTemplate, template_for
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.runtime.engine import Engine
-from alphallm_env.sandbox import Sandbox
 from alphallm_env.simulator import Simulator
 
 if TYPE_CHECKING:
@@ -37,11 +27,6 @@ if TYPE_CHECKING:
 
 BACKENDS = ("auto", "transformers", "continuous", "vllm")
 TINY_POLICY = Path(__file__).parent / "lm" / "tiny"
-TINY_CRITICS = Path(__file__).parent / "critics" / "tiny"
-READER_FOLDER = "reader"  # inside a folder of critics: the model that takes their notes
-PROMPTED = "prompted"  # the policy itself, asked
-PROMPTED_WITH_TOOLS = "prompted_tools"  # the same, and as ORM it may run programs before it judges
-_MOST_SANDBOX_WORKERS = 4
 _MODELS_KEPT = 4  # of each kind: a loop trains a new policy every round
 
 
@@ -75,77 +60,6 @@ def load_policy(
     return Policy(lm, template_for(lm.tokenizer), temperature)
 
 
-def load_critics(folder: str | Path, engine: Engine, device: str = "auto") -> Critics:
-    """Returns the calibrated value function, PRM and ORM in a folder that `experiments.train_critics` wrote.
-
-    They read the prompts that fit their own tokenizer, whatever the policy's are.
-    """
-    path = Path(folder)
-    scalings = load_calibration(path)
-    if missing := {"value", "prm", "orm"} - scalings.keys():
-        raise ModelError(f"expected calibrations of value, prm and orm in {folder}, found none of {sorted(missing)}")
-    make = _probe_critics if (path / TRUNK_FILE).is_file() else _trained_critics
-    found = {critic.name: CalibratedCritic(critic, scalings[critic.name]) for critic in make(path, engine, device)}
-    return Critics(value=found["value"], prm=found["prm"], orm=found["orm"])
-
-
-def _trained_critics(folder: Path, engine: Engine, device: str) -> list[Critic]:
-    """Returns the critics of a trunk that learnt to judge, with the reader whose notes it judges by, if any."""
-    model = _load_critic_model(str(folder), device)
-    template = template_for(model.tokenizer)
-    reader = folder / READER_FOLDER
-    notes = None
-    if reader.is_dir():
-        notes = NoteTaker(_load_lm(str(reader), device, "auto"), template, engine, load_notes_limit(folder))
-    return [
-        LearnedValue(model, template, engine, notes),
-        ProcessRewardModel(model, template, engine, notes),
-        OutcomeRewardModel(model, template, engine, notes),
-    ]
-
-
-def _probe_critics(folder: Path, engine: Engine, device: str) -> list[Critic]:
-    """Returns probes of a model that is named in the folder. Raises ModelError if its weights are others by now."""
-    probes, record = load_probes(folder)
-    lm = _load_probed_lm(record.model, device)
-    if lm.revision != record.revision:
-        raise ModelError(
-            f"expected the weights that the probes in {folder} were fitted to, {record.revision}, "
-            f"got {lm.revision} at {record.model}"
-        )
-    if missing := {"value", "prm", "orm"} - probes.keys():
-        raise ModelError(f"expected probes for value, prm and orm in {folder}, found none for {sorted(missing)}")
-    trunk = ProbeTrunk(lm, template_for(lm.tokenizer), record.layers, record.calculations)
-    return [ProbeCritic(name, trunk, probe, engine) for name, probe in probes.items()]
-
-
-def prompted_critics(policy: Policy, engine: Engine, sandbox: Sandbox | None = None) -> Critics:
-    """Returns PRM and ORM that ask the policy's own model. `build_simulator` adds a value function.
-
-    With a sandbox the ORM may run programs. Raises CriticError where the model cannot be asked for any.
-    """
-    lm, template = policy.lm, policy.template
-    orm = ToolAugmentedORM(lm, template, engine, sandbox) if sandbox else OutcomeRewardModel(lm, template, engine)
-    return Critics(prm=ProcessRewardModel(lm, template, engine), orm=orm)
-
-
-def public_critics(source: str, engine: Engine, device: str = "auto") -> Critics:
-    """Returns the PRM called `ADAPTER:MODEL`, and as ORM the lowest score that it gives a step of a solution.
-
-    Where the model is a folder with a `calibration.json`, they are calibrated by it. `build_simulator` adds a
-    value function.
-    """
-    prm = load_public_prm(source, engine, device=device)
-    orm = load_public_prm(source, engine, device=device, aggregation="min", name="orm")
-    _, model = source.split(":", 1)
-    scalings = load_calibration(Path(model)) if (Path(model) / CALIBRATION_FILE).is_file() else {}
-
-    def calibrated(critic: Critic) -> Critic:
-        return CalibratedCritic(critic, scalings[critic.name]) if critic.name in scalings else critic
-
-    return Critics(prm=calibrated(prm), orm=calibrated(orm))
-
-
 def build_simulator(
     policy: Policy,
     critics: str,
@@ -154,23 +68,9 @@ def build_simulator(
     device: str = "auto",
     rollout_policy: Policy | None = None,
 ) -> Simulator:
-    """Returns a simulator around a policy.
-
-    `critics` is tiny, prompted, prompted_tools, none, a folder of trained ones, or ADAPTER:MODEL of a public PRM
-    (`public.py`).
-    """
-    if critics == "none":
-        return Simulator(policy, Critics(), rules, rollout_policy, engine)
-    if critics in (PROMPTED, PROMPTED_WITH_TOOLS):
-        judges = prompted_critics(policy, engine, shared_sandbox() if critics == PROMPTED_WITH_TOOLS else None)
-    elif split_source(critics) is not None:
-        judges = public_critics(critics, engine, device)
-    else:
-        judges = load_critics(resolve(critics, TINY_CRITICS), engine, device)
-        return Simulator(policy, judges, rules, rollout_policy, engine)
-    asking = Simulator(policy, judges, rules, rollout_policy, engine)
-    with_value = Critics(value=MonteCarloValue(asking), prm=judges.prm, orm=judges.orm)
-    return Simulator(policy, with_value, rules, rollout_policy, engine)
+    """Returns a simulator around a policy, with the critics that `alphallm_env.critics.registry` finds by name."""
+    without = Simulator(policy, Critics(), rules, rollout_policy, engine)
+    return replace(without, critics=make_critics(critics, CriticContext(policy, engine, device, without)))
 
 
 def load_simulator(
@@ -196,12 +96,6 @@ def load_simulator(
 def shared_engine() -> Engine:
     """Returns the engine that environments made by name have in common."""
     return Engine()
-
-
-@cache
-def shared_sandbox() -> Sandbox:
-    """Returns the sandbox that critics made by name have in common. It ends with this process."""
-    return Sandbox(num_workers=max(1, min(_MOST_SANDBOX_WORKERS, os.cpu_count() or 1)))
 
 
 @lru_cache(maxsize=_MODELS_KEPT)
@@ -246,14 +140,3 @@ def _load_tokenizer(source: str) -> PreTrainedTokenizerBase:
         return cast("PreTrainedTokenizerBase", AutoTokenizer.from_pretrained(source))
     except (OSError, ValueError) as error:
         raise ModelError(f"expected a tokenizer at {source!r}: {error}") from error
-
-
-@lru_cache(maxsize=1)
-def _load_probed_lm(source: str, device: str) -> TransformersLM:
-    """Returns a model of its own, even where a policy of the same name is loaded: that one may go on learning."""
-    return TransformersLM.load(source, device)
-
-
-@lru_cache(maxsize=_MODELS_KEPT)
-def _load_critic_model(folder: str, device: str) -> CriticModel:
-    return CriticModel.load_with_head(folder, device)

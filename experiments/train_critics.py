@@ -32,6 +32,7 @@ from rich.table import Table
 
 from alphallm_env.critics.base import last_option
 from alphallm_env.critics.calibration import Scaling, ScalingKind, fit_scaling, save_calibration
+from alphallm_env.critics.loading import READER_FOLDER, TINY_CRITICS
 from alphallm_env.critics.measures import Quality, quality
 from alphallm_env.critics.probes.probe import Probe, TrunkRecord, save_probes
 from alphallm_env.critics.probes.trunk import ProbeTrunk
@@ -43,7 +44,7 @@ from alphallm_env.critics.trained.value import save_head
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.policy import Policy
 from alphallm_env.lm.prompts.templates import PromptTemplate, template_for
-from alphallm_env.loading import READER_FOLDER, TINY_CRITICS, TINY_POLICY, load_policy, resolve
+from alphallm_env.loading import TINY_POLICY, load_policy, resolve
 from alphallm_env.mdp.options import option_rule
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.runtime.files import Json

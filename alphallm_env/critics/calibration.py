@@ -73,7 +73,7 @@ class TemperatureScaling:
 
 @dataclass(frozen=True)
 class IsotonicScaling:
-    """Linear interpolation between knots: `scores` increase, `values` do not decrease. Constant beyond the outer knots."""
+    """Linear interpolation between knots: `scores` increase, `values` do not decrease. Constant beyond the knots."""
 
     scores: tuple[float, ...]
     values: tuple[float, ...]

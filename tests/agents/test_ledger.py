@@ -11,6 +11,7 @@ from agents.base import Budget
 from agents.best_of_n import BestOfN
 from agents.running import run_episodes
 from alphallm_env.critics.critic_set import Critics
+from alphallm_env.critics.loading import READER_FOLDER, TINY_CRITICS
 from alphallm_env.critics.prompted.generative import OutcomeRewardModel, ProcessRewardModel
 from alphallm_env.critics.trained.model import CriticModel
 from alphallm_env.critics.trained.notes import NoteTaker
@@ -18,7 +19,7 @@ from alphallm_env.critics.trained.value import LearnedValue
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.policy import Policy
 from alphallm_env.lm.prompts.templates import TinyTemplate
-from alphallm_env.loading import READER_FOLDER, TINY_CRITICS, TINY_POLICY
+from alphallm_env.loading import TINY_POLICY
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.mdp.options import SentenceRule
 from alphallm_env.problems import gsm_symbolic

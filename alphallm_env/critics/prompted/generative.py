@@ -51,7 +51,7 @@ def share_of_true(probs: tuple[float, ...]) -> float:
 
 
 class GenerativeCritic(CompositeCritic):
-    """What PRM and ORM have in common: take notes if there is a note taker, render the prompt, ask for True or False."""
+    """What PRM and ORM have in common: take notes if there is a note taker, render a prompt, ask for True or False."""
 
     def __init__(
         self, lm: LanguageModel, template: PromptTemplate, engine: Engine, notes: NoteTaker | None = None

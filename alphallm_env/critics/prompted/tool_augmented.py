@@ -48,8 +48,8 @@ class ToolAugmentedORM(CompositeCritic):
     """ORM: how likely the whole solution of a state is correct, judged after a check that may run programs.
 
     A program that fails is shown to the critic as a failure, and is no verdict. `max_tokens` limits the text of a check
-    without the outputs; `max_output` is how many characters of an output the critic sees. The caller closes the sandbox.
-    Scores are reproducible except for programs that time out.
+    without the outputs; `max_output` is how many characters of an output the critic sees. The caller closes the
+    sandbox. Scores are reproducible except for programs that time out.
     """
 
     name = "tool_orm"

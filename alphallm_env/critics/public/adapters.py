@@ -16,13 +16,7 @@ from transformers import PreTrainedModel
 
 from alphallm_env.critics.combine import aggregate, check_aggregation
 from alphallm_env.critics.provenance import Provenance
-from alphallm_env.critics.public.formats import (
-    MathShepherdFormat,
-    QwenPRMFormat,
-    RLHFlowFormat,
-    SkyworkFormat,
-    StepFormat,
-)
+from alphallm_env.critics.public.formats import FORMATS
 from alphallm_env.critics.public.reader import (
     Head,
     Solution,
@@ -79,32 +73,17 @@ class PublicPRM:
 
 
 @dataclass(frozen=True)
-class _Adapter:
-    """A format, and a head made of tensors of the checkpoint; without a head, a causal LM's + and − are compared."""
+class _CheckpointHead:
+    """A head that is made of tensors of the checkpoint."""
 
-    text_format: type[StepFormat]
-    make_head: Callable[[dict[str, torch.Tensor]], Head] | None = None
-    head_tensors: tuple[str, ...] = ()
+    make: Callable[[dict[str, torch.Tensor]], Head]
+    tensors: tuple[str, ...]
 
 
-ADAPTERS = {
-    "math_shepherd": _Adapter(MathShepherdFormat),
-    "rlhflow": _Adapter(RLHFlowFormat),
-    "qwen_prm": _Adapter(
-        QwenPRMFormat, two_class_head, ("score.0.weight", "score.0.bias", "score.2.weight", "score.2.bias")
-    ),
-    "skywork": _Adapter(SkyworkFormat, value_head, ("v_head.summary.weight", "v_head.summary.bias")),
+_HEADS = {  # by adapter; one without is a causal LM whose + and − are compared
+    "qwen_prm": _CheckpointHead(two_class_head, ("score.0.weight", "score.0.bias", "score.2.weight", "score.2.bias")),
+    "skywork": _CheckpointHead(value_head, ("v_head.summary.weight", "v_head.summary.bias")),
 }
-
-
-def split_source(source: str) -> tuple[str, str] | None:
-    """Returns adapter and model of `ADAPTER:MODEL`, None where the text before the colon is not an adapter.
-
-    >>> split_source("qwen_prm:folder/of/it"), split_source("folder/of/it")
-    (('qwen_prm', 'folder/of/it'), None)
-    """
-    adapter, colon, model = source.partition(":")
-    return (adapter, model) if colon and adapter in ADAPTERS else None
 
 
 def load_public_prm(
@@ -121,20 +100,19 @@ def load_public_prm(
     Only safetensors are loaded, and no code of the checkpoint is run. Raises ModelError for an unknown adapter, or a
     model that does not fit the adapter.
     """
-    found = split_source(source)
-    if found is None:
-        raise ModelError(f"a public PRM must be ADAPTER:MODEL with one of {', '.join(ADAPTERS)}, got {source!r}")
-    return PublicPRM(_load_reader(*found, device, dtype), engine, aggregation, name)
+    adapter, colon, model = source.partition(":")
+    if not colon or adapter not in FORMATS:
+        raise ModelError(f"a public PRM must be ADAPTER:MODEL with one of {', '.join(FORMATS)}, got {source!r}")
+    return PublicPRM(_load_reader(adapter, model, device, dtype), engine, aggregation, name)
 
 
 @lru_cache(maxsize=2)  # PRM and ORM share one
 def _load_reader(adapter: str, model: str, device: str, dtype: str) -> StepReader:
-    chosen = ADAPTERS[adapter]
-    text_format = chosen.text_format(load_tokenizer(model))
-    if chosen.make_head is None:
+    text_format = FORMATS[adapter](load_tokenizer(model))
+    head = _HEADS.get(adapter)
+    if head is None:
         causal = load_causal(model, device, dtype)
         trunk = cast(PreTrainedModel, causal.base_model)
         return StepReader(trunk, label_head(causal, text_format.label_ids()), text_format, model)
     trunk = load_trunk(model, device, dtype)
-    tensors = read_head(model, chosen.head_tensors, trunk.device)
-    return StepReader(trunk, chosen.make_head(tensors), text_format, model)
+    return StepReader(trunk, head.make(read_head(model, head.tensors, trunk.device)), text_format, model)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from alphallm_env.critics.calibration import PlattScaling, save_calibration
+from alphallm_env.critics.loading import load_critics
 from alphallm_env.critics.probes.probe import (
     Probe,
     ProbeCritic,
@@ -22,7 +23,7 @@ from alphallm_env.critics.probes.trunk import ProbeTrunk
 from alphallm_env.critics.provenance import provenance_of
 from alphallm_env.errors import CriticError, ModelError
 from alphallm_env.lm.local.transformers_lm import TransformersLM
-from alphallm_env.loading import TINY_POLICY, load_critics, load_policy
+from alphallm_env.loading import TINY_POLICY, load_policy
 from alphallm_env.mdp import dynamics
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.runtime.engine import Engine
