@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +16,22 @@ from numpy.typing import NDArray
 from alphallm_env.critics.base import Critic, checked_scores
 from alphallm_env.critics.provenance import Provenance, provenance_of
 from alphallm_env.errors import CriticError, ModelError, StateError
-from alphallm_env.lm.base import Completion, Embedder, GenerationRequest, LanguageModel, clear_caches, is_reproducible
+from alphallm_env.lm.base import (
+    Completion,
+    Embedder,
+    GenerationRequest,
+    LanguageModel,
+    clear_caches,
+    generation,
+    is_reproducible,
+)
 from alphallm_env.lm.prompts.templates import PromptTemplate
 from alphallm_env.mdp import dynamics
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.mdp.options import TO_THE_END
 from alphallm_env.runtime.engine import Engine
-from alphallm_env.runtime.metering import Role, Work, current_meter
+from alphallm_env.runtime.metering import Role, count_generated, count_read
+from alphallm_env.runtime.operations import Operation
 from alphallm_env.runtime.seeds import derive_seed
 from alphallm_env.types import Option, Problem, State, Transition
 
@@ -33,6 +43,11 @@ class Policy:
     lm: LanguageModel
     template: PromptTemplate
     temperature: float = 1.0
+
+    @cached_property
+    def generation(self) -> Operation[GenerationRequest, Completion]:
+        """How an engine generates with the model."""
+        return generation(self.lm)
 
 
 @dataclass(frozen=True)
@@ -126,10 +141,8 @@ class Simulator:
             )
             for index in range(num_options)
         ]
-        completions: list[Completion] = await self.engine.submit(policy.lm.generate, requests, role=role)
-        meter = current_meter()
-        for completion in completions:
-            meter.generated(role, completion.num_tokens, completion.prompt_tokens, completion.saved_tokens)
+        completions = await self.engine.submit(policy.generation, requests, role=role)
+        count_generated(role, completions)
         return [completion.as_option() for completion in completions]
 
     async def rollouts(
@@ -166,7 +179,5 @@ class Simulator:
         """
         prompts = [self.policy.template.solve(state.question, state.text) for state in states]
         embeddings = await self.engine.submit(self.embedder.embed, prompts, role=Role.POLICY)
-        saved = sum(embedding.saved_tokens for embedding in embeddings)
-        read = sum(embedding.num_tokens for embedding in embeddings) - saved
-        current_meter().worked(Role.POLICY, Work(prefilled=read, saved=saved))
+        count_read(Role.POLICY, embeddings)
         return [embedding.vector for embedding in embeddings]

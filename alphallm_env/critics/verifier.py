@@ -15,6 +15,7 @@ class Verifier:
     """1 where a finished solution's answer is the gold answer, 0 where it is not."""
 
     name = "verifier"
+    is_reproducible = True
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         """Keeps the gold answers of the problems that have one."""

@@ -30,7 +30,7 @@ from alphallm_env.lm.base import Embedding, clear_caches, is_reproducible
 from alphallm_env.lm.prompts.templates import PromptTemplate
 from alphallm_env.mdp.options import SentenceRule, split_options
 from alphallm_env.runtime.engine import Engine
-from alphallm_env.runtime.metering import Role, current_meter
+from alphallm_env.runtime.metering import Role, count_scored
 from alphallm_env.types import State
 
 WEIGHTS_FILE = "probes.safetensors"
@@ -159,7 +159,7 @@ class ProbeCritic:
             for state in states:
                 last_option(state)
         found = await self._engine.submit(self._trunk.read, states, role=Role.CRITIC)
-        current_meter().scored(sum(e.num_tokens for e in found), sum(e.saved_tokens for e in found))
+        count_scored(found)
         return self._probe(np.stack([embedding.vector for embedding in found])).tolist()
 
 

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from alphallm_env.critics.prompted.generative import Labeller
 from alphallm_env.critics.provenance import Provenance, model_revision, prompt_version
 from alphallm_env.errors import CriticError, SandboxError
-from alphallm_env.lm.base import Completion, GenerationRequest, LanguageModel, clear_caches, is_reproducible
+from alphallm_env.lm.base import Completion, GenerationRequest, LanguageModel, clear_caches, generation, is_reproducible
 from alphallm_env.lm.prompts.templates import PromptTemplate, ToolTemplate
 from alphallm_env.lm.prompts.tools import program_in, program_with_output
 from alphallm_env.mdp.options import RegexRule
 from alphallm_env.runtime.concurrency import gather
 from alphallm_env.runtime.engine import Engine
-from alphallm_env.runtime.metering import Role, current_meter
+from alphallm_env.runtime.metering import Role, count_generated, current_meter
 from alphallm_env.sandbox import ProgramResult, Sandbox, Status
 from alphallm_env.types import ProgramRun, State, StopReason, Transcript
 
@@ -130,8 +130,8 @@ class ToolAugmentedORM:
         request = GenerationRequest(
             prompt, 0, max_tokens, END_OF_PROGRAM, temperature=0.0, stop_text=self._template.check_stop_text
         )
-        [piece] = await self._engine.submit(self._lm.generate, [request], role=Role.CRITIC)
-        current_meter().generated(Role.CRITIC, piece.num_tokens, piece.prompt_tokens, piece.saved_tokens)
+        [piece] = await self._engine.submit(generation(self._lm), [request], role=Role.CRITIC)
+        count_generated(Role.CRITIC, [piece])
         return piece
 
     async def _run(self, code: str) -> ProgramRun:

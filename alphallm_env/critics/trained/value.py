@@ -13,7 +13,7 @@ from alphallm_env.critics.trained.notes import NoteTaker, notes_on
 from alphallm_env.lm.base import clear_caches, is_reproducible
 from alphallm_env.lm.prompts.templates import PromptTemplate
 from alphallm_env.runtime.engine import Engine
-from alphallm_env.runtime.metering import Role, current_meter
+from alphallm_env.runtime.metering import Role, count_scored
 from alphallm_env.types import State
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class LearnedValue:
             for state, noted in zip(states, notes, strict=True)
         ]
         estimates = await self._engine.submit(self._model.values, prompts, role=Role.CRITIC)
-        current_meter().scored(sum(e.num_tokens for e in estimates), sum(e.saved_tokens for e in estimates))
+        count_scored(estimates)
         return [estimate.value for estimate in estimates]
 
 
@@ -97,6 +97,11 @@ class MonteCarloValue:
         self._simulator = simulator
         self._num_rollouts = num_rollouts
         self._seed = seed
+
+    @property
+    def is_reproducible(self) -> bool:
+        """Whether the policy that rolls out and the ORM that judges are."""
+        return self._simulator.is_reproducible
 
     @property
     def provenance(self) -> Provenance:
