@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from alphallm_env.critics.base import checked_scores
 from alphallm_env.critics.critic_set import Critics
 from alphallm_env.errors import ModelError, StateError
-from alphallm_env.lm.base import Completion, Embedder, GenerationRequest, clear_caches, is_reproducible
+from alphallm_env.lm.base import Embedder, GenerationRequest, clear_caches, is_reproducible
 from alphallm_env.lm.policy import Policy
 from alphallm_env.mdp import dynamics
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.mdp.options import TO_THE_END
 from alphallm_env.runtime.engine import Engine
-from alphallm_env.runtime.metering import Role, Work, current_meter
+from alphallm_env.runtime.metering import Role, count_generated, count_read
 from alphallm_env.runtime.seeds import derive_seed
 from alphallm_env.types import Option, Problem, State, Transition
 
@@ -93,10 +93,8 @@ class Simulator:
             )
             for index in range(num_options)
         ]
-        completions: list[Completion] = await self.engine.submit(policy.lm.generate, requests, role=role)
-        meter = current_meter()
-        for completion in completions:
-            meter.generated(role, completion.num_tokens, completion.prompt_tokens, completion.saved_tokens)
+        completions = await self.engine.submit(policy.generation, requests, role=role)
+        count_generated(role, completions)
         return [completion.as_option() for completion in completions]
 
     async def rollouts(
@@ -133,7 +131,5 @@ class Simulator:
         """
         prompts = [self.policy.template.solve(state.question, state.text) for state in states]
         embeddings = await self.engine.submit(self.embedder.embed, prompts, role=Role.POLICY)
-        saved = sum(embedding.saved_tokens for embedding in embeddings)
-        read = sum(embedding.num_tokens for embedding in embeddings) - saved
-        current_meter().worked(Role.POLICY, Work(prefilled=read, saved=saved))
+        count_read(Role.POLICY, embeddings)
         return [embedding.vector for embedding in embeddings]

@@ -9,7 +9,6 @@ from typing import Protocol, runtime_checkable
 
 from alphallm_env.errors import CriticError
 from alphallm_env.lm.base import clear_caches, is_reproducible
-from alphallm_env.runtime.metering import current_meter
 from alphallm_env.types import Option, State
 
 
@@ -55,25 +54,6 @@ class CompositeCritic(ABC):
     @abstractmethod
     async def evaluate(self, states: Sequence[State]) -> list[float]:
         """Returns one value in [0, 1] per state, in the given order. Raises CriticError if it cannot."""
-
-
-class TokensRead(Protocol):
-    """What a model says of one text that it read for a critic."""
-
-    @property
-    def num_tokens(self) -> int:
-        """The text's length."""
-        ...
-
-    @property
-    def saved_tokens(self) -> int:
-        """How many of them were cached and not computed."""
-        ...
-
-
-def count_tokens_read(texts: Sequence[TokensRead]) -> None:
-    """Counts on the current meter what a critic's model read."""
-    current_meter().scored(sum(text.num_tokens for text in texts), sum(text.saved_tokens for text in texts))
 
 
 def checked_scores(scores: Sequence[float], states: Sequence[State], name: str) -> list[float]:

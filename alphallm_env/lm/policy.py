@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
-from alphallm_env.lm.base import LanguageModel
+from alphallm_env.lm.base import Completion, GenerationRequest, LanguageModel, generation
 from alphallm_env.lm.prompts.templates import PromptTemplate
+from alphallm_env.runtime.operations import Operation
 
 
 @dataclass(frozen=True)
@@ -15,3 +17,8 @@ class Policy:
     lm: LanguageModel
     template: PromptTemplate
     temperature: float = 1.0
+
+    @cached_property
+    def generation(self) -> Operation[GenerationRequest, Completion]:
+        """How an engine generates with the model."""
+        return generation(self.lm)

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase
@@ -49,6 +49,11 @@ class VLLMLM:
         self._adapters = itertools.count(1)
         self._thread = LoopThread(f"vllm {source}")
         self._engine = self._thread.run(self._started(engine_arguments))
+
+    @classmethod
+    def load(cls, source: str, device: str = "auto", dtype: str = "auto") -> Self:  # noqa: ARG003
+        """Returns the model in a folder or of a hub name. vLLM chooses the device by itself."""
+        return cls(source, dtype=dtype)
 
     async def _started(self, arguments: dict[str, object]) -> Any:
         """Returns the engine, which belongs to the loop that starts it."""

@@ -34,6 +34,8 @@ SUM_SCRIPT: dict[str, Continuations] = {
 class ScriptedCritic:
     """Scores a state by a function of its text, charges one token for each, and remembers what was asked."""
 
+    is_reproducible = True
+
     def __init__(self, name: str, score: Callable[[str], float] = lambda text: 0.5) -> None:
         self.name = name
         self.asked: list[str] = []

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from alphallm_env.critics.base import CompositeCritic, count_tokens_read, last_option
+from alphallm_env.critics.base import CompositeCritic, last_option
 from alphallm_env.critics.probes.trunk import ProbeTrunk
 from alphallm_env.critics.provenance import Provenance, model_provenance
 from alphallm_env.errors import ModelError
 from alphallm_env.runtime.engine import Engine
-from alphallm_env.runtime.metering import Role
+from alphallm_env.runtime.metering import Role, count_scored
 from alphallm_env.types import State
 
 WEIGHTS_FILE = "probes.safetensors"
@@ -64,7 +64,7 @@ class ProbeCritic(CompositeCritic):
             for state in states:
                 last_option(state)
         found = await self._engine.submit(self._trunk.read, states, role=Role.CRITIC)
-        count_tokens_read(found)
+        count_scored(found)
         return self._probe(np.stack([embedding.vector for embedding in found])).tolist()
 
 

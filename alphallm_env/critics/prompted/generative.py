@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
-from alphallm_env.critics.base import CompositeCritic, count_tokens_read, last_option
+from alphallm_env.critics.base import CompositeCritic, last_option
 from alphallm_env.critics.provenance import Provenance, model_provenance
 from alphallm_env.critics.trained.notes import NoteTaker, notes_on
 from alphallm_env.errors import CriticError
-from alphallm_env.lm.base import LabelProbs, LanguageModel
+from alphallm_env.lm.base import AsyncLabelling, LabelProbs, LanguageModel
 from alphallm_env.lm.prompts.templates import LABELS, PromptTemplate
-from alphallm_env.runtime.engine import Engine, asynchronous
-from alphallm_env.runtime.metering import Role
+from alphallm_env.runtime.engine import Engine
+from alphallm_env.runtime.metering import Role, count_scored
+from alphallm_env.runtime.operations import AsyncOperation, Operation
 from alphallm_env.types import State
 
 
@@ -29,16 +30,17 @@ class Labeller:
         """Returns the probabilities of True and False after each prompt."""
         return self.lm.label_probs(prompts, self.labels)
 
-    @property
-    def judge_async(self) -> Callable[[Sequence[str]], Awaitable[list[LabelProbs]]] | None:
-        """What an engine awaits instead of `judge` where the model batches its own requests; else None."""
-        twin = asynchronous(self.lm.label_probs)
-        return None if twin is None else partial(twin, labels=self.labels)
+    @cached_property
+    def operation(self) -> Operation[str, LabelProbs]:
+        """What an engine runs: `judge`, or its asynchronous form where the model batches its own requests."""
+        if isinstance(self.lm, AsyncLabelling):
+            return AsyncOperation(partial(self.lm.label_probs_async, labels=self.labels))
+        return self.judge
 
     async def share_true(self, engine: Engine, prompts: Sequence[str]) -> list[float]:
         """Returns p(True) / (p(True) + p(False)) per prompt. Counts the tokens read."""
-        answers = await engine.submit(self.judge, prompts, role=Role.CRITIC)
-        count_tokens_read(answers)
+        answers = await engine.submit(self.operation, prompts, role=Role.CRITIC)
+        count_scored(answers)
         return [share_of_true(answer.probs) for answer in answers]
 
 

@@ -16,13 +16,13 @@ from alphallm_env.critics.base import CompositeCritic
 from alphallm_env.critics.prompted.generative import Labeller
 from alphallm_env.critics.provenance import Provenance, model_provenance
 from alphallm_env.errors import CriticError, SandboxError
-from alphallm_env.lm.base import Completion, GenerationRequest, LanguageModel
+from alphallm_env.lm.base import Completion, GenerationRequest, LanguageModel, generation
 from alphallm_env.lm.prompts.templates import PromptTemplate, ToolTemplate
 from alphallm_env.lm.prompts.tools import program_in, program_with_output
 from alphallm_env.mdp.options import RegexRule
 from alphallm_env.runtime.concurrency import gather
 from alphallm_env.runtime.engine import Engine
-from alphallm_env.runtime.metering import Role, current_meter
+from alphallm_env.runtime.metering import Role, count_generated, current_meter
 from alphallm_env.sandbox import ProgramResult, Sandbox, Status
 from alphallm_env.types import ProgramRun, State, StopReason, Transcript
 
@@ -124,8 +124,8 @@ class ToolAugmentedORM(CompositeCritic):
         request = GenerationRequest(
             prompt, 0, max_tokens, END_OF_PROGRAM, temperature=0.0, stop_text=self._template.check_stop_text
         )
-        [piece] = await self._engine.submit(self._lm.generate, [request], role=Role.CRITIC)
-        current_meter().generated(Role.CRITIC, piece.num_tokens, piece.prompt_tokens, piece.saved_tokens)
+        [piece] = await self._engine.submit(generation(self._lm), [request], role=Role.CRITIC)
+        count_generated(Role.CRITIC, [piece])
         return piece
 
     async def _run(self, code: str) -> ProgramRun:

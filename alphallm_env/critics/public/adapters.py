@@ -31,7 +31,7 @@ from alphallm_env.critics.public.reader import (
 )
 from alphallm_env.errors import ModelError
 from alphallm_env.runtime.engine import Engine
-from alphallm_env.runtime.metering import Role, current_meter
+from alphallm_env.runtime.metering import Role, count_scored
 from alphallm_env.types import State
 
 
@@ -64,7 +64,7 @@ class PublicPRM:
         """Returns the scores in [0, 1] of the options of each state, first to last. Counts the tokens read."""
         solutions = [Solution(state.question, tuple(option.text for option in state.options)) for state in states]
         found = await self._engine.submit(self._reader.score, solutions, role=Role.CRITIC)
-        current_meter().scored(sum(scores.num_tokens for scores in found))
+        count_scored(found)
         return [scores.scores for scores in found]
 
     async def evaluate(self, states: Sequence[State]) -> list[float]:

@@ -36,6 +36,7 @@ class StepScores:
 
     scores: tuple[float, ...]
     num_tokens: int
+    saved_tokens: int = 0  # nothing is cached here
 
 
 class StepReader:

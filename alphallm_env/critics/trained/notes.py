@@ -17,7 +17,15 @@ from typing import Protocol
 from weakref import WeakKeyDictionary
 
 from alphallm_env.critics.provenance import Provenance, model_provenance
-from alphallm_env.lm.base import Completion, GenerationRequest, Passage, Reading, clear_caches, is_reproducible
+from alphallm_env.lm.base import (
+    Completion,
+    GenerationRequest,
+    Passage,
+    Reading,
+    clear_caches,
+    generation,
+    is_reproducible,
+)
 from alphallm_env.lm.prompts.templates import PromptTemplate, plain
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.runtime.metering import Meter, Role, Usage, Work, current_meter
@@ -135,7 +143,7 @@ class NoteTaker:
             )
             for question in missing
         ]  # fmt: skip
-        written = await self._engine.submit(self._reader.generate, requests, role=Role.CRITIC)
+        written = await self._engine.submit(generation(self._reader), requests, role=Role.CRITIC)
         computed: dict[str, Work] = {}
         for question, request, completion in zip(missing, requests, written, strict=True):
             cost = self._reader.count_tokens(request.prompt) + completion.num_tokens

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from alphallm_env.critics.base import CompositeCritic, count_tokens_read
+from alphallm_env.critics.base import CompositeCritic
 from alphallm_env.critics.provenance import Provenance, model_provenance
 from alphallm_env.critics.trained.notes import NoteTaker, notes_on
 from alphallm_env.lm.prompts.templates import PromptTemplate
 from alphallm_env.runtime.engine import Engine
-from alphallm_env.runtime.metering import Role
+from alphallm_env.runtime.metering import Role, count_scored
 from alphallm_env.types import State
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class LearnedValue(CompositeCritic):
             for state, noted in zip(states, notes, strict=True)
         ]
         estimates = await self._engine.submit(self._model.values, prompts, role=Role.CRITIC)
-        count_tokens_read(estimates)
+        count_scored(estimates)
         return [estimate.value for estimate in estimates]
 
 

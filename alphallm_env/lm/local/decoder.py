@@ -244,8 +244,8 @@ class Decoder:
         self._close_gaps()
 
     @torch.inference_mode()
-    def leave(self, texts: Sequence[Text]) -> None:
-        """Takes texts out that nobody waits for."""
+    def leave(self, texts: Sequence[object]) -> None:
+        """Removes texts that no search waits for any more."""
         gone = set(map(id, texts))
         self._rows = [[text for text in shared if id(text) not in gone] for shared in self._rows]
         self._sharing = None

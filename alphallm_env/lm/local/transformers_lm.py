@@ -77,8 +77,8 @@ class TransformersLM:
         return written(self._decoder(), requests)
 
     @cached_property
-    def generate_in_steps(self) -> Decoder:
-        """What an engine writes with, one token at a time, so that texts join and leave the running batch."""
+    def stepped_batch(self) -> Decoder:
+        """The batch that an engine decodes one token at a time, so that texts join and leave between steps."""
         return self._decoder()
 
     def _decoder(self) -> Decoder:

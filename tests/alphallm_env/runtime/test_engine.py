@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from alphallm_env.runtime.engine import Engine
+from alphallm_env.runtime.operations import AsyncOperation, SteppedOperation
 
 
 class Doubler:
@@ -34,6 +35,10 @@ class SelfBatching(Doubler):
     async def double_async(self, items: Sequence[int]) -> list[int]:
         await asyncio.sleep(0)
         return self.double(items)
+
+    @property
+    def operation(self) -> AsyncOperation[int, int]:
+        return AsyncOperation(self.double_async)
 
 
 class Countdown:
@@ -81,10 +86,11 @@ class Counter(Doubler):
 
     def __init__(self) -> None:
         super().__init__()
-        self.count_in_steps = Countdown()
+        self.countdown = Countdown()
 
-    def count(self, items: Sequence[int]) -> list[int]:
-        raise NotImplementedError("the engine uses the steps")
+    @property
+    def count(self) -> SteppedOperation[int, int]:
+        return SteppedOperation(self.countdown)
 
 
 @pytest.fixture
@@ -107,7 +113,7 @@ def test_coroutines_share_a_batch_and_each_gets_its_own_in_order(engine):
 
 def test_a_backend_that_batches_by_itself_is_awaited_by_each_search(engine):
     model = SelfBatching()
-    work = [engine.submit(model.double, items) for items in ([1, 2], [-1], [3])]
+    work = [engine.submit(model.operation, items) for items in ([1, 2], [-1], [3])]
     first, failed, last = engine.run(gather(*work))
     assert (first, last) == ([2, 4], [6])
     assert isinstance(failed, ArithmeticError)
@@ -123,7 +129,7 @@ def test_what_works_in_steps_is_joined_while_it_works(engine):
 
     assert engine.run(gather(search(5), search(2, 2), search(1, 1))) == [[5], [2, 2], [1, 1]]
     # The searches that have their answers ask again while the longest one still waits for its own.
-    assert model.count_in_steps.steps == [[5, 2, 1], [5, 2, 1], [5, 2], [5, 2], [5]]
+    assert model.countdown.steps == [[5, 2, 1], [5, 2, 1], [5, 2], [5, 2], [5]]
     assert (engine.statistics.steps, engine.statistics.items_stepped) == (5, 11)
 
 
@@ -132,7 +138,7 @@ def test_other_work_is_done_between_steps_once_enough_of_it_waits(engine):
 
     async def search(item: int) -> list[int]:
         counted = await engine.submit(model.count, [item])
-        return counted + await engine.submit(model.double, [len(model.count_in_steps)])
+        return counted + await engine.submit(model.double, [len(model.countdown)])
 
     results = engine.run(gather(*(search(item) for item in range(1, 9))))
     assert [counted for counted, _ in results] == list(range(1, 9))
@@ -144,16 +150,16 @@ def test_only_so_many_are_under_way_at_once():
     model = Counter()
     with Engine(max_batch=3) as engine:
         assert engine.run(engine.submit(model.count, [2] * 7)) == [2] * 7
-    assert max(map(len, model.count_in_steps.steps)) == 3
+    assert max(map(len, model.countdown.steps)) == 3
 
 
 def test_an_error_in_a_step_reaches_all_that_were_under_way(engine):
     model = Counter()
-    model.count_in_steps.fails = True
+    model.countdown.fails = True
     first, second = engine.run(gather(engine.submit(model.count, [2]), engine.submit(model.count, [3])))
     assert isinstance(first, ArithmeticError)
     assert isinstance(second, ArithmeticError)
-    model.count_in_steps.fails = False
+    model.countdown.fails = False
     joined, refused = engine.run(gather(engine.submit(model.count, [2]), engine.submit(Counter().count, [-1])))
     assert joined == [2]
     assert isinstance(refused, ArithmeticError)
@@ -172,12 +178,12 @@ def test_an_engine_that_closes_leaves_nothing_under_way():
 
     thread = threading.Thread(target=search)
     thread.start()
-    while not model.count_in_steps.steps:
+    while not model.countdown.steps:
         time.sleep(0.001)
     engine.close()
     thread.join()
     assert failures == ["the engine was closed while this search was in flight"]
-    assert len(model.count_in_steps) == 0
+    assert len(model.countdown) == 0
     with engine:
         assert engine.run(engine.submit(model.count, [3])) == [3]
 
@@ -192,8 +198,8 @@ def test_what_nobody_waits_for_leaves(engine):
         return await engine.submit(model.count, [2])
 
     assert engine.run(give_up()) == [2]
-    assert len(model.count_in_steps) == 0
-    assert len(model.count_in_steps.steps) == 5
+    assert len(model.countdown) == 0
+    assert len(model.countdown.steps) == 5
 
 
 def test_searches_of_different_length_stay_together_while_they_last(engine):
