@@ -12,51 +12,18 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from alphallm_env.critics.base import Critic, checked_scores
-from alphallm_env.critics.provenance import Provenance, provenance_of
-from alphallm_env.errors import CriticError, ModelError, StateError
-from alphallm_env.lm.base import Completion, Embedder, GenerationRequest, LanguageModel, forget, is_reproducible
-from alphallm_env.lm.prompts.templates import PromptTemplate
+from alphallm_env.critics.base import checked_scores
+from alphallm_env.critics.critic_set import Critics
+from alphallm_env.errors import ModelError, StateError
+from alphallm_env.lm.base import Embedder, GenerationRequest, clear_caches, is_reproducible
+from alphallm_env.lm.policy import Policy
 from alphallm_env.mdp import dynamics
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.mdp.options import TO_THE_END
 from alphallm_env.runtime.engine import Engine
-from alphallm_env.runtime.metering import Role, Work, current_meter
+from alphallm_env.runtime.metering import Role, count_generated, count_read
 from alphallm_env.runtime.seeds import derive_seed
 from alphallm_env.types import Option, Problem, State, Transition
-
-
-@dataclass(frozen=True)
-class Policy:
-    """A language model with the template of its prompts and its sampling temperature."""
-
-    lm: LanguageModel
-    template: PromptTemplate
-    temperature: float = 1.0
-
-
-@dataclass(frozen=True)
-class Critics:
-    """The critics at hand; None for those that there are not."""
-
-    value: Critic | None = None
-    prm: Critic | None = None
-    orm: Critic | None = None
-
-    def require(self, name: str) -> Critic:
-        """Returns the critic called value, prm or orm. Raises CriticError if there is none."""
-        critics = {"value": self.value, "prm": self.prm, "orm": self.orm}
-        if name not in critics:
-            raise CriticError(f"critic must be one of {', '.join(critics)}, got {name!r}")
-        critic = critics[name]
-        if critic is None:
-            raise CriticError(f"a critic {name!r} is needed here, and none was given")
-        return critic
-
-    def provenance(self) -> dict[str, Provenance]:
-        """Returns where the scores of each critic at hand come from: what a run's record keeps of them."""
-        critics = {"value": self.value, "prm": self.prm, "orm": self.orm}
-        return {name: provenance_of(critic) for name, critic in critics.items() if critic is not None}
 
 
 @dataclass(frozen=True)
@@ -64,7 +31,7 @@ class Simulator:
     """The decision process with the policy that acts in it, the critics that score it, and the engine that batches."""
 
     policy: Policy
-    critics: Critics = Critics()
+    critics: Critics = field(default_factory=Critics)
     rules: Rules = Rules()
     rollout_policy: Policy | None = None  # the policy itself where None
     engine: Engine = field(default_factory=Engine)
@@ -83,11 +50,11 @@ class Simulator:
         """Returns what executing `option` does: deterministic, without a model."""
         return dynamics.transition(state, option, self.rules)
 
-    def forget(self) -> None:
+    def clear_cache(self) -> None:
         """Empties the caches of all models. Call it while nothing is in flight."""
-        forget(self.policy.lm, self.critics.value, self.critics.prm, self.critics.orm)
+        clear_caches(self.policy.lm, self.critics.value, self.critics.prm, self.critics.orm)
         if self.rollout_policy is not None:
-            forget(self.rollout_policy.lm)
+            clear_caches(self.rollout_policy.lm)
 
     async def propose(
         self,
@@ -126,10 +93,8 @@ class Simulator:
             )
             for index in range(num_options)
         ]
-        completions: list[Completion] = await self.engine.submit(policy.lm.generate, requests, role=role)
-        meter = current_meter()
-        for completion in completions:
-            meter.generated(role, completion.num_tokens, completion.prompt_tokens, completion.saved_tokens)
+        completions = await self.engine.submit(policy.generation, requests, role=role)
+        count_generated(role, completions)
         return [completion.as_option() for completion in completions]
 
     async def rollouts(
@@ -166,7 +131,5 @@ class Simulator:
         """
         prompts = [self.policy.template.solve(state.question, state.text) for state in states]
         embeddings = await self.engine.submit(self.embedder.embed, prompts, role=Role.POLICY)
-        saved = sum(embedding.saved_tokens for embedding in embeddings)
-        read = sum(embedding.num_tokens for embedding in embeddings) - saved
-        current_meter().worked(Role.POLICY, Work(prefilled=read, saved=saved))
+        count_read(Role.POLICY, embeddings)
         return [embedding.vector for embedding in embeddings]

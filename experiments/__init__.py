@@ -1,12 +1,5 @@
-"""One file, one experiment; `records` holds what a run leaves behind.
+"""One file, one experiment; `runs` holds what programs share: records, monitor, report, statistics."""
 
-GNU's OpenMP, with which torch computes on Linux, lets a worker that waits spin 300,000 times before it sleeps: some
-10 ms on a recent processor, in which it keeps the very thread that it waits for from running as soon as another
-program uses a core. A thousand times is long enough between two operations. The variable is read once, when torch
-is loaded; whoever sets it, or `OMP_WAIT_POLICY`, keeps their own.
-"""
+from alphallm_env.runtime.openmp import limit_openmp_spinning
 
-import os
-
-if "OMP_WAIT_POLICY" not in os.environ:
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+limit_openmp_spinning()  # before a program loads torch

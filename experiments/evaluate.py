@@ -90,7 +90,7 @@ def evaluate(
     for start in range(len(outcomes), len(problems), concurrency):
         group = problems[start : start + concurrency]
         fresh: list[Outcome] = []
-        simulator.forget()
+        simulator.clear_cache()
         for problem, result in run_episodes(planner, simulator, group, budget, seed, concurrency=concurrency):
             watch(problem, result)
             fresh.append(outcome_of(problem, result))

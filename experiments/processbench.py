@@ -27,7 +27,7 @@ from alphallm_env.critics.base import Critic, checked_scores
 from alphallm_env.critics.measures import harmonic_mean
 from alphallm_env.critics.provenance import provenance_of
 from alphallm_env.errors import CriticError, ProblemError
-from alphallm_env.loading import PROMPTED, build_simulator, load_policy
+from alphallm_env.loading import build_simulator, load_policy
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.runtime.files import Json, write_whole
@@ -45,7 +45,7 @@ class BenchConfig:
     """Settings of one measurement. `policy` is the language model that `prompted` asks."""
 
     rows: Path
-    critic: str = PROMPTED
+    critic: str = "prompted"
     policy: str = "tiny"
     json: Path | None = None
     limit: int | None = None  # the first rows only

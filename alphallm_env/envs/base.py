@@ -253,13 +253,13 @@ class BaseReasoningEnv(gym.Env[Observation, Action], ABC, Generic[Observation, A
             "is_success": verdict == CORRECT,
         }
 
-    def forget(self) -> None:
+    def clear_cache(self) -> None:
         """Empties the caches of rewards, models and critics: the next episode is as in a fresh process.
 
         Models are shared with other environments, which fill the same caches: they are loaded for this if need be.
         """
         self._rewards.clear()
-        self.simulator.forget()
+        self.simulator.clear_cache()
 
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
         copied = type(self).__new__(type(self))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from alphallm_env.runtime.concurrency import together
+from alphallm_env.runtime.concurrency import gather
 from alphallm_env.simulator import Simulator
 from alphallm_env.types import Ending, Option, State, StopReason
 
@@ -68,7 +68,7 @@ async def propose(
     Each model works on all requests in one batch. Where an episode has ended, only the embedding is computed. An
     option that is a dead end is worth 0, and no critic is asked.
     """
-    options = await together(_different_options(simulator, request, num_options) for request in requests)
+    options = await gather(_different_options(simulator, request, num_options) for request in requests)
     children = [
         [simulator.transition(request.state, option).state for option in offered]
         for request, offered in zip(requests, options, strict=True)

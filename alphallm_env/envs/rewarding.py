@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from alphallm_env.mdp.rewards import Reward, RewardFunction
-from alphallm_env.runtime.result_cache import Memo
+from alphallm_env.runtime.result_cache import ResultCache
 from alphallm_env.simulator import Simulator
 from alphallm_env.types import Problem, State
 
@@ -25,11 +25,11 @@ class OptionRewards:
     def __init__(self, function: RewardFunction, problems: Mapping[str, Problem]) -> None:
         self.function = function
         self._problems = problems
-        self._cache: Memo[State, Reward] = Memo()
+        self._cache: ResultCache[State, Reward] = ResultCache()
 
     def cached(self, state: State) -> Reward | None:
         """Returns the reward of the last option of a state, None where it was never computed or has been dropped."""
-        return self._cache.known(state)
+        return self._cache.get(state)
 
     def missing(self, request: RewardRequest) -> list[str]:
         """Returns the critics to ask before `compute`. Raises ValueError for one that the function did not declare."""
@@ -40,7 +40,7 @@ class OptionRewards:
 
     def compute(self, request: RewardRequest) -> Reward:
         """Returns the reward of a request that misses no score."""
-        return self._cache.tell(request.state, self._reward(request.state, request.scores))
+        return self._cache.put(request.state, self._reward(request.state, request.scores))
 
     async def ask(self, simulator: Simulator, requests: Sequence[RewardRequest]) -> list[Reward]:
         """Returns the rewards in order. Each critic scores all states that it is asked for in one batch."""
@@ -49,7 +49,7 @@ class OptionRewards:
         async def judge(states: list[State]) -> list[Reward]:
             return await self._judge(simulator, [by_state[state] for state in states])
 
-        return await self._cache.find([request.state for request in requests], judge)
+        return await self._cache.get_or_compute([request.state for request in requests], judge)
 
     async def _judge(self, simulator: Simulator, requests: Sequence[RewardRequest]) -> list[Reward]:
         missing = [self.missing(request) for request in requests]
@@ -66,4 +66,4 @@ class OptionRewards:
 
     def clear(self) -> None:
         """Empties the cache."""
-        self._cache.forget()
+        self._cache.clear()

@@ -13,7 +13,7 @@ from alphallm_env.envs.base import ModelQuery
 from alphallm_env.envs.choice.env import ChoiceAction, OptionChoiceEnv
 from alphallm_env.envs.choice.state import ChoiceState
 from alphallm_env.envs.proposals import ProposalRequest, Proposals, propose
-from alphallm_env.runtime.concurrency import together
+from alphallm_env.runtime.concurrency import gather
 from alphallm_env.runtime.files import Journal, Json
 from alphallm_env.runtime.metering import Meter, metering
 
@@ -142,7 +142,7 @@ class RecordedChoiceEnv(OptionChoiceEnv):
     async def _offered(self, requests: Sequence[ProposalRequest]) -> list[Proposals]:
         missing = {stop: request for request in requests if (stop := Stop.of(request)) not in self.book}
         if missing:
-            self.book.add(await together(self._charged(request) for request in missing.values()))
+            self.book.add(await gather(self._charged(request) for request in missing.values()))
         return [self.book[Stop.of(request)].proposals for request in requests]
 
     async def _charged(self, request: ProposalRequest) -> Offer:

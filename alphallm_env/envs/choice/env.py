@@ -22,7 +22,7 @@ from alphallm_env.envs.rewarding import RewardRequest
 from alphallm_env.errors import ModelError, StateError
 from alphallm_env.mdp import dynamics
 from alphallm_env.mdp.rewards import UNANSWERED, Reward, verdict_on
-from alphallm_env.runtime.result_cache import Memo
+from alphallm_env.runtime.result_cache import ResultCache
 from alphallm_env.simulator import Simulator
 from alphallm_env.types import Ending, Problem, State
 
@@ -123,7 +123,7 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
         for name in ("prm", "value", *self.reward_function.critics):
             self.simulator.critics.require(name)
         self._embedding_size = self._width() if config.embedding else 0
-        self._offers: Memo[ProposalRequest, Proposals] = Memo()
+        self._offers: ResultCache[ProposalRequest, Proposals] = ResultCache()
         self.action_space = spaces.Discrete(self.num_options)
         self.observation_space = feature_space(self.num_options, self._embedding_size)
 
@@ -220,7 +220,7 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
     async def _offered(self, requests: Sequence[ProposalRequest]) -> list[Proposals]:
         """Returns the options on offer, from the cache where they are there: the same to the last bit each time."""
         embeds = self._embedding_size > 0
-        return await self._offers.find(
+        return await self._offers.get_or_compute(
             requests, lambda missing: propose(self.simulator, missing, self.num_options, embeds=embeds)
         )
 
@@ -254,10 +254,10 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
         await super().prefetch(queries)
         await self._offered([query for query in queries if isinstance(query, ProposalRequest)])
 
-    def forget(self) -> None:
+    def clear_cache(self) -> None:
         """Empties the caches of offers, rewards, models and critics: the next episode is as in a fresh process."""
-        super().forget()
-        self._offers.forget()
+        super().clear_cache()
+        self._offers.clear()
 
     def _verdict(self, choice: ChoiceState) -> str:
         if choice.state.ending is None and choice.ending is not None:
