@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from alphallm_env.critics.base import Critic
 from alphallm_env.critics.calibration import CALIBRATION_FILE, CalibratedCritic, Scaling, load_calibration
@@ -13,7 +14,6 @@ from alphallm_env.critics.probes.trunk import ProbeTrunk
 from alphallm_env.critics.prompted.generative import OutcomeRewardModel, ProcessRewardModel
 from alphallm_env.critics.prompted.tool_augmented import ToolAugmentedORM
 from alphallm_env.critics.public.adapters import load_public_prm
-from alphallm_env.critics.registry import CriticContext
 from alphallm_env.critics.trained.model import CriticModel
 from alphallm_env.critics.trained.notes import NoteTaker, load_notes_limit
 from alphallm_env.critics.trained.value import LearnedValue
@@ -21,6 +21,9 @@ from alphallm_env.errors import ModelError
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.prompts.templates import template_for
 from alphallm_env.runtime.engine import Engine
+
+if TYPE_CHECKING:
+    from alphallm_env.critics.registry import CriticContext
 
 TINY_CRITICS = Path(__file__).parent / "tiny"
 READER_FOLDER = "reader"  # inside a folder of critics: the model that takes their notes

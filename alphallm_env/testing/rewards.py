@@ -5,37 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import Protocol
 
 from alphallm_env.critics.critic_set import CRITIC_NAMES
 from alphallm_env.mdp.dynamics import Rules, initial_state, transition
-from alphallm_env.mdp.rewards import Reward
+from alphallm_env.mdp.rewards import Reward, RewardFunction
 from alphallm_env.types import Option, Problem, State, StopReason
 
 PROBLEM = Problem("reward/1", "Ann has 2 pens and buys 3 more. How many pens does Ann have?", "5")
 _LINE, _ANSWER, _WRONG = "2 + 3 = 5\n", "#### 5\n", "#### 6\n"
-
-
-class PricesOptions(Protocol):
-    """A reward function, as far as the contract looks at it."""
-
-    @property
-    def critics(self) -> tuple[str, ...]:
-        """The critics that it may need, of value, prm and orm."""
-        ...
-
-    @property
-    def needs_answers(self) -> bool:
-        """Whether every problem must have a gold answer."""
-        ...
-
-    def critics_for(self, state: State) -> Sequence[str]:
-        """Returns the critics on whose scores of `state` the reward depends."""
-        ...
-
-    def reward(self, state: State, problem: Problem, scores: Mapping[str, float]) -> Reward:
-        """Returns the reward of the last option of `state`."""
-        ...
 
 
 def states_to_reward(problem: Problem = PROBLEM) -> list[State]:
@@ -55,7 +32,7 @@ def states_to_reward(problem: Problem = PROBLEM) -> list[State]:
     ]
 
 
-def check_reward(reward: PricesOptions, states: Sequence[State] | None = None, problem: Problem = PROBLEM) -> None:
+def check_reward(reward: RewardFunction, states: Sequence[State] | None = None, problem: Problem = PROBLEM) -> None:
     """Checks that each state has one finite reward, the sum of its components, which depends on what it declares.
 
     It must need no critic's score but those that `critics_for` names, and be the same for the same arguments.
@@ -77,7 +54,7 @@ def check_reward(reward: PricesOptions, states: Sequence[State] | None = None, p
         assert others == found, f"a reward must depend on the scores of {named} only: {found}, and {others} with others"
 
 
-def _paid(reward: PricesOptions, state: State, problem: Problem, scores: Mapping[str, float]) -> Reward:
+def _paid(reward: RewardFunction, state: State, problem: Problem, scores: Mapping[str, float]) -> Reward:
     try:
         found = reward.reward(state, problem, scores)
     except KeyError as error:

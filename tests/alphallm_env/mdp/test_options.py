@@ -15,6 +15,8 @@ from alphallm_env.mdp.options import (
     discount,
     split_options,
 )
+from alphallm_env.testing import check_termination_rule
+from alphallm_env.testing.rules import SOLUTIONS
 from alphallm_env.types import Option
 
 
@@ -91,6 +93,12 @@ def made_by_a_function() -> LineOfNoughts:
 
 
 NOUGHTS, NO_RULE = LineOfNoughts(), 3
+
+
+@pytest.mark.parametrize("name", ["token", "sentence", "option", r"regex:\d\n", f"{__name__}:LineOfNoughts"])
+def test_rules_keep_the_contract(name):
+    texts = ("1000002000\n",) if "Noughts" in name else SOLUTIONS
+    check_termination_rule(TERMINATION_RULES.resolve(name), texts)
 
 
 def test_rules_are_found_by_their_names():

@@ -1,6 +1,7 @@
 import pytest
 
 from alphallm_env.mdp.rewards import REWARDS, CriticsReward, Reward, RewardFunction, VerifierReward, verdict_on
+from alphallm_env.testing import check_reward
 from alphallm_env.types import Ending, Option, Problem, State
 
 PROBLEM = Problem("p/one", "How much is 2 + 3?", "5")
@@ -79,6 +80,11 @@ def test_rewards_are_found_by_name_and_in_any_module():
     brevity = REWARDS.resolve(f"{__name__}:Brevity")
     assert isinstance(brevity, RewardFunction)
     assert brevity.reward(RUNNING, PROBLEM, {}).total == -0.003
+
+
+@pytest.mark.parametrize("name", ["critics", "verifier", f"{__name__}:Brevity"])
+def test_rewards_keep_the_contract(name):
+    check_reward(REWARDS.resolve(name))
 
 
 def test_what_is_no_reward_is_named():
