@@ -1,1 +1,1 @@
-"""Doors for other libraries to the same decision process. Importing this loads none of them."""
+"""Adapters that let other libraries use the environments: stable-baselines3, TRL. Importing this loads neither."""

@@ -1,4 +1,4 @@
-"""Our vector environment as stable-baselines3 wants one: proposals of all episodes still asked in common batches."""
+"""The vector environment as a `VecEnv` of stable-baselines3, with the model queries of all episodes batched."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class SB3VecEnv(VecEnv):
 
     An ended episode's last observation is in `infos[i]["terminal_observation"]` and its last info in `infos[i]`;
     the info of the reset is in `reset_infos[i]`. `MaskablePPO` finds the masks by itself. Raises ValueError for
-    any autoreset mode but SAME_STEP, the only one in which every step that an agent learns from is one.
+    any autoreset mode but SAME_STEP, the only one in which every recorded step is a real one.
 
         vec_env = SB3VecEnv(gym.make_vec(ID, num_envs=16, autoreset_mode="SameStep"))
         PPO("MultiInputPolicy", vec_env).learn(10_000)
@@ -48,7 +48,7 @@ class SB3VecEnv(VecEnv):
         return observations
 
     def step_async(self, actions: NDArray[np.int64]) -> None:
-        """Keeps the actions for `step_wait`: int [num_envs]."""
+        """Stores the actions for `step_wait`: int [num_envs]."""
         self._actions = actions
 
     def step_wait(self) -> VecEnvStepReturn:  # pyright: ignore[reportUnknownParameterType]

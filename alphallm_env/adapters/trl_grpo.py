@@ -1,4 +1,4 @@
-"""TRL's `GRPOTrainer(environment_factory=…)`: a model acts by calling tools, and the environment pays for it.
+"""TRL's `GRPOTrainer(environment_factory=…)`: a model acts by calling tools, and the environment rewards it.
 
     trainer = GRPOTrainer(
         model,
@@ -49,7 +49,7 @@ class TrainingRow(TypedDict):
 
 
 def training_rows(problem_ids: Sequence[str], instruction: str = INSTRUCTION) -> list[TrainingRow]:
-    """Returns the rows of a training set, one a problem. No answer is in them: `get_reward` knows it."""
+    """Returns the rows of a training set, one per problem. They hold no answer: `get_reward` uses it."""
     return [TrainingRow(prompt=[Message(role="user", content=instruction)], problem_id=id) for id in problem_ids]
 
 
@@ -62,7 +62,7 @@ class ToolEnvironment:
     """One episode at a time, played by tool calls. Every public method but `reset` and `get_reward` is a tool.
 
     A tool that is misused (after the end, with something that is no text) raises, and TRL tells the model so.
-    TRL hides other failures from the user in the same way, so those are kept, and `get_reward` raises them.
+    TRL hides other failures from the user in the same way, so they are stored, and `get_reward` raises them.
     """
 
     def __init__(self, env: gym.Env[str, str]) -> None:

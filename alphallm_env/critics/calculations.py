@@ -1,7 +1,7 @@
-r"""Calculations that a solution states, such as 200 - 50 = 150, each computed again.
+r"""Calculations that a solution states, such as 200 - 50 = 150, each checked.
 
-A model that writes a wrong result goes on with it. What is stated is found by rules and computed exactly, in fractions
-of bounded size; no text is evaluated. A doubtful reading, such as algebra, is no calculation.
+A model that writes a wrong result builds on it. Calculations are found by rules and computed exactly, in fractions of
+bounded size; no text is evaluated. Ambiguous text, such as algebra, is skipped.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from alphallm_env.grading.arithmetic import arithmetic
 
-_LONGEST = 20_000  # characters of a solution that are looked at
+_LONGEST = 20_000  # characters of a solution that are searched
 _NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?![\d,])|\d+)(?:\.\d+)?|\.\d+"
 _REPLACED: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), by)
@@ -30,7 +30,7 @@ _REPLACED: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"≈|\\approx", "="),
         (rf"(?<!\d)({_NUMBER})\s?\\?%", r"(\1/100)"),
         (r"(?<=/100\))\s{0,3}of\s{1,3}(?=[\d(])|(?<=\d/\d)\s{0,3}of\s{1,3}(?=[\d(])", "*"),
-        # a unit: words after a number, before what goes on with the calculation
+        # a unit: words after a number, before the rest of the calculation
         (r"(?<=[\d)])\s{0,3}(?:/\s?|per\s)?[A-Za-z]{2,20}(?:[\s/][A-Za-z]{2,20}){0,2}(?=\s{0,3}[-+*/=)])", ""),
     )
 )
@@ -53,7 +53,7 @@ class Calculation:
 def calculations(text: str) -> list[Calculation]:
     """Returns the calculations that a text states, in their order.
 
-    A result may be rounded to the digits that it shows, be the first number of a right side that goes on
+    A result may be rounded to the digits that it shows, be the first number of a right side that continues
     ("5 * 3 = 15 + 2 = 17"), and be given as a share or in percent.
 
     >>> [(c.left, c.right, c.is_right) for c in calculations("She has 3 * $12 = $36, and 36 pens + 5 = 42.")]
@@ -74,7 +74,7 @@ def calculations(text: str) -> list[Calculation]:
 def _equations(line: str) -> Iterator[list[str]]:
     """Yields the sides of each run of numbers, signs and brackets with an equals sign and without variables.
 
-    What is before the first equals sign has to calculate: a number may be part of a name there.
+    The side before the first equals sign must have an operator: a lone number may be part of a name there.
     """
     for pattern, by in _REPLACED:
         line = pattern.sub(by, line)
@@ -109,7 +109,7 @@ def _calculates(side: str) -> bool:
 
 
 def _holds(left: str, right: str) -> bool | None:
-    """Returns whether two sides are equal, None where neither calculates or one cannot be read."""
+    """Returns whether two sides are equal, None where neither has an operator or one cannot be read."""
     if not _calculates(left) and not _calculates(right):
         return None
     lefts, rights = _readings(left), _readings(right)
@@ -127,7 +127,7 @@ def _holds(left: str, right: str) -> bool | None:
 
 
 def _readings(side: str) -> list[tuple[Fraction, Fraction]]:
-    """Returns what a side may be worth, each with half a unit of the last digit where it is a bare number.
+    """Returns the possible values of a side, each with half a unit of the last digit where it is a bare number.
 
     A sign in front may be its own, or the dash of a list.
     """

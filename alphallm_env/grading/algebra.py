@@ -1,7 +1,7 @@
 """Algebra: whether two pieces of LaTeX are equal, by math-verify's parser, exact arithmetic and evaluation at points.
 
 Only a grading process imports this module. Where math-verify rounds or simplifies, this evaluates: two expressions
-are equal when they agree to 30 digits at random points at which both are real. That decides both ways, in milliseconds.
+are equal when they agree to 30 digits at random points at which both are real. That proves equal and different, in ms.
 """
 
 import functools
@@ -19,10 +19,10 @@ from latex2sympy2_extended.latex2sympy2 import ConversionConfig
 from sympy.core.function import AppliedUndef
 from sympy.core.relational import Relational
 
-DIGITS = 50  # evaluated
+DIGITS = 50  # of an evaluation
 TOLERANCE = sympy.Float("1e-30", 15)  # relative
-NUM_POINTS = 24  # tried
-MAX_POINTS = 8  # compared
+NUM_POINTS = 24  # that are tried
+MAX_POINTS = 8  # that are compared
 MIN_POINTS = 4  # else the common domain is too small to decide
 MAX_TERMS = 1_000  # of a sum
 MAX_EXPONENT = 10_000  # of a number, and the largest argument of a factorial or the like
@@ -38,7 +38,7 @@ _FUNCTION_NAMES = frozenset("fghpqFGHPQT")
 
 
 class UnreadableError(ValueError):
-    """A text is not mathematics that the parser knows, or is too large to be worked out."""
+    """A text that the parser cannot read, or that is too large to evaluate."""
 
 
 def equal(gold: str, answer: str) -> bool:
@@ -68,7 +68,7 @@ _SUBSCRIPT = re.compile(r"(?<![A-Za-z\\])([A-Za-z])_\{([^{}]*)\}")
 
 
 def _with_short_subscripts(*texts: str) -> list[str]:
-    r"""Returns the texts with a letter for every long subscript, which is a name to the parser, and a slow one."""
+    r"""Returns the texts with a letter for every long subscript, which the parser takes for a name and reads slowly."""
     names = sorted({re.sub(r"\s", "", found[2]) for text in texts for found in _SUBSCRIPT.finditer(text)})
     letters = (letter for letter in "ABCDEFGHJKLMNOPQRSTUVWXYZ" if not any(f"_{letter}" in text for text in texts))
     short = dict(zip(names, letters, strict=False))
@@ -82,7 +82,7 @@ def _with_short_subscripts(*texts: str) -> list[str]:
 
 @functools.lru_cache(512)
 def read(latex: str) -> Reading:
-    """Returns what the text means: symbols are real, i is the imaginary unit, decimals are exact fractions."""
+    """Returns the parsed text: symbols are real, i is the imaginary unit, decimals are exact fractions."""
     try:
         normalised = normalize_latex(latex, config=_NORMALISATION)
         reading = latex2sympy(
@@ -108,7 +108,7 @@ def read(latex: str) -> Reading:
 
 
 def _refuse_large(reading: Reading) -> None:
-    """Raises UnreadableError where working the expression out would take for ever: 10^{10^{10}}, 99999!."""
+    """Raises UnreadableError for an expression that is too large to evaluate: 10^{10^{10}}, 99999!."""
     for node in sympy.preorder_traversal(reading):
         if isinstance(node, sympy.Pow):
             is_bounded = _is_bounded(node.exp, MAX_EXPONENT)
@@ -124,7 +124,7 @@ def _refuse_large(reading: Reading) -> None:
 
 
 def _is_bounded(expression: sympy.Basic, most: int) -> bool:
-    """Returns whether a constant expression is at most so large, by floats alone; one with symbols is."""
+    """Returns whether a constant expression is at most so large, estimated in floats; True for one with symbols."""
     if expression.free_symbols:
         return True
     try:
@@ -134,7 +134,7 @@ def _is_bounded(expression: sympy.Basic, most: int) -> bool:
 
 
 def _magnitude(node: sympy.Basic) -> float:
-    """Returns a constant's value as a float. Raises OverflowError instead of working out what is huge."""
+    """Returns a constant's value as a float. Raises OverflowError instead of evaluating a huge one."""
     if isinstance(node, sympy.Number):
         return float(node)
     values = [_magnitude(argument) for argument in node.args]
@@ -165,7 +165,7 @@ def _as_products(reading: Reading, other: Reading) -> Reading:
 
 
 def _equal(one: Reading, other: Reading) -> bool:
-    """Returns whether two readings are equal, by what they are."""
+    """Returns whether two readings are equal, by their kind."""
     if one == other:
         return True
     if isinstance(one, sympy.Equality) != isinstance(other, sympy.Equality):
@@ -198,7 +198,7 @@ def _matched(one: list[Relational], other: list[Relational], same: Callable[[Rel
 
 
 def _relations(reading: Reading) -> list[Relational]:
-    """Returns the links of a chain such as 1 < x < 2; an empty list for what is no relation."""
+    """Returns the relations of a chain such as 1 < x < 2; an empty list for anything else."""
     if isinstance(reading, Relational):
         return [reading]
     links: tuple[object, ...] = getattr(reading, "_unsorted_args", ())
@@ -275,7 +275,7 @@ def _scalars_equal(one: sympy.Expr, other: sympy.Expr) -> bool:
 
 
 def _constants_equal(one: sympy.Expr, other: sympy.Expr) -> bool:
-    """Returns whether two constants are equal; where digits decide nothing, by exact arithmetic or algebra."""
+    """Returns whether two constants are equal; where digits do not decide, by exact arithmetic or algebra."""
     first, second = _value(one, {}), _value(other, {})
     if first is None or second is None:
         exact, other_exact = one.doit(), other.doit()
@@ -297,7 +297,7 @@ def _close(first: sympy.Expr, second: sympy.Expr) -> bool:
 
 
 def _evaluations(one: sympy.Expr, other: sympy.Expr) -> Iterator[tuple[sympy.Expr, sympy.Expr]]:
-    """Yields the values of both at random points of their common domain: the real one, unless one of them has an i."""
+    """Yields the values of both at random points of their common domain, which is real unless one of them has an i."""
     symbols = sorted(one.free_symbols | other.free_symbols, key=str)
     is_real = not (one.has(sympy.I) or other.has(sympy.I))
     nonnegative = _radicands(one) | _radicands(other) if is_real else set[sympy.Expr]()
@@ -315,7 +315,7 @@ def _evaluations(one: sympy.Expr, other: sympy.Expr) -> Iterator[tuple[sympy.Exp
 
 
 def _radicands(expression: sympy.Expr) -> set[sympy.Expr]:
-    """Returns what must not be negative for the expression to be real: under roots and in logarithms."""
+    """Returns the terms that must not be negative for the expression to be real: under roots and in logarithms."""
     powers = {power.base for power in expression.atoms(sympy.Pow) if power.exp.is_integer is not True}
     return powers | {logarithm.args[0] for logarithm in expression.atoms(sympy.log)}
 
@@ -331,7 +331,7 @@ def _with_stand_ins(one: sympy.Expr, other: sympy.Expr) -> tuple[sympy.Expr, sym
 
 
 def _counters(expression: sympy.Expr) -> set[sympy.Basic]:
-    """Returns the symbols that bound a sum or a product: they count, so they are whole numbers."""
+    """Returns the symbols in the bounds of a sum or a product, which are whole numbers."""
     found: set[sympy.Basic] = set()
     for node in expression.atoms(sympy.Sum, sympy.Product):
         for limit in node.limits:
@@ -340,7 +340,7 @@ def _counters(expression: sympy.Expr) -> set[sympy.Basic]:
 
 
 def _points(seed: str, symbols: list[sympy.Basic], counters: set[sympy.Basic]) -> Iterator[Point]:
-    """Yields points of many sizes, the odd ones of any sign. The seed is both texts, so no text can know them."""
+    """Yields points of many magnitudes, odd ones of any sign. Seeded by both texts, so no text can predict them."""
     rng = random.Random(seed)
     for index, size in enumerate(itertools.cycle((1, 1, 8, sympy.Rational(1, 6)))):
         signs = (1,) if index % 2 == 0 else (1, -1)

@@ -3,12 +3,12 @@ r"""Arithmetic: the exact value of sums, products, quotients and powers of numbe
 import re
 from fractions import Fraction
 
-MAX_BITS = 4_096  # of a numerator or a denominator on the way
+MAX_BITS = 4_096  # of a numerator or a denominator in between
 _TOKEN = re.compile(r"\s*(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+\.?\d*|\.\d+|\\frac|\\cdot|\\times|\\div|[-+*/^(){}])")
 
 
 class _NoArithmeticError(Exception):
-    """The text is something else."""
+    """The text is not arithmetic."""
 
 
 def arithmetic(text: str) -> Fraction | None:

@@ -1,7 +1,7 @@
-"""Comparison: two trees, part by part, in three values: equal, not equal, and not known (None).
+"""Comparison: two trees, part by part, in three values: equal, not equal, and undecided (None).
 
-What two leaves are is asked of an oracle. The first time it may answer None for what only algebra can decide; the
-second time it knows. Unknown parts leave the whole unknown only where they matter.
+An oracle compares two leaves. In a first pass it may return None where only algebra can decide; in a second pass it
+has the results. Undecided parts leave the whole undecided only where they matter.
 """
 
 import re
@@ -54,19 +54,19 @@ def as_text(node: Node) -> str:
 
 
 def every(values: Iterable[bool | None]) -> bool | None:
-    """Returns False where one is, else None where one is, else True."""
+    """Returns False if any is False, else None if any is None, else True."""
     found = list(values)
     return False if False in found else None if None in found else True
 
 
 def some(values: Iterable[bool | None]) -> bool | None:
-    """Returns True where one is, else None where one is, else False."""
+    """Returns True if any is True, else None if any is None, else False."""
     found = list(values)
     return True if True in found else None if None in found else False
 
 
 def _in_order(golds: Sequence[Node], answers: Sequence[Node], oracle: Oracle) -> bool | None:
-    """Returns whether two sequences are equal place by place."""
+    """Returns whether two sequences are equal element by element."""
     if len(golds) != len(answers):
         return False
     return every(compare(gold, answer, oracle) for gold, answer in zip(golds, answers, strict=True))
@@ -79,7 +79,7 @@ def in_any_order(golds: Sequence[Node], answers: Sequence[Node], oracle: Oracle)
     if len(golds) > MAX_ELEMENTS:
         raise ValueError(f"expected at most {MAX_ELEMENTS} elements, got {len(golds)}")
     free, open_golds = list(answers), list[Node]()
-    for gold in golds:  # the same ones first: each leaves fewer to compare
+    for gold in golds:  # identical ones first: fewer are left to compare
         if gold in free:
             free.remove(gold)
         else:

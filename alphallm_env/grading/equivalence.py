@@ -1,4 +1,4 @@
-"""Equivalence: decides what can be decided on the text, and says which pairs are left for computer algebra."""
+"""Equivalence: decides what text and exact arithmetic can, and collects the pairs that need computer algebra."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -21,10 +21,10 @@ Pair = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Question:
-    """What algebra has to say about some pairs before two answers can be compared.
+class OpenComparison:
+    """A comparison of two answers that waits for algebra to compare some pairs.
 
-    `known` holds what it said before: whether a pair is equal, None for one that cannot be read.
+    `known` holds the results so far: whether a pair is equal, None for one that cannot be read.
     """
 
     gold: Node
@@ -32,14 +32,14 @@ class Question:
     pairs: tuple[Pair, ...]
     known: Mapping[Pair, bool | None]
 
-    def answered(self, replies: Sequence[bool | None]) -> "Verdict | Question":
-        """Returns the verdict, given which of `pairs` are equal, or the question that is left now."""
+    def answered(self, replies: Sequence[bool | None]) -> "Verdict | OpenComparison":
+        """Returns the verdict, given which of `pairs` are equal, or the comparison that is still open."""
         known = {**self.known, **dict(zip(self.pairs, replies, strict=True))}
         return _compare(self.gold, self.answer, known)
 
 
-def decide(answer: str | None, gold: str) -> Verdict | Question:
-    """Returns the verdict where text and exact arithmetic settle it, else the question left for algebra.
+def decide(answer: str | None, gold: str) -> Verdict | OpenComparison:
+    """Returns the verdict where text and exact arithmetic decide, else the comparison that is open for algebra.
 
     An answer or a gold answer that is longer than `MAX_CHARACTERS` or nested too deep is UNGRADABLE, and so is an
     empty gold answer. No answer is INCORRECT.
@@ -63,7 +63,7 @@ def decide(answer: str | None, gold: str) -> Verdict | Question:
 
 
 def _is_excessive(text: str) -> bool:
-    """Returns whether a text is too long or too deep to be looked at."""
+    """Returns whether a text is too long or too deeply nested to be graded."""
     if len(text) > MAX_CHARACTERS:
         return True
     depth = deepest = 0
@@ -85,8 +85,8 @@ def _as_stated(answer: str, gold: str) -> str:
     return decimal if decimal is not None and value.denominator != 1 else number
 
 
-def _compare(gold: Node, answer: Node, known: Mapping[Pair, bool | None]) -> Verdict | Question:
-    """Returns the verdict on two trees, or the question left after what is known."""
+def _compare(gold: Node, answer: Node, known: Mapping[Pair, bool | None]) -> Verdict | OpenComparison:
+    """Returns the verdict on two trees, or what is open given the results so far."""
     pairs: dict[Pair, None] = {}
 
     def oracle(one: str, other: str) -> bool | None:
@@ -105,11 +105,11 @@ def _compare(gold: Node, answer: Node, known: Mapping[Pair, bool | None]) -> Ver
         return Verdict.CORRECT if is_equal else Verdict.INCORRECT
     if not pairs or len(pairs) > MAX_PAIRS:
         return Verdict.UNGRADABLE
-    return Question(gold, answer, tuple(pairs), known)
+    return OpenComparison(gold, answer, tuple(pairs), known)
 
 
 def _leaves_equal(gold: str, answer: str) -> bool | Pair:
-    """Returns whether two leaves are equal, or the pair of which algebra has to say so."""
+    """Returns whether two leaves are equal, or the pair that algebra has to compare."""
     if notation.comparison_key(gold) == notation.comparison_key(answer):
         return bool(gold)
     if not gold or not answer:

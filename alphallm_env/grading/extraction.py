@@ -1,6 +1,6 @@
-r"""Extraction: the one final answer that a text commits itself to, or None.
+r"""Extraction: the one final answer that a text commits to, or None.
 
-Four kinds of statement are looked for, in this order: `#### x` lines, `\boxed{x}`, a sentence such as "the answer
+Four kinds of statement are searched for, in this order: `#### x` lines, `\boxed{x}`, a sentence such as "the answer
 is x", and a text that is one sentence, "The sum is $x$." The last statement of a kind counts. Where it is joined to
 others ("`\boxed{18}` or `\boxed{20}`"), all of them together are the answer, so that a hedge never passes for one.
 """
@@ -9,11 +9,11 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-MAX_CHARACTERS = 100_000  # of a text's end: what comes before is not read
+MAX_CHARACTERS = 100_000  # of the end of a text; the rest is not read
 
 
 class Statement(NamedTuple):
-    """A place in a text that states an answer."""
+    """A span of a text that states an answer."""
 
     start: int
     end: int
@@ -42,7 +42,7 @@ def boxed_answer(text: str) -> str | None:
     return _final_answer(text, boxed_statements(text))
 
 
-# What joins two statements into one, looked at this many characters wide.
+# Text that joins two statements into one, and the most characters of it.
 _REACH = 80
 _ALTERNATIVES = frozenset(
     {
@@ -83,7 +83,7 @@ def _joint(between: str) -> str:
 
 
 def _hedge_after(rest: str) -> str:
-    """Returns " or <number>" where the text goes on to name another number after a final statement."""
+    """Returns " or <number>" where another number follows a final statement."""
     follows = re.match(r"\W*((?:[a-z]+\W+){1,8}?)(-?\d[\d.,/]*)", rest[:_REACH], re.IGNORECASE)
     if follows is None:
         return ""
@@ -153,7 +153,7 @@ _SENTENCE_END = re.compile(r"[.!?](?=[\s*]|$)|,?\s+(?:because|since|which|where|
 
 
 def _sentences(text: str) -> list[Statement]:
-    """Returns the sentences that state an answer in so many words."""
+    """Returns the sentences that state an answer explicitly."""
     found: list[Statement] = []
     position = 0
     while sentence := _SENTENCE.search(text, position):
@@ -174,7 +174,7 @@ _ONLY_SENTENCE = re.compile(
 
 
 def _only_sentence(text: str) -> list[Statement]:
-    """Returns the formula of a text that says nothing else than what it is."""
+    """Returns the formula of a text that is a single sentence."""
     sentence = _ONLY_SENTENCE.fullmatch(text) if len(text) < 700 else None
     if sentence is None or re.search(r"\b(?:not|or|if)\b", text, re.IGNORECASE):
         return []

@@ -1,4 +1,4 @@
-"""Grader: decides whether an answer equals the gold answer, with workers for what needs algebra."""
+"""Grader: decides whether an answer equals the gold answer, with worker processes for algebra."""
 
 import functools
 import math
@@ -18,7 +18,7 @@ CACHED_VERDICTS = 4_096
 
 
 class Grader:
-    """Grades answers with a pool of killable workers. Thread-safe; a context manager; `close` may come twice.
+    """Grades answers with a pool of killable workers. Thread-safe; a context manager; `close` may be called twice.
 
     Workers start when first needed: plain numbers need none.
     """
@@ -28,9 +28,9 @@ class Grader:
             raise ValueError(f"num_workers must be at least 1, got {num_workers}")
         pool = Pool(num_workers, program)
         self._num_workers = num_workers
-        # Also runs at interpreter exit, and when the grader is garbage.
+        # Also runs at interpreter exit, and when the grader is garbage-collected.
         self._finalizer = weakref.finalize(self, pool.close)
-        # Verdicts only: a lost worker raises, so what a timeout left open is decided again.
+        # Caches verdicts only: a lost worker raises, so a comparison that timed out is tried again.
         self._decide = functools.lru_cache(CACHED_VERDICTS)(functools.partial(_decide, pool))
 
     def grade(self, answer: str | None, gold: str, *, timeout: float = 5.0) -> Verdict:
@@ -42,7 +42,7 @@ class Grader:
         if not 0 < timeout < math.inf:
             raise ValueError(f"timeout must be positive and finite, got {timeout}")
         if answer is not None and len(answer) > MAX_CHARACTERS:
-            answer = answer[: MAX_CHARACTERS + 1]  # as long as it takes to be too long: the cache keeps it
+            answer = answer[: MAX_CHARACTERS + 1]  # just long enough to be refused, since it is a key of the cache
         try:
             return self._decide(answer, gold, timeout)
         except WorkerLostError:
@@ -58,7 +58,7 @@ class Grader:
             return list(threads.map(grade_pair, pairs))
 
     def close(self) -> None:
-        """Ends the workers. What needs none can still be graded."""
+        """Ends the workers. Answers that need none can still be graded."""
         self._finalizer()
 
     def __enter__(self) -> Self:
@@ -86,7 +86,7 @@ def _shared_grader(_process_id: int) -> Grader:
 
 
 def _decide(pool: Pool, answer: str | None, gold: str, timeout: float) -> Verdict:
-    """Returns the verdict on two texts. Raises WorkerLostError where a worker was lost over them."""
+    """Returns the verdict on two texts. Raises WorkerLostError where they killed a worker."""
     found = decide(answer, gold)
     while not isinstance(found, Verdict):
         found = found.answered(pool.ask(found.pairs, timeout))

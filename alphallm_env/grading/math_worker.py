@@ -1,8 +1,8 @@
-"""The program of a grading process: reads questions as JSON lines, answers each with what is equal.
+"""The program of a grading process: reads requests as JSON lines, and replies to each with which pairs are equal.
 
-Run by its path, apart from the package, so that it loads computer algebra and nothing else. The first process loads
-and warms the algebra, then keeps one child that reads the questions. The child is meant to be lost: when it is
-killed, or ends, a fork of the warm parent takes its place within milliseconds. Model text is parsed in the child alone.
+Run by its path, outside the package, so that it loads computer algebra and nothing else. The first process loads and
+warms up the algebra, then keeps one child that serves requests. The child is expendable: when it is killed or exits, a
+fork of the warm parent replaces it within milliseconds. Only the child parses model text.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ MEMORY_BYTES = 1 << 30
 END_OF_INPUT = 0
 UNTRUSTED = 3  # exit status of a child that ran out of memory or stack
 
-# The parser learns its decisions as it goes: after these, most mathematics is read in a few milliseconds.
+# The parser caches its decisions: after these, most mathematics is parsed in a few milliseconds.
 _WARM_UP = r"""
 x+1 = \frac{1}{2}+\frac{x}{6}-0.5x
 2x+ 1+x^2
@@ -65,12 +65,12 @@ y=-\frac{1}{2}x+\frac{3}{4}
 \begin{pmatrix}1 & 2 \\ 3 & x\end{pmatrix} + \begin{pmatrix}5 & 6 \\ 7 & 8\end{pmatrix}
 """.strip().splitlines()
 _SIDE_BY_SIDE = ["x", "2", "(x+1)", r"\frac{x}{2}", r"\sqrt{x}", "x^2", r"\sin x", r"\ln(x)", r"\pi", "x_1", "|x|"]
-# The parser makes cycles by the ten thousand that soon die: collecting them often took two fifths of its time.
+# The parser makes tens of thousands of short-lived cycles: collecting them often took two fifths of its time.
 GARBAGE_THRESHOLD = 100_000
 
 
 def main() -> None:
-    """Keeps a child that serves questions, until the input ends."""
+    """Keeps a child that serves requests, until the input ends."""
     replies = _own_stdout()
     gc.set_threshold(GARBAGE_THRESHOLD)
     module = _load_algebra()
@@ -92,7 +92,7 @@ def main() -> None:
             _serve(module, replies)
             os._exit(END_OF_INPUT)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
-        # The child stays a zombie until it is waited for: its number cannot name another process meanwhile.
+        # The child stays a zombie until it is waited for: until then its id cannot be reused.
         os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
         _, status = os.waitpid(child, 0)
@@ -103,7 +103,7 @@ def main() -> None:
 
 
 def _warm_up(module: ModuleType) -> None:
-    """Reads and compares a bit of everything."""
+    """Parses and compares expressions of every kind, to fill the parser's caches."""
     for text in _WARM_UP:
         module.equal(text, text.replace("2", "5"))
     for one, other in itertools.product(_SIDE_BY_SIDE, repeat=2):
@@ -112,14 +112,14 @@ def _warm_up(module: ModuleType) -> None:
 
 
 def _is_replaced(status: int) -> bool:
-    """Returns whether a child was lost over a question. At the end of input, or where it cannot work, none follows."""
+    """Returns whether a child was lost over a request. At the end of input, or if it cannot work, none replaces it."""
     if os.WIFEXITED(status):
         return os.WEXITSTATUS(status) == UNTRUSTED
     return os.WTERMSIG(status) in (signal.SIGKILL, signal.SIGXCPU, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS)
 
 
 def _serve(module: ModuleType, replies: TextIO) -> None:
-    """Answers questions until the input ends."""
+    """Serves requests until the input ends."""
     _limit(resource.RLIMIT_AS, MEMORY_BYTES)
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_FSIZE, 0)
@@ -131,17 +131,17 @@ def _serve(module: ModuleType, replies: TextIO) -> None:
 
 
 def _equal(module: ModuleType, gold: str, answer: str) -> bool | None:
-    """Returns whether two texts are equal, None where that cannot be told."""
+    """Returns whether two texts are equal, None where that cannot be decided."""
     try:
         return bool(module.equal(gold, answer))
     except (MemoryError, RecursionError):
-        os._exit(UNTRUSTED)  # what is left of the process is not to be trusted with the next question
-    except Exception:  # computer algebra raises anything at all on mathematics it cannot compare
+        os._exit(UNTRUSTED)  # the state of the process may be corrupt: it must not serve another request
+    except Exception:  # computer algebra raises exceptions of any kind on mathematics that it cannot compare
         return None
 
 
 def _load_algebra() -> ModuleType:
-    """Returns the algebra module beside this file, without the package around it."""
+    """Returns the algebra module beside this file, without importing the package."""
     spec = importlib.util.spec_from_file_location("algebra", Path(__file__).with_name("algebra.py"))
     assert spec is not None
     assert spec.loader is not None
@@ -151,7 +151,7 @@ def _load_algebra() -> ModuleType:
 
 
 def _lines(descriptor: int) -> Iterator[bytes]:
-    """Yields lines read without reading ahead more than one question: the next may be the next child's."""
+    """Yields lines without reading ahead more than one request: the next may be for the next child."""
     buffer = b""
     while chunk := os.read(descriptor, 65_536):
         buffer += chunk

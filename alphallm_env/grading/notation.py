@@ -1,7 +1,7 @@
 """Notation: rewrites an answer into one plain LaTeX form.
 
-Rules here change how an answer is written, never what it says. They see short texts only:
-`equivalence` turns long ones away.
+Rules here change how an answer is written, never what it says. They get short texts only:
+`equivalence` refuses long ones.
 """
 
 import re
@@ -83,5 +83,5 @@ def normalise(text: str) -> str:
 
 
 def comparison_key(element: str) -> str:
-    """Returns the element without the white space that carries no meaning."""
+    """Returns the element without insignificant white space."""
     return re.sub(r"(?<!\d)\s+|\s+(?!\d)", "", element)

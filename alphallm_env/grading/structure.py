@@ -1,4 +1,4 @@
-r"""Structure: what a normalised answer is made of, as a tree that is compared part by part.
+r"""Structure: a normalised answer as a tree, which is compared part by part.
 
 (1, \frac{1}{2}]          Ordered of two leaves between brackets: a tuple, a vector, an interval
 1, 2 or 3    \{1, 2, 3\}  Listing: order does not matter
@@ -54,7 +54,7 @@ class Union:
 
 @dataclass(frozen=True)
 class Equation:
-    """`name = value`, or a chain of equal sides without a name (""). `text` is the whole of it."""
+    """`name = value`, or a chain of equal sides without a name (""). `text` is all of it."""
 
     name: str
     sides: "tuple[Node, ...]"
@@ -207,7 +207,7 @@ MAX_SIDES = 8
 
 
 def _equation(text: str, depth: int) -> Node | None:
-    """Returns `name = value` or sides that are said to be equal."""
+    """Returns `name = value`, or sides that are stated to be equal."""
     first, *rest = split(text, "=")
     if not rest or len(rest) > MAX_SIDES or not all(side.strip() for side in rest):
         return None
@@ -237,7 +237,7 @@ def _is_one_bracket(text: str) -> bool:
 
 
 def _is_balanced(body: str) -> bool:
-    """Returns whether the braces that were taken off belonged together."""
+    """Returns whether the removed braces were a pair."""
     depth = 0
     for brace in re.findall(r"[{}]", body):
         depth += 1 if brace == "{" else -1

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 
 class Measure(NamedTuple):
-    """A value and its unit in one spelling, "" for none."""
+    """A value and its unit in canonical spelling, "" for none."""
 
     value: str
     unit: str
@@ -15,7 +15,7 @@ def _aliases(table: dict[str, str]) -> dict[str, str]:
     return {alias: name for name, aliases in table.items() for alias in (name, *aliases.split())}
 
 
-# Every spelling of a unit that has several. Others are compared as written, without a plural s.
+# The spellings of units that have several. Others are compared as written, without a plural s.
 _NAMES = _aliases(
     {
         "meter": "m metre", "centimeter": "cm centimetre", "millimeter": "mm millimetre", "decimeter": "dm decimetre",
@@ -79,7 +79,7 @@ def is_unit(words: str) -> bool:
 
 
 def _canonical(words: str, *, is_plain: bool, is_apart: bool) -> str:
-    """Returns one spelling of a unit, "" where the words are none."""
+    """Returns the canonical spelling of a unit, "" where the words are none."""
     tokens = re.findall(r"[A-Za-z]+|/|\^?\s?\{?[23]", words)
     names = [token.lower() for token in tokens if token[0].isalpha()]
     if not 0 < len(names) <= 5 or (tokens[0] in ("M", "G", "S", "H")):
@@ -110,7 +110,7 @@ def _is_name(name: str, *, is_plain: bool, is_apart: bool) -> bool:
 
 
 def _singular(name: str) -> str:
-    """Returns the one spelling of a unit's name."""
+    """Returns the canonical spelling of a unit's name."""
     if name in _NAMES:
         return _NAMES[name]
     stem = name[:-1] if name.endswith("s") else name

@@ -12,7 +12,7 @@ _MATHEMATICAL = frozenset(
         "array", "begin", "end",
     }
 )  # fmt: skip
-# Clock times, ratios, primes and numerals with a base: the parser would read arithmetic into them.
+# Clock times, ratios, primes and numerals with a base: the parser would take them for arithmetic.
 _NOTED = re.compile(r"\d\s*:\s*\d|[\d)]\s*_|[A-Za-z)]'")
 _BASE = re.compile(r"(?<=\w)_\{?\d+\}?$")
 _UNCLEAR = re.compile(r"(?<![_^])\d\s+\d|[?@#&]|\.\.|\bor\b|\\lor")
@@ -46,7 +46,7 @@ def is_unclear(answer: str, gold: str) -> bool:
 def literally_equal(answer: str, gold: str) -> bool:
     """Returns whether two answers have the same letters, but for case, spaces, brackets and a base left out."""
     if not _BASE.search(answer):
-        gold = _BASE.sub("", gold)  # the question has named the base
+        gold = _BASE.sub("", gold)  # the problem's question names the base
     return letters(answer) == letters(gold) or are_synonyms(answer, gold)
 
 
@@ -56,7 +56,7 @@ def are_synonyms(answer: str, gold: str) -> bool:
 
 
 def letters(text: str) -> str:
-    """Returns what a literal comparison looks at."""
+    """Returns the key of a literal comparison."""
     text = re.sub(r"(?<!\d)\s+|\s+(?!\d)", "", text)
     return re.sub(r"[{}()’`*\"]|(?<![A-Za-z)])'", "", text).strip(".!").casefold()
 
@@ -97,7 +97,7 @@ def same_choice(gold: Choice, answer: Choice) -> bool:
     return same_letter and same_text
 
 
-# Words that change no number in a sentence, though none of them is a unit.
+# Words that do not change a number in a sentence, and are no units.
 HARMLESS = frozenset(
     {
         "is", "are", "of", "for", "with", "from", "at", "all", "some", "when", "where", "up", "square", "cubic",

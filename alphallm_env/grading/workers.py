@@ -1,4 +1,4 @@
-"""Workers: processes that do the symbolic comparison, can hang or die, and are replaced within milliseconds."""
+"""Workers: processes for symbolic comparison, which may hang or die and are replaced within milliseconds."""
 
 import contextlib
 import json
@@ -15,7 +15,7 @@ from pathlib import Path
 from alphallm_env.errors import AlphaLLMError
 from alphallm_env.grading.equivalence import Pair
 
-START_SECONDS = 600.0  # four of processor time; a machine may be busy
+START_SECONDS = 600.0  # it takes four seconds of processor time, but the machine may be busy
 PROGRAM = Path(__file__).with_name("math_worker.py")
 
 
@@ -24,18 +24,18 @@ class GradingError(AlphaLLMError, RuntimeError):
 
 
 class WorkerLostError(Exception):
-    """A worker hung or died over one question. Another takes its place."""
+    """A worker hung or died over one request. It is replaced."""
 
 
 class WorkerDiedError(WorkerLostError):
-    """A worker ended by itself over one question."""
+    """A worker exited over one request."""
 
 
 class Worker:
-    """One grading process, started on the first question and again when lost. One thread at a time.
+    """One grading process, started on the first request and again when lost. Not thread-safe.
 
-    The program says "ready" when it can be asked. SIGUSR1 makes it drop the question it is at, and say so again; one
-    that ends instead is started anew.
+    The program says "ready" when it can serve. SIGUSR1 makes it drop its request and say "ready" again; one that exits
+    instead is restarted.
     """
 
     def __init__(self, program: Path = PROGRAM) -> None:
@@ -46,7 +46,7 @@ class Worker:
         self._owner = os.getpid()
 
     def ask(self, pairs: Sequence[Pair], timeout: float) -> list[bool | None]:
-        """Returns which pairs are equal, None for those of which it cannot be told.
+        """Returns which pairs are equal, None for those that cannot be decided.
 
         The clock starts once the worker is ready. Raises WorkerLostError after `timeout` seconds, WorkerDiedError at
         the worker's death.
@@ -62,9 +62,9 @@ class Worker:
             self.kill()
             raise WorkerDiedError(f"worker died over {pairs}: {error}") from error
         except BaseException:
-            self._drop()  # a reply that nobody reads must not meet the next question
+            self._drop()  # an unread reply must not be taken for that to the next request
             raise
-        if "equal" not in reply:  # the next child said that it is ready
+        if "equal" not in reply:  # the child that replaced it says "ready"
             raise WorkerDiedError(f"worker died over {pairs}")
         return reply["equal"]
 
@@ -76,7 +76,7 @@ class Worker:
             return
         if self._owner == os.getpid():
             with contextlib.suppress(OSError):
-                os.killpg(process.pid, signal.SIGKILL)  # it leads a session: its child ends with it
+                os.killpg(process.pid, signal.SIGKILL)  # it leads a process group: its child is killed too
             process.kill()
             process.wait()
         for pipe in (process.stdin, process.stdout):
@@ -85,13 +85,13 @@ class Worker:
                     pipe.close()
 
     def _drop(self) -> None:
-        """Makes the process drop what it is at. It gets ready while others work."""
+        """Makes the process drop its request. It gets ready while other workers serve."""
         self._is_ready = False
         if self._process is not None:
             self._process.send_signal(signal.SIGUSR1)
 
     def _make_ready(self) -> subprocess.Popen[bytes]:
-        """Waits until the process, started if need be, can be asked. Raises GradingError if it never can."""
+        """Waits until the process, started if need be, is ready. Raises GradingError if it never is."""
         if self._owner != os.getpid():
             self.kill()
             self._owner = os.getpid()
@@ -111,14 +111,14 @@ class Worker:
         return process
 
     def _await_ready(self, process: subprocess.Popen[bytes]) -> None:
-        """Reads until the process is ready; what it says of an earlier question is dropped."""
+        """Reads until the process is ready; replies to earlier requests are dropped."""
         deadline = time.monotonic() + START_SECONDS
         while "ready" not in json.loads(self._read_line(process, deadline)):
             pass
         self._is_ready = True
 
     def _exchange(self, process: subprocess.Popen[bytes], request: str, timeout: float) -> dict[str, list[bool | None]]:
-        """Returns what the process replies within `timeout` seconds."""
+        """Returns the process's reply within `timeout` seconds."""
         assert process.stdin is not None
         deadline = time.monotonic() + timeout
         process.stdin.write(request.encode() + b"\n")
@@ -155,7 +155,7 @@ def _start(program: Path) -> subprocess.Popen[bytes]:
 
 
 class Pool:
-    """Workers that questions are shared among. Thread-safe."""
+    """A pool of workers. Thread-safe."""
 
     def __init__(self, num_workers: int, program: Path = PROGRAM) -> None:
         self._workers = [Worker(program) for _ in range(num_workers)]
@@ -165,7 +165,7 @@ class Pool:
             self._free.put(worker)
 
     def ask(self, pairs: Sequence[Pair], timeout: float) -> list[bool | None]:
-        """Returns which pairs are equal, by the first worker that is free. The wait for it is not timed.
+        """Returns which pairs are equal, by the first free worker. The wait for one is not timed.
 
         A worker that dies is asked twice: what it died of may be an earlier question. Raises WorkerLostError then, or
         after `timeout` seconds; GradingError when the pool is closed.
@@ -185,7 +185,7 @@ class Pool:
         return worker.ask(pairs, timeout)
 
     def close(self) -> None:
-        """Ends the workers, the busy ones too. May come twice."""
+        """Ends the workers, also busy ones. May be called twice."""
         self._is_closed = True
         for worker in self._workers:
             worker.kill()

@@ -83,7 +83,7 @@ def _admits(level: Level, question: str, solution: str) -> bool:
 
 
 def stream(split: str, seed: int, level: str = "easy") -> Iterator[Problem]:
-    """Yields problems of one split for ever, templates in equal shares, the same for the same seed.
+    """Yields problems of one split endlessly, templates in equal shares, the same for the same seed.
 
     The worked solution ends with the line `#### answer`. Raises ProblemError for an unknown split or level.
     """
@@ -99,13 +99,13 @@ def stream(split: str, seed: int, level: str = "easy") -> Iterator[Problem]:
         problem = _draw(template, rng, split, rules)
         if problem is not None:
             yield problem
-        else:  # a template of few different problems, none of which fell into this split
+        else:  # a template with few different problems, none of them in this split
             templates = tuple(other for other in templates if other != template)
     raise ProblemError(f"no template of level {level!r} has a problem of split {split!r}")
 
 
 def _draw(template: int, rng: Random, split: str, level: Level) -> Problem | None:
-    """Returns a problem of the template that is in the split, None if many draws give none."""
+    """Returns a problem of the template that is in the split, None after many draws without one."""
     generate = _generators().generators[template]
     for _ in range(_MAX_TRIES):
         draw = rng.getrandbits(48)

@@ -36,7 +36,7 @@ SHORT_NAMES = {
 def load_from_hub(name: str, split: str) -> list[Problem]:
     """Returns the problems of one split of `gsm8k`, `math` or any `owner/name`, in the hub's order.
 
-    Raises ProblemError where the data set cannot be had or a row is no problem.
+    Raises ProblemError where the data set cannot be loaded or a row is no problem.
     """
     dataset = SHORT_NAMES.get(name) or HubDataset(name)
     problems: list[Problem] = []
@@ -57,7 +57,7 @@ def _rows(path: str, configuration: str | None, split: str) -> list[Mapping[str,
 
     try:
         rows = load_dataset(path, configuration, split=split)
-    except Exception as error:  # whatever network, hub or reader raises: the cause is kept
+    except Exception as error:  # network, hub and reader raise exceptions of any kind: the cause is kept
         raise ProblemError(
             f"{path}: could not load split {split!r} from the hub ({type(error).__name__}: {error}); "
             "without a network, pass the path of a .jsonl file instead"

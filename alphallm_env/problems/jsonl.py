@@ -13,8 +13,8 @@ from alphallm_env.types import Problem
 def read_jsonl(path: str | Path) -> list[Problem]:
     """Returns the problems of a file, in its order.
 
-    Each line has `question` and `answer`, and may have `id` and `solution`; what else `rows.py` reads is
-    read here too. Blank lines are skipped. A problem without an id gets the file's name and its line.
+    Each line has `question` and `answer`, and may have `id` and `solution`; further forms of a row are
+    in `rows.py`. Blank lines are skipped. A problem without an id gets the file's name and its line.
     Raises ProblemError, naming file and line, for anything else, and for two problems of one id.
     """
     path = Path(path)

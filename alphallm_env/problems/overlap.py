@@ -1,4 +1,4 @@
-"""Keeps what tests apart from what trains: problems are compared by their normalised question."""
+"""Checks that no test problem is a training problem, by their normalised questions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NUM_NAMED = 3
 
 
 def normalise_question(question: str) -> str:
-    """Returns the question without what makes no difference: case, white space, prose punctuation.
+    """Returns the question without what does not change it: case, white space, prose punctuation.
 
     >>> normalise_question("How many  of the 1,500 apples\\n(0.5 kg each) are LEFT?")
     'how many of the 1500 apples (0.5 kg each) are left'
@@ -28,7 +28,7 @@ def normalise_question(question: str) -> str:
 
 
 def check_overlap(training: Iterable[Problem], testing: Iterable[Problem]) -> None:
-    """Raises OverlapError, naming the first few, if a question that tests is also one that trains."""
+    """Raises OverlapError, naming the first few, if a test question is also a training question."""
     trained = {normalise_question(problem.question): problem.id for problem in training}
     shared = [
         f"{problem.id!r} (trains as {trained[key]!r})"

@@ -1,8 +1,8 @@
-"""Runs code that a model wrote, in a process that can do no harm.
+"""Runs code that a model wrote, in a process that the operating system confines.
 
-What keeps it harmless is the operating system: namespaces, Landlock, seccomp, limits, no privileges. No text
-is filtered and no builtin taken away. Where the layers do not suffice, nothing is run: SandboxError says what
-is missing. `docs/sandbox.md` has the threat model.
+The layers are namespaces, Landlock, seccomp, resource limits and dropped privileges. No text is filtered and no
+builtin is removed. Where the layers do not suffice, nothing is run: SandboxError says what is missing.
+`docs/sandbox.md` has the threat model.
 """
 
 from alphallm_env.sandbox.limits import Limits, ProgramResult, Status

@@ -1,4 +1,4 @@
-"""What a program may use, and what comes of it."""
+"""What a program may use, and its result."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """The most that one program may use. Past any of these it is ended.
+    """The limits of one program. Past any of them it is killed.
 
-    `seconds` are wall clock from its first line on, `cpu_seconds` of the processor, rounded up to whole ones.
-    `memory_bytes` come on top of the loaded libraries. `output_bytes` hold for each of its two outputs.
-    `folder_bytes` are what its folder holds.
+    `seconds` are wall clock from its first line, `cpu_seconds` processor time, rounded up to whole seconds.
+    `memory_bytes` are in addition to the loaded libraries. `output_bytes` apply to stdout and stderr each.
+    `folder_bytes` are the size of its folder.
     """
 
     seconds: float = 15.0
@@ -32,14 +32,14 @@ class Status(enum.Enum):
 
     OK = "ok"
     ERROR = "error"  # an exception, an exit code, or a crash
-    TIMEOUT = "timeout"  # of the clock or of the processor
+    TIMEOUT = "timeout"  # wall clock or processor time
     OUT_OF_MEMORY = "out_of_memory"
     TOO_MUCH_OUTPUT = "too_much_output"
 
 
 @dataclass(frozen=True, slots=True)
 class ProgramResult:
-    """What a program wrote, cut at the limit, and how it ended. `stderr` holds the traceback of an error."""
+    """A program's output, cut at the limit, and how it ended. `stderr` holds the traceback of an error."""
 
     status: Status
     stdout: str

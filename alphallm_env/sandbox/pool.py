@@ -20,10 +20,10 @@ _ATTEMPTS = 2
 
 
 class Sandbox:
-    """Runs programs that a model wrote, where they can do no harm. Thread-safe; a context manager.
+    """Runs programs that a model wrote, confined. Thread-safe; a context manager.
 
-    Each program runs in a fresh process: nothing of one is left for the next. Workers start when first needed,
-    which takes seconds; then a program costs milliseconds. `without` leaves out layers, to test the others.
+    Each program runs in a fresh process and finds nothing of earlier ones. Workers start when first needed, which
+    takes seconds; then a program costs milliseconds. `without` leaves out layers, to test the others.
 
     >>> with Sandbox() as sandbox:
     ...     print(sandbox.run("from sympy import *; print(factorint(360))").stdout)
@@ -43,55 +43,55 @@ class Sandbox:
         self.limits = limits or Limits()
         self.num_lost = 0  # workers that were lost, and replaced when next needed
         self._workers = [Worker(avoided) for _ in range(num_workers)]
-        self._free: queue.LifoQueue[Worker] = queue.LifoQueue()  # as few start as are needed at once
+        self._free: queue.LifoQueue[Worker] = queue.LifoQueue()  # a stack: only as many start as are needed at once
         for worker in self._workers:
             self._free.put(worker)
         self._is_closed = False
-        # Also runs at interpreter exit, and when the sandbox is garbage.
+        # Also runs at interpreter exit, and when the sandbox is garbage-collected.
         self._finalizer = weakref.finalize(self, _end_all, self._workers)
 
     def __deepcopy__(self, memo: dict[int, object]) -> Sandbox:
         return self  # a copied environment shares it
 
     def layers(self) -> Layers:
-        """Returns what keeps programs harmless on this machine. Raises SandboxError where that is not enough."""
+        """Returns the layers that work on this machine. Raises SandboxError where they do not suffice."""
         worker = self._take()
         try:
             return worker.layers()
         finally:
-            self._give_back(worker)
+            self._release(worker)
 
     def process_ids(self) -> list[int]:
-        """Returns the ids of the workers' processes that are up, one a worker that was needed so far."""
+        """Returns the ids of the running workers' processes."""
         return [worker.process_id for worker in self._workers if worker.process_id is not None]
 
     def run(self, code: str, limits: Limits | None = None) -> ProgramResult:
-        """Returns what came of a program: whatever it does is data. The wait for a free worker is not timed.
+        """Returns the result of a program, whatever it does. The wait for a free worker is not timed.
 
-        Raises SandboxError where no program can be run, and ValueError for one of more than megabytes. A program
-        whose worker is lost (killed from outside) is run once more.
+        Raises SandboxError where no program can be run, and ValueError for one of more than 32 MiB. A program whose
+        worker is lost (killed from outside) is retried once.
         """
         worker = self._take()
         try:
             return self._attempt(worker, code, limits or self.limits)
         finally:
-            self._give_back(worker)
+            self._release(worker)
 
     async def run_async(self, code: str, limits: Limits | None = None) -> ProgramResult:
-        """Returns what `run` returns, without holding up the event loop."""
+        """Returns what `run` returns, without blocking the event loop."""
         return await asyncio.to_thread(self.run, code, limits)
 
     def _take(self) -> Worker:
-        """Returns a free worker, and waits for one. Raises SandboxError if the sandbox is closed by then."""
+        """Waits for a free worker and returns it. Raises SandboxError if the sandbox is closed by then."""
         self._refuse_if_closed()
         worker = self._free.get()
         if self._is_closed:
-            self._give_back(worker)
+            self._release(worker)
         self._refuse_if_closed()
         return worker
 
-    def _give_back(self, *workers: Worker) -> None:
-        """Makes workers free again; those of a closed sandbox are ended, and who waits for one is told by it."""
+    def _release(self, *workers: Worker) -> None:
+        """Makes workers free again; those of a closed sandbox are ended, and waiting callers are woken."""
         idle = list(workers)
         with contextlib.suppress(queue.Empty):
             while self._is_closed:
@@ -117,10 +117,10 @@ class Sandbox:
         raise AssertionError("unreachable")
 
     def close(self) -> None:
-        """Ends the workers. May be called twice. Who waits for a program gets SandboxError."""
+        """Ends the workers. May be called twice. Callers that wait for a program get SandboxError."""
         self._is_closed = True
         self._finalizer()
-        self._give_back()
+        self._release()
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""The library's end of one zygote: starts it, hands it programs, replaces it when it is lost."""
+"""The library's side of one zygote: starts it, sends it programs, replaces it when it is lost."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from alphallm_env.errors import SandboxError
 from alphallm_env.sandbox.jail import frames, protocol
 from alphallm_env.sandbox.limits import Limits, ProgramResult, Status
 
-_START_SECONDS = 300.0  # computer algebra takes its time on a machine that is busy
-_GRACE_SECONDS = 120.0  # beyond a program's own time, until its zygote counts as lost
+_START_SECONDS = 300.0  # loading computer algebra is slow on a busy machine
+_GRACE_SECONDS = 120.0  # beyond a program's own limit, before its zygote counts as lost
 _REPLY_OVERHEAD = 100_000
 _SIGKILL = 9
 _USED_UP = 0.5  # of its processor time: who is killed past that was at the limit, which the kernel counts in ticks
 _MOST_ESCAPED = 6  # bytes of JSON that one byte of output may become, as \\u0000 is for a NUL
 # The folder above `jail` is on the path only while it is imported: no program finds the library there.
 _START = "import sys; sys.path.insert(0, sys.argv[1]); from jail.zygote import main; del sys.path[0]; main(sys.argv[2])"
-# No variable of ours is handed on. Hashes are not random: a program prints the same each time.
+# No environment variable is inherited. Hashes are not random, so that output is reproducible.
 _ENVIRONMENT = {"LANG": "C.UTF-8", "PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
@@ -37,14 +37,14 @@ class WorkerLostError(Exception):
 
 @dataclass(frozen=True)
 class Layers:
-    """The layers that hold here, and why the others do not."""
+    """The layers that work here, and why the others do not."""
 
     holding: tuple[str, ...]
     missing: dict[str, str]
 
 
 class Worker:
-    """One zygote, started when first needed and again when lost. One thread at a time."""
+    """One zygote, started when first needed and again when lost. Not thread-safe."""
 
     def __init__(self, avoided: Sequence[str] = ()) -> None:
         self._avoided = tuple(avoided)
@@ -58,13 +58,13 @@ class Worker:
         return None if self._process is None else self._process.pid
 
     def layers(self) -> Layers:
-        """Returns what holds. Raises SandboxError where that does not suffice."""
+        """Returns the layers that work. Raises SandboxError where they do not suffice."""
         self._ready_process()
         assert self._layers is not None
         return self._layers
 
     def run(self, code: str, limits: Limits) -> ProgramResult:
-        """Returns what came of a program.
+        """Returns the result of a program.
 
         Raises WorkerLostError where the zygote dies or does not answer, SandboxError where nothing can be run.
         """
@@ -89,14 +89,14 @@ class Worker:
             self.kill()
             raise WorkerLostError(f"the sandbox's process was lost: {error}") from error
         except BaseException:
-            self.kill()  # a reply that nobody reads must not meet the next program
+            self.kill()  # an unread reply must not be taken for that of the next program
             raise
         if "failure" in reply:
             raise SandboxError(f"a program could not be locked up and was not run: {reply['failure']}")
         return _result(reply, limits)
 
     def end(self) -> None:
-        """Ends the zygote and all under it, from any thread: one that waits for it finds it lost."""
+        """Ends the zygote and its processes, from any thread; a thread that waits for it gets WorkerLostError."""
         process = self._process
         if process is not None and self._owner == os.getpid():
             process.kill()
@@ -131,7 +131,7 @@ class Worker:
 
 
 def _start(avoided: Sequence[str]) -> subprocess.Popen[bytes]:
-    """Returns a new zygote, in a session of its own, away from the terminal's signals."""
+    """Returns a new zygote, in a session of its own, so that the terminal's signals do not reach it."""
     settings = json.dumps({"paths": _algebra_paths(), "avoided": list(avoided)})
     process = subprocess.Popen(
         [sys.executable, "-P", "-s", "-c", _START, str(Path(__file__).parent), settings],
@@ -149,7 +149,7 @@ def _start(avoided: Sequence[str]) -> subprocess.Popen[bytes]:
 
 
 def _algebra_paths() -> list[str]:
-    """Returns the folders in which this process finds computer algebra, without loading it."""
+    """Returns the folders of computer algebra on this process's path, without loading it."""
     found: list[str] = []
     for name in ("sympy", "mpmath"):
         spec = importlib.util.find_spec(name)
@@ -160,7 +160,7 @@ def _algebra_paths() -> list[str]:
 
 
 def _first_report(process: subprocess.Popen[bytes]) -> Layers:
-    """Returns what a new zygote says. Raises SandboxError where it refuses or does not start."""
+    """Returns the first report of a new zygote. Raises SandboxError where it refuses or does not start."""
     assert process.stdout is not None
     assert process.stderr is not None
     try:
@@ -176,7 +176,7 @@ def _first_report(process: subprocess.Popen[bytes]) -> Layers:
 
 
 def _exchange(process: subprocess.Popen[bytes], request: bytes, limits: Limits) -> dict[str, frames.Json]:
-    """Returns the reply to a request. Raises OSError where none comes in time."""
+    """Returns the reply to a request. Raises OSError on a timeout."""
     assert process.stdin is not None
     assert process.stdout is not None
     deadline = time.monotonic() + limits.seconds + _GRACE_SECONDS

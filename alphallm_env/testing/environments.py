@@ -29,7 +29,7 @@ class Clonable(Protocol):
         ...
 
     def restore_state(self, state: object) -> None:
-        """Goes back to a snapshot."""
+        """Restores a snapshot."""
         ...
 
 

@@ -1,7 +1,6 @@
 """A small HTTP server on loopback that speaks `/v1/completions` in the dialects of real ones, and fails on demand.
 
-Its model goes on after "Answer:" with a text that names the question; a token is a word with its white space.
-The tests and `faults.py` run it.
+Its model continues "Answer:" with a text that names the question; a token is a word with its white space.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ _TOKEN = re.compile(r"\s*\S+\s*|\s+")
 TOKEN_LOG_PROB = -0.5
 LABELS = {"True": -0.25, "False": -2.0, "Maybe": -3.5}
 END = "</s>"
-VERBS = ("Take", "Use", "Note")  # how a text may begin
+VERBS = ("Take", "Use", "Note")  # the first word of a text
 STATUS = {"200": "OK", "400": "Bad Request", "404": "Not Found", "429": "Too Many Requests", "500": "Server Error"}
 
 
 @dataclass
 class FaultServer:
-    """`faults` are used up one per completion request; `fault` is what every one gets after them.
+    """`faults` are consumed one per completion request; after them, every request gets `fault`.
 
     Faults: a status, "garbage", "shape" (JSON of another kind), "half" (of a body), "hang", "close".
     After `dies_after` requests, if it is not 0, it dies.
@@ -37,9 +36,9 @@ class FaultServer:
     faults: deque[str] = field(default_factory=deque)
     fault: str = ""
     retry_after: str = ""
-    cached_tokens: int | None = None  # of each prompt, as the server tells
-    seconds: float = 0.0  # that an answer takes
-    num_verbs: int = 1  # among which a request's seed chooses
+    cached_tokens: int | None = None  # of each prompt, as the server reports
+    seconds: float = 0.0  # per response
+    num_verbs: int = 1  # a request's seed picks one of them
     dies_after: int = 0
     num_faults: int = 0  # requests that met one
     bodies: list[Record] = field(default_factory=list)
@@ -60,7 +59,7 @@ class FaultServer:
         return f"http://127.0.0.1:{self.port}/v1"
 
     def start(self) -> None:
-        """Listens, on the port that it had before if it died."""
+        """Listens; after a death, on the same port."""
         started = threading.Event()
         self._stop = asyncio.Event()
         self._writers: set[asyncio.StreamWriter] = set()

@@ -55,7 +55,7 @@ def check_planner(
     - Planning leaves the environment and its generator as they were, and the options lead where the plan says.
     - One seed gives one plan, the same to the letter and its score within 0.001: again, after other plans, beside
       others in threads, and whatever the gold answer is, which no planner may read.
-    - It holds in the middle of an episode, where a planner that forgets where it began would go wrong.
+    - All of this in the middle of an episode too, where a planner that loses its starting state fails.
     - Where `budget` has `tokens`, planning takes at most so many and `overrun`, every token generated or scored; and
       where the plan reports `usage`, its tokens are those that were taken. Both as `metering` counts them.
     """

@@ -19,7 +19,7 @@ _TOKEN = re.compile(r"\s*\S+\s*|\s+")
 
 
 class ScriptedLM:
-    """Continues a solution as its script says; a token is a word with the white space around it.
+    """Continues a solution by its script; a token is a word with the white space around it.
 
     `script` maps the solution so far (or a whole prompt, which goes first) to its continuations. Where
     it has no entry, the model closes the text. `label_probs` maps a prompt to the labels' probabilities,

@@ -1,4 +1,4 @@
-"""Capabilities: the process gives up every privilege, and any way to get one back."""
+"""Capabilities: drops every privilege, for good."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MOST = 64
 
 
 def drop() -> None:
-    """Makes this process nobody's if it is root's, without capabilities, for good."""
+    """Drops all capabilities for good; a process of root becomes one of nobody."""
     for capability in range(_MOST):
         try:
             prctl("capability", PR_CAPBSET_DROP, capability)

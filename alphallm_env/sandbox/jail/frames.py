@@ -16,7 +16,7 @@ _LENGTH = struct.Struct(">I")
 
 
 class FrameError(OSError):
-    """A frame did not come, came too late, or is none."""
+    """A frame is missing, late, or malformed."""
 
 
 def encode(message: Mapping[str, Json]) -> bytes:
@@ -26,9 +26,9 @@ def encode(message: Mapping[str, Json]) -> bytes:
 
 
 def write(descriptor: int, frame: bytes, deadline: float = math.inf) -> None:
-    """Writes a frame. `deadline` is on `time.monotonic()`, and holds where the descriptor does not block.
+    """Writes a frame. `deadline` is on `time.monotonic()`, and applies where the descriptor does not block.
 
-    Raises FrameError once it has passed, OSError where nobody reads.
+    Raises FrameError once it has passed, OSError where the other end is closed.
     """
     view = memoryview(frame)
     while view:
@@ -37,7 +37,7 @@ def write(descriptor: int, frame: bytes, deadline: float = math.inf) -> None:
 
 
 def read(descriptor: int, max_bytes: int, deadline: float = math.inf) -> dict[str, Json]:
-    """Returns the next message, and reads nothing behind it. Raises FrameError where there is none in time."""
+    """Returns the next message without reading past it. Raises FrameError where there is none in time."""
     [length] = _LENGTH.unpack(_read_exactly(descriptor, _LENGTH.size, deadline))
     if length > max_bytes:
         raise FrameError(f"expected a frame of at most {max_bytes} bytes, got {length}")

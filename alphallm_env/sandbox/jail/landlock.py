@@ -1,4 +1,4 @@
-"""Landlock: the kernel lets this process see no file but those under a few folders."""
+"""Landlock: the kernel denies this process every file but those under a few folders."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ WRITE = READ | _WRITE_FILE | _REMOVE_DIR | _REMOVE_FILE | _MAKE_DIR | _MAKE_FILE
 
 
 def version() -> int:
-    """Returns the version of Landlock that the kernel has. Raises LockdownError where there is none."""
+    """Returns the kernel's version of Landlock. Raises LockdownError where there is none."""
     return syscall("landlock_create_ruleset", 0, 0, _VERSION)
 
 
 def restrict(folders: Mapping[int, int]) -> None:
-    """Takes away every right on files but those of `folders`: descriptors of folders, and their rights.
+    """Denies every right on files but those of `folders`: descriptors of folders, and their rights.
 
-    Also takes away TCP, abstract sockets and signals to others where the kernel's version can.
+    Also denies TCP, abstract sockets and signals to others where the kernel's version can.
     """
     kernel = version()
     handled = (1 << _FILE_RIGHTS.get(kernel, 16)) - 1

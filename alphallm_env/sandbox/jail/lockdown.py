@@ -1,4 +1,4 @@
-"""The lock-down: which layers hold on this machine, and what is done to a process before it runs a program."""
+"""The lock-down: which layers work on this machine, and the steps that confine a process before it runs a program."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HIGHEST_DESCRIPTOR = 1024  # the zygote starts with three, and opens few
 
 @dataclass(frozen=True)
 class Request:
-    """One program, and what it may use."""
+    """One program and its limits."""
 
     code: str
     seconds: float
@@ -29,8 +29,8 @@ class Request:
 
 
 @dataclass(frozen=True)
-class House:
-    """Where programs run: the layers that hold there, and what each process needs to lock itself up."""
+class Confinement:
+    """The layers that work on this machine, and what each process needs to apply them."""
 
     layers: tuple[str, ...]
     missing: dict[str, str]  # why the other layers do not hold
@@ -41,8 +41,8 @@ class House:
         return layer in self.layers
 
 
-def settle(libraries: Sequence[Path], avoided: Sequence[str]) -> House:
-    """Locks this process up as far as it shares that with its programs. `avoided` layers are left out."""
+def settle(libraries: Sequence[Path], avoided: Sequence[str]) -> Confinement:
+    """Applies the layers that a zygote shares with its programs. `avoided` layers are left out."""
     keep_root = False
     refusals = {LANDLOCK: landlock.missing(), SECCOMP: _attempt(_install_filter)}
     refusals[NAMESPACES] = _attempt(lambda: _enter(libraries))
@@ -53,20 +53,20 @@ def settle(libraries: Sequence[Path], avoided: Sequence[str]) -> House:
     descriptors = tuple(os.open(library, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for library in libraries)
     mapped_bytes = limits.mapped_bytes()
     if NAMESPACES not in missing:
-        namespaces.enter_house(libraries, keep_root=keep_root)
+        namespaces.enter_root(libraries, keep_root=keep_root)
     elif os.geteuid() == 0:
         namespaces.become_nobody()
-    return House(tuple(layer for layer in LAYERS if layer not in missing), missing, descriptors, mapped_bytes)
+    return Confinement(tuple(layer for layer in LAYERS if layer not in missing), missing, descriptors, mapped_bytes)
 
 
-def insufficient(house: House) -> str:
-    """Returns what is missing for a program to be harmless, "" where the layers suffice.
+def insufficient(confinement: Confinement) -> str:
+    """Returns which needed layers are missing, "" where the layers suffice.
 
-    Needed are seccomp, against the network, processes and the kernel, and one that hides files.
+    Needed are seccomp (network, processes, kernel) and one of the layers that hide files.
     """
     needs = ((SECCOMP,), (NAMESPACES, LANDLOCK))
-    lacking = [need for need in needs if not any(layer in house for layer in need)]
-    return "; ".join(" or ".join(f"{layer} ({house.missing[layer]})" for layer in need) for need in lacking)
+    lacking = [need for need in needs if not any(layer in confinement for layer in need)]
+    return "; ".join(" or ".join(f"{layer} ({confinement.missing[layer]})" for layer in need) for need in lacking)
 
 
 def _install_filter() -> None:
@@ -75,12 +75,12 @@ def _install_filter() -> None:
 
 
 def _enter(libraries: Sequence[Path], *, keep_root: bool = False) -> None:
-    namespaces.enter_house(libraries, keep_root=keep_root)
-    namespaces.enter_cell(4096)
+    namespaces.enter_root(libraries, keep_root=keep_root)
+    namespaces.enter_workspace(4096)
 
 
 def _attempt(step: Callable[[], None]) -> str:
-    """Returns why a step fails, "" where it does not. A process forked for it takes it."""
+    """Returns why a step fails, "" where it works. The step runs in a process forked for it."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -98,25 +98,25 @@ def _attempt(step: Callable[[], None]) -> str:
     return reason or ("" if status == 0 else f"it ended the process that tried it ({status})")
 
 
-def lock_up(house: House, request: Request, keep: int) -> None:
-    """Locks this process up for good. Only descriptors 0, 1, 2 and `keep`, which becomes 3, stay open.
+def lock_up(confinement: Confinement, request: Request, keep: int) -> None:
+    """Confines this process for good. Only descriptors 0, 1, 2 and `keep`, which becomes 3, stay open.
 
     Raises OSError where a step is refused: then no program may run.
     """
-    limits.restrict(request.cpu_seconds, house.mapped_bytes + request.memory_bytes, request.folder_bytes)
+    limits.restrict(request.cpu_seconds, confinement.mapped_bytes + request.memory_bytes, request.folder_bytes)
     capabilities.drop()
     prctl("parent's death", PR_SET_PDEATHSIG, signal.SIGKILL)
-    if LANDLOCK in house:
-        landlock.restrict(_visible(house))
+    if LANDLOCK in confinement:
+        landlock.restrict(_visible(confinement))
     os.dup2(keep, KEPT, inheritable=False)
     os.closerange(KEPT + 1, _HIGHEST_DESCRIPTOR)
-    if SECCOMP in house:
+    if SECCOMP in confinement:
         seccomp.restrict(os.getpid())
 
 
-def _visible(house: House) -> dict[int, int]:
-    """Returns the folders that a program sees, and what it may do there."""
-    visible = dict.fromkeys(house.libraries, landlock.READ)
-    if NAMESPACES in house:
+def _visible(confinement: Confinement) -> dict[int, int]:
+    """Returns the folders that a program sees, with its rights on them."""
+    visible = dict.fromkeys(confinement.libraries, landlock.READ)
+    if NAMESPACES in confinement:
         visible[os.open(namespaces.FOLDER, os.O_PATH | os.O_DIRECTORY)] = landlock.WRITE
     return visible

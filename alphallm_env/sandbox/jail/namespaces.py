@@ -1,8 +1,8 @@
 """Namespaces: a file system of a few library folders, no network, no other processes.
 
-The zygote enters a *house* once: a root that holds the libraries, read-only, and nothing else, no /proc, no
-/dev; a network without interfaces. Each program gets a *cell* in it: a folder of its own in memory, and a
-process namespace in which it is the only process.
+The zygote enters a root once that holds only the libraries, read-only: no /proc, no /dev, and a network without
+interfaces. Each program gets a workspace in it: a folder of its own in memory, and a process namespace in which it is
+the only process.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .system import PR_SET_DUMPABLE, LockdownError, address, mount, prctl, sysca
 # include/uapi/linux/sched.h and mount.h
 _NEW_MOUNTS, _NEW_CGROUP, _NEW_UTS, _NEW_IPC = 0x00020000, 0x02000000, 0x04000000, 0x08000000
 _NEW_USER, _NEW_PROCESSES, _NEW_NETWORK = 0x10000000, 0x20000000, 0x40000000
-_HOUSE = _NEW_MOUNTS | _NEW_CGROUP | _NEW_UTS | _NEW_IPC | _NEW_NETWORK
+_ROOT = _NEW_MOUNTS | _NEW_CGROUP | _NEW_UTS | _NEW_IPC | _NEW_NETWORK
 _READ_ONLY, _NO_SETUID, _NO_DEVICES, _NO_EXECUTION = 1, 2, 4, 8
 _REMOUNT, _BIND, _RECURSIVE, _PRIVATE = 32, 4096, 16384, 1 << 18
 _HARMLESS = _NO_SETUID | _NO_DEVICES | _NO_EXECUTION
@@ -30,18 +30,18 @@ _MAX_FILES = 256
 _PLACES = ("/tmp", "/mnt", "/var", "/sys")  # where the new root may lie before it is the root
 
 
-def enter_house(libraries: Sequence[Path], *, keep_root: bool = False) -> None:
-    """Moves this process into a house. Root becomes nobody, unless that is left to each program's process.
+def enter_root(libraries: Sequence[Path], *, keep_root: bool = False) -> None:
+    """Moves this process into a root with only the libraries. Root becomes nobody, unless programs do that themselves.
 
     Raises LockdownError where the system refuses.
     """
     processes = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY)
     try:
         if os.geteuid() != 0:
-            _enter_user_namespace(processes, _HOUSE)
+            _enter_user_namespace(processes, _ROOT)
             _build(libraries)
             return
-        unshare(_HOUSE)
+        unshare(_ROOT)
         _build(libraries)
         if not keep_root:
             become_nobody()
@@ -50,8 +50,8 @@ def enter_house(libraries: Sequence[Path], *, keep_root: bool = False) -> None:
         os.close(processes)
 
 
-def enter_cell(folder_bytes: int) -> None:
-    """Gives this process an empty folder in memory as its own, and its children another process namespace."""
+def enter_workspace(folder_bytes: int) -> None:
+    """Gives this process an empty folder in memory, and its children a process namespace of their own."""
     unshare(_NEW_MOUNTS | _NEW_PROCESSES)
     options = f"size={max(4096, folder_bytes)},nr_inodes={_MAX_FILES},mode=0777"
     mount("tmpfs", FOLDER, "tmpfs", _HARMLESS, options)

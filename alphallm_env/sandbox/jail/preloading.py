@@ -1,7 +1,7 @@
-"""What every program finds loaded: computer algebra and the standard library's mathematics.
+"""The modules that every program finds loaded: computer algebra and the standard library's mathematics.
 
-Everything with compiled parts must be here: once locked up, a process can map no more code. What is written
-in Python and lies in the standard library, sympy or mpmath can still be imported, only more slowly.
+Every module with compiled parts must be here: a confined process cannot map more code. Python modules of the standard
+library, sympy and mpmath can still be imported, only more slowly.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _folder(name: str) -> Path:
 
 
 def _warm() -> None:
-    """Uses computer algebra once, so that what it makes on first use is made before programs are forked."""
+    """Uses computer algebra once, so that its caches are filled before programs are forked."""
     import sympy
 
     x, y = sympy.symbols("x y")

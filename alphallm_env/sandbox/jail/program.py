@@ -1,4 +1,4 @@
-"""Runs one program as `__main__`, in a process that has been locked up."""
+"""Runs one program as `__main__`, in a confined process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST_FRAMES = 20
 
 
 def run(code: str) -> None:
-    """Runs `code` and leaves the process: 0 when it went well, 3 without memory, else 1 and a traceback."""
+    """Runs `code` and exits: with 0 on success, 3 out of memory, else 1 and a traceback."""
     exit_code = FAILED
     try:
         exit_code = _execute(code)
@@ -27,7 +27,7 @@ def run(code: str) -> None:
 
 
 def _execute(code: str) -> int:
-    random.seed(0)  # every program draws the same numbers: a score can be had again
+    random.seed(0)  # a fixed seed, so that scores are reproducible
     module = types.ModuleType("__main__")
     sys.modules["__main__"] = module
     sys.argv = [NAME]

@@ -1,4 +1,4 @@
-"""What the library and its zygotes have agreed on. Imports nothing that only Linux has."""
+"""Constants that the library and its zygotes share. Imports nothing that only Linux has."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """seccomp: the kernel refuses every system call that is not on a list (a filter in classic BPF).
 
 A refused call fails with EPERM, so a program sees a PermissionError; a call by another machine's numbers
-(32-bit, x32) kills it. A filter can never be taken off, and what is forked or executed behind it has it too.
+(32-bit, x32) kills it. A filter cannot be removed, and is inherited by forks and across exec.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class IsOneOf:
     values: tuple[int, ...]
 
     def assemble(self) -> list[Instruction]:
-        """Returns instructions that go on where this holds, and refuse where it does not."""
+        """Returns instructions that continue where this holds, and refuse the call where it does not."""
         last = len(self.values)
         tests = [(_EQUAL, last - place, 0, value) for place, value in enumerate(self.values)]
         return [_load(self.argument), *tests, (_RETURN, 0, 0, _REFUSE)]
@@ -49,7 +49,7 @@ class IsZero:
     argument: int
 
     def assemble(self) -> list[Instruction]:
-        """Returns instructions that go on where this holds, and refuse where it does not."""
+        """Returns instructions that continue where this holds, and refuse the call where it does not."""
         refuse = (_RETURN, 0, 0, _REFUSE)
         return [
             _load(self.argument), (_EQUAL, 1, 0, 0), refuse,
@@ -65,7 +65,7 @@ class HasNoBit:
     bits: int
 
     def assemble(self) -> list[Instruction]:
-        """Returns instructions that go on where this holds, and refuse where it does not."""
+        """Returns instructions that continue where this holds, and refuse the call where it does not."""
         return [_load(self.argument), (_ANY_BIT, 0, 1, self.bits), (_RETURN, 0, 0, _REFUSE)]
 
 
@@ -73,9 +73,9 @@ Condition = IsOneOf | IsZero | HasNoBit
 
 
 def conditions(process_id: int) -> dict[str, tuple[Condition, ...]]:
-    """Returns what must hold of the arguments of calls that are not always allowed.
+    """Returns the conditions on the arguments of calls that are not always allowed.
 
-    No memory is ever executable that was not before, no signal reaches another process, no limit is set.
+    Memory cannot become executable, no signal reaches another process, no limit can be set.
     """
     itself = (IsOneOf(0, (process_id,)),)
     return {

@@ -1,4 +1,4 @@
-"""The system calls that a program may make. What is not here is refused.
+"""The system calls that a program may make. All others are refused.
 
 A row holds the numbers on x86_64 and on aarch64, None where a machine has no such call (Linux's
 arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h).

@@ -1,4 +1,4 @@
-"""System calls that Python has no function for, and how their failures are raised."""
+"""System calls without a function in Python; failures raise LockdownError."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def unmount(target: str, flags: int) -> None:
 
 
 def address(data: ctypes.Array[ctypes.c_char] | ctypes.Structure) -> int:
-    """Returns where `data` lies. The caller keeps it alive."""
+    """Returns the address of `data`, which the caller keeps alive."""
     return ctypes.addressof(data)
 
 

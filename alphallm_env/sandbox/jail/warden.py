@@ -1,4 +1,4 @@
-"""The warden: has one program run in a process of its own, locked up; watches it, and ends it in time."""
+"""The warden: forks a confined process for one program, watches it, and kills it at its limits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from . import namespaces, program
 from .frames import Json
-from .lockdown import KEPT, House, Request, lock_up
+from .lockdown import KEPT, Confinement, Request, lock_up
 from .protocol import EXITED, NAMESPACES, OUT_OF_TIME, TOO_MUCH_OUTPUT
 from .system import PR_SET_PDEATHSIG, LockdownError, prctl
 
@@ -22,14 +22,14 @@ _LOCKDOWN_SECONDS = 60.0  # on a machine that is busy with other things
 
 @dataclass
 class _Stream:
-    """What a program writes to one of its two outputs."""
+    """One of the two output streams of a program."""
 
     descriptor: int
     data: bytearray = field(default_factory=bytearray)
     is_open: bool = True
 
     def take(self) -> bool:
-        """Reads what is there, and does not wait. Returns whether there was anything."""
+        """Reads without blocking. Returns whether there was anything to read."""
         try:
             chunk = os.read(self.descriptor, _CHUNK)
         except BlockingIOError:
@@ -44,8 +44,8 @@ class _Stream:
 
 
 @dataclass(frozen=True)
-class _Prisoner:
-    """The process of a program: its id, its handle, what tells that it is locked up, and its outputs."""
+class _Child:
+    """The process of a program: its id, its handle, the pipe that reports its lock-down, and its outputs."""
 
     id: int
     handle: int
@@ -53,25 +53,25 @@ class _Prisoner:
     streams: tuple[_Stream, _Stream]
 
 
-def serve(house: House, request: Request) -> dict[str, Json]:
-    """Returns what came of a program. Raises OSError where it could not be locked up, and so was not run."""
+def serve(confinement: Confinement, request: Request) -> dict[str, Json]:
+    """Returns the result of a program. Raises OSError where it could not be confined, and so was not run."""
     prctl("parent's death", PR_SET_PDEATHSIG, signal.SIGKILL)
-    if NAMESPACES in house:
-        namespaces.enter_cell(request.folder_bytes)
-    prisoner = _start(house, request)
+    if NAMESPACES in confinement:
+        namespaces.enter_workspace(request.folder_bytes)
+    child = _start(confinement, request)
     end, seconds = EXITED, 0.0
     try:
-        _await_lockdown(prisoner)
+        _await_lockdown(child)
         started = time.monotonic()
-        end = _watch(prisoner, request, started + request.seconds)
+        end = _watch(child, request, started + request.seconds)
         seconds = time.monotonic() - started
     finally:
-        signal.pidfd_send_signal(prisoner.handle, signal.SIGKILL)
-        _, status, usage = os.wait4(prisoner.id, 0)
-    for stream in prisoner.streams:
+        signal.pidfd_send_signal(child.handle, signal.SIGKILL)
+        _, status, usage = os.wait4(child.id, 0)
+    for stream in child.streams:
         while stream.is_open and len(stream.data) <= request.output_bytes and stream.take():
             pass
-    stdout, stderr = (stream.text(request.output_bytes) for stream in prisoner.streams)
+    stdout, stderr = (stream.text(request.output_bytes) for stream in child.streams)
     return {
         "end": end,
         "exit_code": os.waitstatus_to_exitcode(status),
@@ -82,27 +82,27 @@ def serve(house: House, request: Request) -> dict[str, Json]:
     }
 
 
-def _start(house: House, request: Request) -> _Prisoner:
-    """Forks the process that locks itself up and runs the program."""
+def _start(confinement: Confinement, request: Request) -> _Child:
+    """Forks the process that confines itself and runs the program."""
     ready, is_ready = os.pipe()
     out, own_out = os.pipe()
     err, own_err = os.pipe()
     child = os.fork()
     if child == 0:
-        _become_prisoner(house, request, (own_out, own_err), is_ready)
+        _become_program(confinement, request, (own_out, own_err), is_ready)
     for descriptor in (is_ready, own_out, own_err):
         os.close(descriptor)
     for descriptor in (out, err):
         os.set_blocking(descriptor, False)
-    return _Prisoner(child, os.pidfd_open(child), ready, (_Stream(out), _Stream(err)))
+    return _Child(child, os.pidfd_open(child), ready, (_Stream(out), _Stream(err)))
 
 
-def _become_prisoner(house: House, request: Request, outputs: Sequence[int], is_ready: int) -> None:
-    """Locks this process up and runs the program in it. Does not return."""
+def _become_program(confinement: Confinement, request: Request, outputs: Sequence[int], is_ready: int) -> None:
+    """Confines this process and runs the program in it. Does not return."""
     try:
         for number, output in enumerate(outputs, start=1):
             os.dup2(output, number)
-        lock_up(house, request, is_ready)
+        lock_up(confinement, request, is_ready)
     except BaseException as error:
         os.write(is_ready, (str(error) or repr(error)).encode()[:1000])
         os._exit(1)
@@ -111,25 +111,25 @@ def _become_prisoner(house: House, request: Request, outputs: Sequence[int], is_
     program.run(request.code)
 
 
-def _await_lockdown(prisoner: _Prisoner) -> None:
-    """Waits until the program begins. Raises LockdownError where it never will."""
+def _await_lockdown(child: _Child) -> None:
+    """Waits until the program starts. Raises LockdownError where the lock-down fails."""
     poll = select.poll()
-    poll.register(prisoner.ready, select.POLLIN)
-    said = os.read(prisoner.ready, _CHUNK) if poll.poll(1000 * _LOCKDOWN_SECONDS) else b"it took too long"
+    poll.register(child.ready, select.POLLIN)
+    said = os.read(child.ready, _CHUNK) if poll.poll(1000 * _LOCKDOWN_SECONDS) else b"it took too long"
     if said != _READY:
         raise LockdownError(f"lock-down failed: {said.decode(errors='replace') or 'the process died'}")
 
 
-def _watch(prisoner: _Prisoner, request: Request, deadline: float) -> str:
-    """Reads what the program writes until it ends, its time is over, or it wrote too much. Returns which."""
+def _watch(child: _Child, request: Request, deadline: float) -> str:
+    """Reads the outputs until the program exits, times out, or writes too much. Returns which."""
     poll = select.poll()
-    poll.register(prisoner.handle, select.POLLIN)
-    streams = {stream.descriptor: stream for stream in prisoner.streams}
+    poll.register(child.handle, select.POLLIN)
+    streams = {stream.descriptor: stream for stream in child.streams}
     for descriptor in streams:
         poll.register(descriptor, select.POLLIN)
     while (left := deadline - time.monotonic()) > 0:
         for descriptor, _ in poll.poll(1000 * left):
-            if descriptor == prisoner.handle:
+            if descriptor == child.handle:
                 return EXITED
             stream = streams[descriptor]
             stream.take()

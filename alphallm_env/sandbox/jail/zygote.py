@@ -18,7 +18,7 @@ from .protocol import MAX_REQUEST_BYTES
 
 
 def main(settings: str) -> None:
-    """Reports what holds here, then serves programs until the input ends.
+    """Reports the layers that work here, then serves programs until the input ends.
 
     `settings` are JSON: `paths`, where computer algebra is found, and `avoided`, layers that are left out.
     """
@@ -28,13 +28,13 @@ def main(settings: str) -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
     os.dup2(nothing, 1)
-    # Out of memory, the system shall end this process and no other.
+    # The kernel's out-of-memory killer should pick this process first.
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
         file.write("1000")
-    house = lockdown.settle(preloading.load(), asked["avoided"])
-    refusal = lockdown.insufficient(house)
-    layers = cast("list[frames.Json]", list(house.layers))
-    missing = cast("dict[str, frames.Json]", house.missing)
+    confinement = lockdown.settle(preloading.load(), asked["avoided"])
+    refusal = lockdown.insufficient(confinement)
+    layers = cast("list[frames.Json]", list(confinement.layers))
+    missing = cast("dict[str, frames.Json]", confinement.missing)
     gc.collect()
     gc.freeze()
     frames.write(replies, frames.encode({"layers": layers, "missing": missing, "refusal": refusal}))
@@ -43,7 +43,7 @@ def main(settings: str) -> None:
     while not refusal and _has_request(requests):
         child = os.fork()
         if child == 0:
-            _serve_one(house, requests, replies)
+            _serve_one(confinement, requests, replies)
         os.waitpid(child, 0)
 
 
@@ -54,12 +54,12 @@ def _has_request(requests: int) -> bool:
     return any(event & select.POLLIN for _, event in poll.poll())
 
 
-def _serve_one(house: lockdown.House, requests: int, replies: int) -> None:
-    """Becomes a warden, answers the next request, and leaves."""
+def _serve_one(confinement: lockdown.Confinement, requests: int, replies: int) -> None:
+    """Becomes a warden, serves the next request, and exits."""
     try:
         request = lockdown.Request(**frames.read(requests, MAX_REQUEST_BYTES))  # type: ignore[arg-type]
         try:
-            reply = warden.serve(house, request)
+            reply = warden.serve(confinement, request)
         except OSError as error:
             reply = {"failure": str(error)}
         frames.write(replies, frames.encode(reply))

@@ -296,6 +296,7 @@ def test_text_rules_never_raise_and_an_answer_equals_itself(text: str):
     decide("x + 1", text)
 
 
+@settings(deadline=None)
 @given(st.fractions())
 def test_a_fraction_equals_itself_and_not_its_neighbour(number: Fraction):
     assert grade(f"{number}", f"{number}") is CORRECT

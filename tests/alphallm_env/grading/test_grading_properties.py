@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from alphallm_env.grading import Grader, Verdict
-from alphallm_env.grading.equivalence import Question, decide
+from alphallm_env.grading.equivalence import OpenComparison, decide
 
 Format = Callable[[Fraction], str | None]
 FORMATS: list[Format] = [
@@ -103,7 +103,7 @@ def test_plain_answers_are_compared_alike_both_ways(one: str, other: str):
     assert _unordered(decide(one, other)) == _unordered(decide(other, one))
 
 
-def _unordered(found: Verdict | Question) -> Verdict | set[frozenset[str]]:
+def _unordered(found: Verdict | OpenComparison) -> Verdict | set[frozenset[str]]:
     """Returns the verdict, or what is left for algebra, which is the same question from either side."""
     return found if isinstance(found, Verdict) else {frozenset(pair) for pair in found.pairs}
 
