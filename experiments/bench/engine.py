@@ -112,7 +112,7 @@ def requests_for(policy: Policy, problems: Sequence[Problem], num: int, max_toke
 def raw_tokens_per_second(lm: TransformersLM, requests: Sequence[GenerationRequest], concurrency: int) -> float:
     """Returns the tokens a second of a decoder that nothing but the requests keeps busy, so many at once."""
     lm.clear_cache()
-    decoder = lm.generate_in_steps
+    decoder = lm.stepped_batch
     waiting, num_written = list(requests), 0
     started = time.perf_counter()
     while waiting or len(decoder):
@@ -126,7 +126,7 @@ def raw_tokens_per_second(lm: TransformersLM, requests: Sequence[GenerationReque
 def prefill_ratio(simulator: Simulator, lm: TransformersLM, problems: Sequence[Problem], budget: int) -> float:
     """Returns the prompt tokens computed over a search ÷ the different ones, those of a common beginning once."""
     prompts: set[str] = set()
-    decoder = lm.generate_in_steps
+    decoder = lm.stepped_batch
     join = decoder.join
 
     def remember(requests: Sequence[GenerationRequest]) -> Sequence[Text]:
