@@ -157,7 +157,7 @@ def raw_and_generate(lm: TransformersLM, prompts: Sequence[str], num_tokens: int
     lm.clear_cache()
     requests = [GenerationRequest(prompt, seed, num_tokens) for seed, prompt in enumerate(prompts)]
     started = time.perf_counter()
-    written(Decoder(lm.model, endless, lambda: lm.prefixes), requests)
+    written(Decoder(lm.model, endless, lm.prefixes), requests)
     ours = time.perf_counter() - started
     lm.clear_cache()
     batch = lm.tokenizer(list(prompts), return_tensors="pt", padding=True, add_special_tokens=False).to(lm.model.device)  # type: ignore[union-attr]

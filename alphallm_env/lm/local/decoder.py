@@ -9,19 +9,18 @@ them, and each draws its own token from it. Where they part, the row is copied.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
 import torch
 
 from alphallm_env.lm.base import Completion, GenerationRequest
-from alphallm_env.lm.local.forward import Passes
+from alphallm_env.lm.local.forward import Passes, step_of
 from alphallm_env.lm.local.kv_cache import RowCache, layers_of
 from alphallm_env.lm.local.prefill import TOKENS_PER_BATCH, batches_by_length, in_halves, prefill
 from alphallm_env.lm.local.prefix_cache import PrefixCache
 from alphallm_env.lm.local.sampling import draw, uniforms
-from alphallm_env.lm.local.stepping import step_of
 from alphallm_env.lm.local.vocabulary import Vocabulary
 from alphallm_env.lm.partial_completion import Writing
 
@@ -79,7 +78,7 @@ class _Sharing:
 class Decoder:
     """The texts under way in one model."""
 
-    def __init__(self, model: PreTrainedModel, vocabulary: Vocabulary, prefixes: Callable[[], PrefixCache]) -> None:
+    def __init__(self, model: PreTrainedModel, vocabulary: Vocabulary, prefixes: PrefixCache) -> None:
         self._model = model
         self._vocabulary = vocabulary
         self._prefixes = prefixes
@@ -115,7 +114,7 @@ class Decoder:
         if empty := [prompt for prompt, tokens in encoded.items() if not tokens]:
             raise ValueError(f"expected prompts of at least one token, got {empty[0]!r}")
         texts = [Text(request, self._vocabulary, encoded[request.prompt]) for request in requests]
-        known = [self._prefixes().lookup(tokens) for tokens in encoded.values()]
+        known = [self._prefixes.lookup(tokens) for tokens in encoded.values()]
         self._count(texts, list(encoded.values()), known)
         groups: dict[str, list[Text]] = {}
         for text in texts:
@@ -130,7 +129,7 @@ class Decoder:
         for text in texts:
             text.tokens_read = missing.pop(id(text.prompt), 1)
             text.tokens_saved = len(text.prompt) - text.tokens_read
-            self._prefixes().statistics.count(len(text.prompt), text.tokens_read)
+            self._prefixes.statistics.count(len(text.prompt), text.tokens_read)
 
     def _prompt_states(
         self, prompts: Sequence[tuple[str, list[int]]], known: Sequence[list[int]]
@@ -143,7 +142,7 @@ class Decoder:
         ready = [index for index, number in enumerate(missing) if number == 0 and known[index]]
         found: list[tuple[_States, list[str]]] = []
         if ready:
-            states = self._prefixes().states([known[index] for index in ready])
+            states = self._prefixes.states([known[index] for index in ready])
             found.append((states, [prompts[index][0] for index in ready]))
         to_read = [index for index, number in enumerate(missing) if number > 0]
         lengths = [missing[index] for index in to_read]
@@ -158,7 +157,7 @@ class Decoder:
 
     def _read(self, prompts: Sequence[Sequence[int]]) -> _States:
         """Returns keys and values of the prompts without their last token, padded on the right with garbage."""
-        prefixes = self._prefixes()
+        prefixes = self._prefixes
         texts = [tokens[:-1] for tokens in prompts]
         known = [prefixes.lookup(tokens) for tokens in prompts]  # anew: a full store may have forgotten some meanwhile
         read = prefill(self._read_prompts, texts, known, prefixes, self._vocabulary.pad_id)
@@ -189,25 +188,24 @@ class Decoder:
 
         An error of the model leaves no text behind: all have left, none has ended.
         """
+        device = self._model.device
+        ids = torch.tensor([texts[0].last_token for texts in self._rows], device=device)
         try:
-            return self._stepped()
+            places, mask = self._cache.begin_step(device)
+            logits = self._step(ids, places, mask, self._cache)
+            self._cache.end_step()
+            texts = self._texts
+            for text, token, log_prob in zip(texts, *self._sample(logits, texts), strict=True):
+                text.extend((token,), (log_prob,))
+            ended = {
+                row: done for row, shared in enumerate(self._rows) if (done := [t for t in shared if t.stop_reason])
+            }
+            if ended:
+                self._prefixes.save(self._cache, {row: done[0].tokens_kept for row, done in ended.items()})
+            self._part()
         except BaseException:
             self._reset()
             raise
-
-    def _stepped(self) -> list[Text]:
-        device = self._model.device
-        ids = torch.tensor([texts[0].last_token for texts in self._rows], device=device)
-        places, mask = self._cache.begin_step(device)
-        logits = self._step(ids, places, mask, self._cache)
-        self._cache.end_step()
-        texts = self._texts
-        for text, token, log_prob in zip(texts, *self._sample(logits, texts), strict=True):
-            text.extend((token,), (log_prob,))
-        ended = {row: done for row, shared in enumerate(self._rows) if (done := [t for t in shared if t.stop_reason])}
-        if ended:
-            self._prefixes().save(self._cache, {row: done[0].tokens_kept for row, done in ended.items()})
-        self._part()
         return list(chain.from_iterable(ended.values()))
 
     def _sample(self, logits: torch.Tensor, texts: Sequence[Text]) -> tuple[list[int], list[float]]:

@@ -96,7 +96,7 @@ class _Llama:
 
 
 class LlamaStep:
-    """Reads one token a row (`stepping.Step`).
+    """Reads one token a row (`forward.Step`).
 
     Queries that share a key-value head are its queries at several positions to the attention, so that keys and
     values are read once for all of them.
@@ -106,7 +106,7 @@ class LlamaStep:
         self._llama = _Llama(model)
 
     def __call__(self, ids: torch.Tensor, places: torch.Tensor, mask: torch.Tensor, cache: RowCache) -> torch.Tensor:
-        """Returns what `stepping.Step` says."""
+        """Returns what `forward.Step` says."""
         bias: torch.Tensor | None = None
 
         def attend(
@@ -125,7 +125,7 @@ class LlamaStep:
 
 
 class LlamaTrunk:
-    """Reads texts from what is known of them on (`passes.Trunk`). Only the attention sees what pads them."""
+    """Reads texts from what is known of them on (`forward.Trunk`). Only the attention sees what pads them."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         self._llama = _Llama(model)
@@ -133,14 +133,14 @@ class LlamaTrunk:
     def hidden(
         self, ids: torch.Tensor, mask: torch.Tensor, places: torch.Tensor, cache: Cache, after: Sequence[int] = ()
     ) -> torch.Tensor:
-        """Returns what `passes.Trunk` says."""
+        """Returns what `forward.Trunk` says."""
         layout = _Layout(mask, ids.shape[1])
         return layout.padded(self._read(ids, places, cache, layout, after))
 
     def logits(
         self, ids: torch.Tensor, mask: torch.Tensor, places: torch.Tensor, cache: Cache, num_kept: int = 0
     ) -> torch.Tensor:
-        """Returns what `passes.Trunk` says."""
+        """Returns what `forward.Trunk` says."""
         layout = _Layout(mask, ids.shape[1])
         hidden = self._read(ids, places, cache, layout)
         if num_kept == 0:

@@ -12,6 +12,7 @@ import torch
 from transformers.cache_utils import DynamicCache
 
 from alphallm_env.lm.local.forward import Forward
+from alphallm_env.lm.local.padding import padded, padding_mask
 from alphallm_env.lm.local.prefix_cache import PrefixCache
 
 TOKENS_PER_BATCH = 16_384  # computed at once
@@ -37,12 +38,12 @@ def prefill(
     """Reads texts of which the prefixes in the slots `known` need not be computed, and keeps what was read."""
     new = [text[len(slots) :] for text, slots in zip(texts, known, strict=True)]
     cache, known_mask = prefixes.load(known)
-    ids, mask = _left_padded(new, pad_id)
-    ids, mask = ids.to(forward.device), mask.to(forward.device)
+    ids = padded(new, pad_id, on_left=True).to(forward.device)
+    mask = padding_mask(new, on_left=True).to(forward.device)
     if known_mask is not None:
         mask = torch.cat([known_mask, mask], dim=1)
     places = (mask.cumsum(-1) - 1).clamp(min=0)
-    output = forward(ids, mask, places[:, -ids.shape[1] :], cache)
+    output = forward.run(ids, mask, places[:, -ids.shape[1] :], cache)
     prefixes.save(cache, dict(enumerate(texts)), cache.get_seq_length(), dict(enumerate(known)))
     return Prefill(ids, output, cache)
 
@@ -66,17 +67,6 @@ def in_halves(work: Callable[[Sequence[int]], Found], batch: Sequence[int]) -> l
         torch.cuda.empty_cache()
     middle = len(batch) // 2
     return [*in_halves(work, batch[:middle]), *in_halves(work, batch[middle:])]
-
-
-def _left_padded(sequences: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Returns token ids and attention mask, both [sequences, longest], padded on the left."""
-    longest = max(map(len, sequences))
-    ids = torch.full((len(sequences), longest), pad_id)
-    mask = torch.zeros(len(sequences), longest, dtype=torch.long)
-    for row, sequence in enumerate(sequences):
-        ids[row, longest - len(sequence) :] = torch.tensor(sequence, dtype=torch.long)
-        mask[row, longest - len(sequence) :] = 1
-    return ids, mask
 
 
 def pass_tokens(device: torch.device) -> int:

@@ -15,6 +15,7 @@ import torch
 from transformers.cache_utils import Cache, DynamicCache
 
 from alphallm_env.lm.local.kv_cache import layers_of
+from alphallm_env.lm.local.padding import padded, padding_mask
 
 _ROOT = -1  # the parent of a text's first token
 _FIRST_CAPACITY = 4_096  # slots; doubled whenever they are used up
@@ -105,29 +106,23 @@ class PrefixCache:
         None stands for the mask where no row has any.
         """
         cache = DynamicCache()
-        width = max(map(len, known))
-        if width == 0 or self._store is None:
+        if not any(known) or self._store is None:
             return cache, None
-        mask = torch.zeros(len(known), width, dtype=torch.long)
-        for row, slots in enumerate(known):
-            mask[row, width - len(slots) :] = 1
-        padded = [[0] * (width - len(slots)) + list(slots) for slots in known]
-        for index, (keys, values) in enumerate(self._states(padded)):
+        for index, (keys, values) in enumerate(self._states(padded(known, on_left=True))):
             cache.update(keys, values, index)
-        return cache, mask.to(self._store.device)
+        return cache, padding_mask(known, on_left=True).to(self._store.device)
 
     def states(self, known: Sequence[Sequence[int]]) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Returns keys and values of each layer for non-empty prefixes, padded on the right with those of others.
 
         Each is [rows, heads, longest, head size].
         """
-        width = max(map(len, known))
-        return self._states([[*slots, *[0] * (width - len(slots))] for slots in known])
+        return self._states(padded(known))
 
-    def _states(self, slots: Sequence[Sequence[int]]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    def _states(self, slots: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
         if self._store is None:
             raise RuntimeError("expected a store that something was saved in, got an empty one")
-        rows = self._store[torch.tensor(slots, device=self._store.device)].permute(2, 3, 0, 4, 1, 5)
+        rows = self._store[slots.to(self._store.device)].permute(2, 3, 0, 4, 1, 5)
         return [(keys, values) for keys, values in rows]
 
     def save(

@@ -82,7 +82,7 @@ class TransformersLM:
         return self._decoder()
 
     def _decoder(self) -> Decoder:
-        return Decoder(self.model, self.vocabulary, lambda: self.prefixes)
+        return Decoder(self.model, self.vocabulary, self.prefixes)
 
     def label_probs(self, prompts: Sequence[str], labels: Sequence[str]) -> list[LabelProbs]:
         """Returns, per prompt, the probability of each label's first token as the next token."""

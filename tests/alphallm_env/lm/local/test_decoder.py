@@ -25,7 +25,7 @@ def lm() -> TransformersLM:
 @pytest.fixture
 def decoder(lm: TransformersLM) -> Decoder:
     lm.clear_cache()
-    return Decoder(lm.model, lm.vocabulary, lambda: lm.prefixes)
+    return Decoder(lm.model, lm.vocabulary, lm.prefixes)
 
 
 def requests(num: int) -> list[GenerationRequest]:
