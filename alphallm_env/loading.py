@@ -20,7 +20,7 @@ from alphallm_env.errors import ModelError
 from alphallm_env.lm.backends import HasTokenizer, load_lm, load_server_lm
 from alphallm_env.lm.base import LanguageModel
 from alphallm_env.lm.local.transformers_lm import TransformersLM
-from alphallm_env.lm.prompts.templates import FewShotTemplate, template_for
+from alphallm_env.lm.prompts import FewShotTemplate, template_for
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.sandbox import Sandbox

@@ -25,7 +25,7 @@ from alphallm_env.lm.base import (
     generation,
     is_reproducible,
 )
-from alphallm_env.lm.prompts.templates import PromptTemplate
+from alphallm_env.lm.prompts import PromptTemplate
 from alphallm_env.mdp import dynamics
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.mdp.options import TO_THE_END

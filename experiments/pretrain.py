@@ -35,7 +35,7 @@ from alphallm_env.grading import Verdict, extract_answer, grade
 from alphallm_env.lm.base import GenerationRequest
 from alphallm_env.lm.local.padding import padded
 from alphallm_env.lm.local.transformers_lm import TransformersLM
-from alphallm_env.lm.prompts.templates import TinyTemplate
+from alphallm_env.lm.prompts import TinyTemplate
 from alphallm_env.lm.word_tokenizer import END, QUESTION, SOLUTION, build_tokenizer
 from alphallm_env.problems import gsm_symbolic
 from alphallm_env.training.optimizers import MuonAndAdam

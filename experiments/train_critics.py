@@ -40,7 +40,7 @@ from alphallm_env.critics.trained.model import CriticModel
 from alphallm_env.critics.trained.notes import NoteTaker, save_notes_limit
 from alphallm_env.critics.trained.value import save_head
 from alphallm_env.lm.local.transformers_lm import TransformersLM
-from alphallm_env.lm.prompts.templates import PromptTemplate, template_for
+from alphallm_env.lm.prompts import PromptTemplate, template_for
 from alphallm_env.loading import READER_FOLDER, TINY_CRITICS, TINY_POLICY, load_policy, resolve
 from alphallm_env.mdp.options import option_rule
 from alphallm_env.runtime.engine import Engine

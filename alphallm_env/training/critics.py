@@ -16,7 +16,7 @@ from alphallm_env.critics.trained.notes import NoteTaker
 from alphallm_env.errors import ModelError
 from alphallm_env.lm.local.padding import padded
 from alphallm_env.lm.local.transformers_lm import TransformersLM
-from alphallm_env.lm.prompts.templates import PromptTemplate
+from alphallm_env.lm.prompts import PromptTemplate
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.training.graded import ProblemData, prefix_counts
 from alphallm_env.training.lora import low_rank_changes

@@ -30,7 +30,7 @@ from rich.table import Table
 from alphallm_env import MathReasoningEnv, OptionChoiceEnv, Policy, Problem, Rules, Simulator, State
 from alphallm_env.critics.prompted.generative import OutcomeRewardModel, ProcessRewardModel
 from alphallm_env.critics.trained.value import MonteCarloValue
-from alphallm_env.lm.prompts.templates import TinyTemplate
+from alphallm_env.lm.prompts import TinyTemplate
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.runtime.files import write_whole
 from alphallm_env.simulator import Critics

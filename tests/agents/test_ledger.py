@@ -15,7 +15,7 @@ from alphallm_env.critics.trained.model import CriticModel
 from alphallm_env.critics.trained.notes import NoteTaker
 from alphallm_env.critics.trained.value import LearnedValue
 from alphallm_env.lm.local.transformers_lm import TransformersLM
-from alphallm_env.lm.prompts.templates import TinyTemplate
+from alphallm_env.lm.prompts import TinyTemplate
 from alphallm_env.loading import READER_FOLDER, TINY_CRITICS, TINY_POLICY
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.mdp.options import SentenceRule

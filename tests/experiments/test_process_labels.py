@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alphallm_env.lm.prompts.templates import TinyTemplate
+from alphallm_env.lm.prompts import TinyTemplate
 from alphallm_env.mdp.options import SentenceRule
 from alphallm_env.simulator import Policy
 from alphallm_env.testing.scripted import ScriptedLM

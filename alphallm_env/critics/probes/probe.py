@@ -27,7 +27,7 @@ from alphallm_env.critics.calculations import calculations
 from alphallm_env.critics.provenance import Provenance, model_revision, prompt_version
 from alphallm_env.errors import ModelError
 from alphallm_env.lm.base import Embedding, clear_caches, is_reproducible
-from alphallm_env.lm.prompts.templates import PromptTemplate
+from alphallm_env.lm.prompts import PromptTemplate
 from alphallm_env.mdp.options import SentenceRule, split_options
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.runtime.metering import Role, count_scored

@@ -16,7 +16,7 @@ from alphallm_env.critics.prompted.generative import Labeller
 from alphallm_env.critics.provenance import Provenance, model_revision, prompt_version
 from alphallm_env.errors import CriticError, SandboxError
 from alphallm_env.lm.base import Completion, GenerationRequest, LanguageModel, clear_caches, generation, is_reproducible
-from alphallm_env.lm.prompts.templates import PromptTemplate, ToolTemplate
+from alphallm_env.lm.prompts import PromptTemplate, ToolTemplate
 from alphallm_env.lm.prompts.tools import program_in, program_with_output
 from alphallm_env.mdp.options import RegexRule
 from alphallm_env.runtime.concurrency import gather

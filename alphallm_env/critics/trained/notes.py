@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 
 from alphallm_env.critics.provenance import Provenance, model_revision
 from alphallm_env.lm.base import Completion, GenerationRequest, Passage, Reading, clear_caches, generation
-from alphallm_env.lm.prompts.templates import PromptTemplate, plain
+from alphallm_env.lm.prompts import PromptTemplate, plain
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.runtime.metering import Meter, Role, Usage, Work, current_meter
 from alphallm_env.types import State

@@ -13,7 +13,7 @@ from agents.best_of_n import BestOfN
 from alphallm_env import CriticError, Critics, Policy, Problem, Rules, Simulator
 from alphallm_env.critics.calibration import CalibratedCritic, PlattScaling
 from alphallm_env.critics.prompted.tool_augmented import END_OF_PROGRAM, ToolAugmentedORM, output_shown
-from alphallm_env.lm.prompts.templates import ChatTemplate, FewShotTemplate, TinyTemplate
+from alphallm_env.lm.prompts import ChatTemplate, FewShotTemplate, TinyTemplate
 from alphallm_env.lm.prompts.tools import program_in, program_with_output
 from alphallm_env.loading import build_simulator, load_policy
 from alphallm_env.mdp import dynamics
