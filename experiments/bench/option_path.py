@@ -21,9 +21,8 @@ import gymnasium as gym
 import numpy as np
 
 import agents
-import alphallm_env  # noqa: F401  # registers the environments
 from agents import AsyncPlanner, Budget
-from alphallm_env.envs.text import MathReasoningEnv
+from alphallm_env.envs.text import MathReasoningEnv  # and registers the environments
 
 _OURS = ("agents.", "alphallm_env.")
 _VIA = {"caller": "plan", "search": "propose", "model": "Decoder"}  # what a stack of each segment passes through
