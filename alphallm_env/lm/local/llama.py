@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
     from transformers.cache_utils import Cache
 
-# Of these, what is here is the whole forward pass. Gemma, Phi and others differ in details that it does not know.
+# Of these, what is here is the whole forward pass. Gemma, Phi and others differ in details that it leaves out.
 _LLAMA_SHAPED = frozenset({"llama", "qwen2", "qwen3", "mistral", "smollm3"})
 _FIXED_ROTATIONS = frozenset({"default", "linear", "llama3"})  # do not change with the length of the text
 # Where MKL's product in float32 gains from being written the other way round.
@@ -32,7 +32,7 @@ _Attention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, int, float], to
 
 
 def is_llama_shaped(model: PreTrainedModel) -> bool:
-    """Returns whether this module knows the model's architecture with all its settings."""
+    """Returns whether this module implements the model's architecture with all its settings."""
     config: Any = model.config
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     return (
@@ -125,7 +125,7 @@ class LlamaStep:
 
 
 class LlamaTrunk:
-    """Reads texts from what is known of them on (`forward.Trunk`). Only the attention sees what pads them."""
+    """Reads texts behind their cached prefixes (`forward.Trunk`). Only the attention sees what pads them."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         self._llama = _Llama(model)

@@ -34,7 +34,7 @@ class ServerLM:
     fields for every request, as a server of an unknown kind may need them to sample from the whole
     distribution. The first model that a server lists is meant where `model` is empty.
 
-    A server's answer may depend on what it computes beside it: `is_reproducible`. One that leaves the
+    A server's answer may depend on the rest of its batch, so `is_reproducible` is False. One that leaves the
     end-of-text token out of its answers (llama-cpp-python) leaves it out of `num_tokens` and `log_prob`.
     One that does not tell how much of a prompt it had cached is taken to read a prompt once per call.
     """
