@@ -17,7 +17,7 @@ import tyro
 
 from alphallm_env.lm.base import GenerationRequest
 from alphallm_env.lm.policy import Policy
-from alphallm_env.lm.prompts.templates import plain
+from alphallm_env.lm.prompts import plain
 from alphallm_env.loading import load_policy
 from alphallm_env.mdp.options import TO_THE_END
 from alphallm_env.problems import load_problems

@@ -33,8 +33,9 @@ from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTra
 
 from alphallm_env.grading import Verdict, extract_answer, grade
 from alphallm_env.lm.base import GenerationRequest
+from alphallm_env.lm.local.padding import padded
 from alphallm_env.lm.local.transformers_lm import TransformersLM
-from alphallm_env.lm.prompts.templates import TinyTemplate
+from alphallm_env.lm.prompts import TinyTemplate
 from alphallm_env.lm.word_tokenizer import END, QUESTION, SOLUTION, build_tokenizer
 from alphallm_env.problems import gsm_symbolic
 from alphallm_env.training.optimizers import MuonAndAdam
@@ -120,14 +121,12 @@ def encode(
     """Returns token ids and loss weights of a batch, each [documents, longest], padded on the right."""
     prompts = tokenizer([d.prompt for d in batch])["input_ids"]
     completions = tokenizer([d.completion + END for d in batch])["input_ids"]
-    longest = max(len(p) + len(c) for p, c in zip(prompts, completions, strict=True))
-    ids = torch.full((len(batch), longest), cast(int, tokenizer.pad_token_id))
-    weights = torch.zeros(len(batch), longest)
+    texts = [prompt + completion for prompt, completion in zip(prompts, completions, strict=True)]
+    ids = padded(texts, cast(int, tokenizer.pad_token_id))
+    weights = torch.zeros(ids.shape)
     for row, (prompt, completion) in enumerate(zip(prompts, completions, strict=True)):
-        size = len(prompt) + len(completion)
-        ids[row, :size] = torch.tensor(prompt + completion)
         weights[row, : len(prompt)] = question_weight
-        weights[row, len(prompt) : size] = 1.0
+        weights[row, len(prompt) : len(prompt) + len(completion)] = 1.0
     return ids, weights
 
 

@@ -43,7 +43,7 @@ from alphallm_env.critics.trained.notes import NoteTaker, save_notes_limit
 from alphallm_env.critics.trained.value import save_head
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.policy import Policy
-from alphallm_env.lm.prompts.templates import PromptTemplate, template_for
+from alphallm_env.lm.prompts import PromptTemplate, template_for
 from alphallm_env.loading import TINY_POLICY, load_policy, resolve
 from alphallm_env.mdp.options import TERMINATION_RULES
 from alphallm_env.runtime.engine import Engine
