@@ -34,8 +34,8 @@ from experiments.choice.rules import Chooser, Played, play, reference_choosers
 from experiments.choice.training import Point, Recipe, read_curve, recipe, solved, train, trained
 from experiments.evaluate import evaluate
 from experiments.runs.monitor import quiet_libraries, results_console
-from experiments.runs.outcomes import Outcome
 from experiments.runs.records import RunFolder
+from experiments.runs.search_records import SearchRecord
 
 REFERENCE = "most_probable"
 
@@ -164,14 +164,14 @@ class Comparison:
         return [self._planned(name, tokens, seed) for seed in range(self.config.num_seeds)]
 
     def _planned(self, name: str, tokens: int, seed: int) -> list[Played]:
-        journal = self.folder.journal(f"{name.replace(':', '_')}-{seed}", Outcome.to_json, Outcome.from_json)
-        outcomes = evaluate(
+        journal = self.folder.journal(f"{name.replace(':', '_')}-{seed}", SearchRecord.to_json, SearchRecord.from_json)
+        records = evaluate(
             make_planner(name), self.test_env.simulator, self.test_problems, Budget(tokens=tokens), seed,
             self.config.concurrency, journal,
         )  # fmt: skip
         return [
-            Played(outcome.problem.id, outcome.is_correct, outcome.usage.tokens, outcome.best.state.depth, 0)
-            for outcome in outcomes
+            Played(record.problem.id, record.is_correct, record.usage.tokens, record.best.state.depth, 0)
+            for record in records
         ]
 
 

@@ -35,8 +35,8 @@ from alphallm_env.simulator import Simulator
 from alphallm_env.types import Problem
 from experiments.runs.ledger import write_ledger
 from experiments.runs.monitor import quiet_libraries, results_console
-from experiments.runs.outcomes import Outcome, Row, outcome_of, summarise
 from experiments.runs.records import RunFolder
+from experiments.runs.search_records import ResultRow, SearchRecord, record_of, summarise
 
 BASELINES = ("greedy", "majority", "orm_rerank")
 
@@ -76,42 +76,42 @@ def evaluate(
     budget: Budget,
     seed: int,
     concurrency: int,
-    journal: Journal[Outcome] | None = None,
+    journal: Journal[SearchRecord] | None = None,
     progress: Callable[[int, int], None] = _nothing,
     watch: Callable[[Problem, PlanResult], None] = _nothing,
-) -> list[Outcome]:
-    """Returns one outcome per problem, in order. Whole groups of `concurrency` found in the journal are kept.
+) -> list[SearchRecord]:
+    """Returns one record per problem, in order. Whole groups of `concurrency` found in the journal are kept.
 
     Groups are searched one after the other and always begin at the same problems, with models that remember
     nothing, so that a search that was stopped and goes on computes to the bit what one that was not would.
     """
-    outcomes = journal.read(group=concurrency, total=len(problems)) if journal else []
-    _check_same_problems(outcomes, problems)
-    for start in range(len(outcomes), len(problems), concurrency):
+    records = journal.read(group=concurrency, total=len(problems)) if journal else []
+    _check_same_problems(records, problems)
+    for start in range(len(records), len(problems), concurrency):
         group = problems[start : start + concurrency]
-        fresh: list[Outcome] = []
+        fresh: list[SearchRecord] = []
         simulator.forget()
         for problem, result in run_episodes(planner, simulator, group, budget, seed, concurrency=concurrency):
             watch(problem, result)
-            fresh.append(outcome_of(problem, result))
-            progress(len(outcomes) + len(fresh), len(problems))
+            fresh.append(record_of(problem, result))
+            progress(len(records) + len(fresh), len(problems))
         if journal:
             journal.append(fresh)
-        outcomes += fresh
-    return outcomes
+        records += fresh
+    return records
 
 
-def _check_same_problems(outcomes: Sequence[Outcome], problems: Sequence[Problem]) -> None:
-    if len(outcomes) > len(problems):
-        raise RunError(f"expected at most {len(problems)} finished searches, got {len(outcomes)}")
-    for number, (outcome, problem) in enumerate(zip(outcomes, problems, strict=False)):
-        if outcome.problem != problem:
-            found = f"{outcome.problem.id!r}: {outcome.problem.question[:40]!r}"
+def _check_same_problems(records: Sequence[SearchRecord], problems: Sequence[Problem]) -> None:
+    if len(records) > len(problems):
+        raise RunError(f"expected at most {len(problems)} finished searches, got {len(records)}")
+    for number, (record, problem) in enumerate(zip(records, problems, strict=False)):
+        if record.problem != problem:
+            found = f"{record.problem.id!r}: {record.problem.question[:40]!r}"
             wanted = f"{problem.id!r}: {problem.question[:40]!r}"
             raise RunError(f"the problems have changed: expected a search of {wanted} as number {number}, got {found}")
 
 
-def results_table(rows: Sequence[Row], title: str) -> Table:
+def results_table(rows: Sequence[ResultRow], title: str) -> Table:
     """Returns the table that the terminal shows."""
     table = Table(title=title)
     for column, justify in (("stage", "left"), ("split", "left"), ("planner", "left"), ("accuracy", "right")):
@@ -127,7 +127,7 @@ def results_table(rows: Sequence[Row], title: str) -> Table:
     return table
 
 
-def main(config: EvaluateConfig) -> list[Row]:
+def main(config: EvaluateConfig) -> list[ResultRow]:
     """Runs the planners one after the other and prints the table."""
     quiet_libraries()
     tiny = config.policy == "tiny"
@@ -142,17 +142,19 @@ def main(config: EvaluateConfig) -> list[Row]:
     settings = {key: value for key, value in asdict(config).items() if key != "out"}  # a run may be moved
     folder = RunFolder(config.out, cast("dict[str, Json]", settings)) if config.out else None
     console = results_console()
-    rows: list[Row] = []
-    searches: dict[tuple[str, str, str], list[Outcome]] = {}
+    rows: list[ResultRow] = []
+    searches: dict[tuple[str, str, str], list[SearchRecord]] = {}
     for name, planner in planners.items():
-        journal = folder.journal(name.replace(":", "_"), Outcome.to_json, Outcome.from_json) if folder else None
+        journal = (
+            folder.journal(name.replace(":", "_"), SearchRecord.to_json, SearchRecord.from_json) if folder else None
+        )
         start = time.monotonic()
-        outcomes = evaluate(
+        records = evaluate(
             planner, simulator, problems, Budget(tokens=config.budget), config.seed, config.concurrency, journal,
         )  # fmt: skip
-        rows.append(summarise("evaluate", name, config.split, outcomes))
-        searches["evaluate", config.split, name] = outcomes
-        ungradable = sum(outcome.verdict == Verdict.UNGRADABLE.value for outcome in outcomes)
+        rows.append(summarise("evaluate", name, config.split, records))
+        searches["evaluate", config.split, name] = records
+        ungradable = sum(record.verdict == Verdict.UNGRADABLE.value for record in records)
         note = f", {ungradable} answers ungradable" if ungradable else ""
         console.print(f"{name}: {rows[-1].accuracy:.3f} in {time.monotonic() - start:.0f} s{note}")
     console.print(results_table(rows, f"{config.policy} on {config.problems}"))

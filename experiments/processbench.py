@@ -64,7 +64,7 @@ class BenchConfig:
 
 
 @dataclass(frozen=True)
-class Row:
+class AnnotatedSolution:
     """A solution whose first wrong step is known; `label` is its index, −1 where all steps are right."""
 
     id: str
@@ -93,9 +93,9 @@ class ScoresSteps(Protocol):
         ...
 
 
-def read_rows(path: Path, limit: int | None = None) -> list[Row]:
+def read_rows(path: Path, limit: int | None = None) -> list[AnnotatedSolution]:
     """Returns the rows of a JSONL file. Raises ProblemError, naming the line, where one is not as expected."""
-    rows: list[Row] = []
+    rows: list[AnnotatedSolution] = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()[:limit], 1):
         try:
             record = cast("dict[str, Any]", json.loads(line))
@@ -108,13 +108,13 @@ def read_rows(path: Path, limit: int | None = None) -> list[Row]:
             raise ProblemError(f"expected a question and steps, a list of texts, in line {number} of {path}: {record}")
         if not ALL_RIGHT <= label < len(steps):
             raise ProblemError(f"label must be in [-1, {len(steps)}) in line {number} of {path}, got {label}")
-        rows.append(Row(name, question, tuple(steps), label))
+        rows.append(AnnotatedSolution(name, question, tuple(steps), label))
     if not rows:
         raise ProblemError(f"expected at least one row in {path}, got none")
     return rows
 
 
-async def step_scores(critic: Critic, rows: Sequence[Row]) -> list[tuple[float, ...]]:
+async def step_scores(critic: Critic, rows: Sequence[AnnotatedSolution]) -> list[tuple[float, ...]]:
     """Returns the score of each step of each row, given those before it. A step is a line, as a policy writes it.
 
     Raises CriticError where there are not as many scores as steps.
@@ -142,7 +142,7 @@ def first_below(scores: Sequence[float], threshold: float) -> int:
     return next((index for index, score in enumerate(scores) if score < threshold), ALL_RIGHT)
 
 
-def accuracy(rows: Sequence[Row], scores: Sequence[Sequence[float]], threshold: float) -> Accuracy:
+def accuracy(rows: Sequence[AnnotatedSolution], scores: Sequence[Sequence[float]], threshold: float) -> Accuracy:
     """Returns both accuracies and their harmonic mean. Raises ValueError unless there are rows of both kinds."""
     hits: dict[bool, list[bool]] = {True: [], False: []}
     for row, found in zip(rows, scores, strict=True):
@@ -154,14 +154,16 @@ def accuracy(rows: Sequence[Row], scores: Sequence[Sequence[float]], threshold: 
     return Accuracy(harmonic_mean(*shares), *shares, len(wrong), len(right))
 
 
-def best_threshold(rows: Sequence[Row], scores: Sequence[Sequence[float]]) -> float:
+def best_threshold(rows: Sequence[AnnotatedSolution], scores: Sequence[Sequence[float]]) -> float:
     """Returns the threshold with the highest F1; midway between two scores, so that neither lies on it."""
     values = sorted({score for found in scores for score in found})
     between = [(one + other) / 2 for one, other in zip([0.0, *values], [*values, 1.0], strict=True)]
     return max(between, key=lambda threshold: (accuracy(rows, scores, threshold).f1, -abs(threshold - 0.5)))
 
 
-def all_scores(simulator: Simulator, critic: Critic, rows: Sequence[Row], chunk: int) -> list[tuple[float, ...]]:
+def all_scores(
+    simulator: Simulator, critic: Critic, rows: Sequence[AnnotatedSolution], chunk: int
+) -> list[tuple[float, ...]]:
     """Returns the scores of all rows' steps, so many rows at once, and shows how far it is."""
     scores: list[tuple[float, ...]] = []
     for start in range(0, len(rows), chunk):
@@ -213,7 +215,11 @@ def show(found: Accuracy, critic: str, threshold: str, tokens: int) -> None:
 
 
 def _record(
-    rows: Sequence[Row], scores: Sequence[Sequence[float]], chosen: set[int], threshold: float, found: Accuracy
+    rows: Sequence[AnnotatedSolution],
+    scores: Sequence[Sequence[float]],
+    chosen: set[int],
+    threshold: float,
+    found: Accuracy,
 ) -> dict[str, Json]:
     listed: list[Json] = [
         {"id": row.id, "label": row.label, "named": first_below(part, threshold), "scores": list(part),

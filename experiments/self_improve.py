@@ -39,9 +39,9 @@ from experiments.evaluate import evaluate, results_table
 from experiments.imagine import imagine
 from experiments.runs.ledger import total, write_ledger
 from experiments.runs.monitor import Monitor, quiet_libraries, results_console, stage_number
-from experiments.runs.outcomes import Outcome, Row, paired_difference, summarise
 from experiments.runs.records import RunFolder
 from experiments.runs.report import write_report
+from experiments.runs.search_records import ResultRow, SearchRecord, paired_difference, summarise
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class SelfImproveConfig:
     seed_problems: int = 500
     training_planner: str = "eta_mcts_small"
     training_budget: int = 1_500  # tokens per imagined problem
-    gamma: float = 0.9  # the ORM score from which a trajectory is kept
+    orm_threshold: float = 0.9  # the ORM score from which a trajectory is kept
     evaluation_problems: int = 400  # greedy, at every stage
     search_problems: int = 100  # the first of them, with every planner, before and after
     unseen_problems: int = 100
@@ -89,7 +89,7 @@ PRESETS = {
 SMOKE = {
     "rounds": 2, "imagined": 8, "seed_problems": 20, "training_budget": 400, "evaluation_problems": 8,
     "search_problems": 4, "unseen_problems": 4, "small_budget": 300, "large_budget": 600,
-    "concurrency": 4, "training_concurrency": 4, "epochs": 1, "gamma": 0.2,
+    "concurrency": 4, "training_concurrency": 4, "epochs": 1, "orm_threshold": 0.2,
 }  # fmt: skip
 
 
@@ -117,7 +117,7 @@ class SelfImprovement:
             if config.unseen_split
             else []
         )
-        self.outcomes: dict[tuple[str, str, str], list[Outcome]] = {}
+        self.records: dict[tuple[str, str, str], list[SearchRecord]] = {}
 
     def __enter__(self) -> SelfImprovement:
         return self
@@ -132,7 +132,7 @@ class SelfImprovement:
         acting = load_policy(policy, config.device, config.dtype, config.temperature)
         return build_simulator(acting, config.critics, self.rules, self.engine, config.device)
 
-    def run(self) -> list[Row]:
+    def run(self) -> list[ResultRow]:
         """Runs every round and returns the results table."""
         policy = self.config.policy
         rows = self.evaluate("before", policy, search=True)
@@ -146,7 +146,7 @@ class SelfImprovement:
         self.finish(rows)
         return rows
 
-    def evaluate(self, stage: str, policy: str, search: bool) -> list[Row]:
+    def evaluate(self, stage: str, policy: str, search: bool) -> list[ResultRow]:
         """Returns the rows of one stage: greedy always, every planner where `search` is set."""
         config, simulator = self.config, self.simulator(policy)
         rows = [self._planner_row(stage, "greedy", simulator, self.tests, "test", config.large_budget)]
@@ -174,19 +174,19 @@ class SelfImprovement:
         problems: Sequence[Problem],
         split: str,
         tokens: int,
-    ) -> Row:
+    ) -> ResultRow:
         config = self.config
-        journal = self.folder.journal(f"{stage}-{split}-{planner}", Outcome.to_json, Outcome.from_json)
+        journal = self.folder.journal(f"{stage}-{split}-{planner}", SearchRecord.to_json, SearchRecord.from_json)
         title = f"{stage}: {planner} on {split}"
         with self.monitor.progress(title, len(problems), self.engine, stage_number(stage)) as progress:
-            outcomes = evaluate(
+            records = evaluate(
                 make_planner(planner), simulator, problems, Budget(tokens=tokens),
                 derive_seed(config.seed, stage), config.concurrency, journal, progress,
                 self.monitor.tree_sampler(f"{stage}/{planner}"),
             )  # fmt: skip
-        self.outcomes[stage, split, planner] = outcomes
-        self.monitor.ledger(f"{split}/{planner}", total(outcomes), stage_number(stage))
-        return summarise(stage, planner, split, outcomes)
+        self.records[stage, split, planner] = records
+        self.monitor.ledger(f"{split}/{planner}", total(records), stage_number(stage))
+        return summarise(stage, planner, split, records)
 
     def imagine(self, number: int, policy: str) -> list[Problem]:
         """Returns the round's new problems; none has an answer."""
@@ -210,37 +210,37 @@ class SelfImprovement:
         self.monitor.scalar("imagine/kept_share", len(problems) / cast(int, record["num_written"]), number)
         return problems
 
-    def search(self, number: int, policy: str, problems: Sequence[Problem]) -> list[Outcome]:
+    def search(self, number: int, policy: str, problems: Sequence[Problem]) -> list[SearchRecord]:
         """Returns what the training planner found for each imagined problem."""
         config = self.config
-        journal = self.folder.journal(f"round{number}-imagined", Outcome.to_json, Outcome.from_json)
+        journal = self.folder.journal(f"round{number}-imagined", SearchRecord.to_json, SearchRecord.from_json)
         title = f"round{number}: search imagined problems"
         with self.monitor.progress(title, len(problems), self.engine, number) as progress:
-            outcomes = evaluate(
+            records = evaluate(
                 make_planner(config.training_planner), self.simulator(policy), problems,
                 Budget(tokens=config.training_budget), derive_seed(config.seed, "search", number),
                 config.training_concurrency, journal, progress, self.monitor.tree_sampler(f"round{number}/search"),
             )  # fmt: skip
-        self.outcomes[f"round{number}", "imagined", config.training_planner] = outcomes
-        self.monitor.searches(outcomes, number)
-        self.monitor.ledger(f"imagined/{config.training_planner}", total(outcomes), number)
-        return outcomes
+        self.records[f"round{number}", "imagined", config.training_planner] = records
+        self.monitor.searches(records, number)
+        self.monitor.ledger(f"imagined/{config.training_planner}", total(records), number)
+        return records
 
-    def keep(self, number: int, outcomes: Sequence[Outcome]) -> list[Lesson]:
+    def keep(self, number: int, records: Sequence[SearchRecord]) -> list[Lesson]:
         """Returns the best answered trajectory of each search, if its ORM score passes γ."""
         kept = [
-            outcome
-            for outcome in outcomes
-            if outcome.best.score >= self.config.gamma and outcome.best.state.ending is Ending.ANSWERED
+            record
+            for record in records
+            if record.best.score >= self.config.orm_threshold and record.best.state.ending is Ending.ANSWERED
         ]
         if not kept:
-            highest = max((outcome.best.score for outcome in outcomes), default=0.0)
+            highest = max((record.best.score for record in records), default=0.0)
             raise RunError(
-                f"round {number}: expected trajectories with an ORM score of at least {self.config.gamma}, "
-                f"the highest of {len(outcomes)} is {highest:.3f}; lower --gamma or raise --training-budget"
+                f"round {number}: expected trajectories with an ORM score of at least {self.config.orm_threshold}, "
+                f"the highest of {len(records)} is {highest:.3f}; lower --orm-threshold or raise --training-budget"
             )
-        self.monitor.scalar("loop/kept_share", len(kept) / max(1, len(outcomes)), number)
-        return [Lesson(outcome.problem.question, outcome.best.state.text) for outcome in kept]
+        self.monitor.scalar("loop/kept_share", len(kept) / max(1, len(records)), number)
+        return [Lesson(record.problem.question, record.best.state.text) for record in kept]
 
     def distil(self, number: int, policy: str, lessons: Sequence[Lesson]) -> str:
         """Returns the folder of the next policy, fine-tuned from this round's one on all lessons so far."""
@@ -261,18 +261,18 @@ class SelfImprovement:
             progress(1, 1)
         return str(folder)
 
-    def finish(self, rows: Sequence[Row]) -> None:
+    def finish(self, rows: Sequence[ResultRow]) -> None:
         """Writes results.json and report.html."""
         last = f"round{self.config.rounds}"
         gains: dict[str, Json] = {}
         for planner in ("greedy", "eta_mcts_small", "eta_mcts_large", "majority", "orm_rerank"):
             gain, interval = paired_difference(
-                self.outcomes[last, "test", planner], self.outcomes["before", "test", planner]
+                self.records[last, "test", planner], self.records["before", "test", planner]
             )
             gains[planner] = {"gain": gain, "ci95": list(interval)}
         few = self.config.search_problems
         lift, interval = paired_difference(
-            self.outcomes["before", "test", "eta_mcts_large"], self.outcomes["before", "test", "greedy"][:few]
+            self.records["before", "test", "eta_mcts_large"], self.records["before", "test", "greedy"][:few]
         )
         simulator = self.simulator(self.config.policy)
         critics = {name: asdict(found) for name, found in simulator.critics.provenance().items()}
@@ -284,7 +284,7 @@ class SelfImprovement:
             "eta_mcts_large_over_greedy_before": {"gain": lift, "ci95": list(interval)},
         }
         write_whole(self.folder.path / "results.json", json.dumps(results, indent=2) + "\n")
-        write_ledger(self.folder.path, self.outcomes)
+        write_ledger(self.folder.path, self.records)
         write_report(self.folder.path, rows, results, cast("dict[str, Json]", asdict(self.config)))
 
 
@@ -314,7 +314,7 @@ class _CommandLine:
     out: Path = Path("runs/self_improve")
 
 
-def main(arguments: Sequence[str]) -> list[Row]:
+def main(arguments: Sequence[str]) -> list[ResultRow]:
     """Runs the loop and prints the table."""
     config, out = parse(arguments)
     torch.set_num_threads(config.threads)

@@ -20,7 +20,7 @@ from alphallm_env.runtime.engine import Engine, EngineStatistics
 from alphallm_env.runtime.metering import Usage
 from alphallm_env.types import Problem
 from experiments.runs.ledger import figures
-from experiments.runs.outcomes import Outcome, Row
+from experiments.runs.search_records import SearchRecord, ResultRow
 
 _TREES_PER_STAGE = 3
 _WIDTH = 110  # of tables that go to a file
@@ -100,7 +100,7 @@ class Monitor:
         """Writes one number."""
         self._writer.add_scalar(tag, value, step)
 
-    def rows(self, rows: Sequence[Row]) -> None:
+    def rows(self, rows: Sequence[ResultRow]) -> None:
         """Writes accuracy and tokens of one stage; the step is the round."""
         for row in rows:
             step = stage_number(row.stage)
@@ -113,17 +113,17 @@ class Monitor:
         for name, value in figures(usage).items():
             self._writer.add_scalar(f"ledger/{tag}/{name}", value, step)
 
-    def searches(self, outcomes: Sequence[Outcome], step: int) -> None:
+    def searches(self, records: Sequence[SearchRecord], step: int) -> None:
         """Writes means and histograms of the searches of one round."""
         measures = {
-            "nodes": [o.num_nodes for o in outcomes],
-            "depth": [o.depth for o in outcomes],
-            "width": [o.width for o in outcomes],
-            "tokens": [o.usage.tokens for o in outcomes],
-            "critic_tokens": [o.usage.critic_tokens for o in outcomes],
-            "rollout_tokens": [o.usage.rollout_tokens for o in outcomes],
-            "rejected_tokens": [o.usage.rejected_tokens for o in outcomes],
-            "orm_score": [o.best.score for o in outcomes],
+            "nodes": [o.num_nodes for o in records],
+            "depth": [o.depth for o in records],
+            "width": [o.width for o in records],
+            "tokens": [o.usage.tokens for o in records],
+            "critic_tokens": [o.usage.critic_tokens for o in records],
+            "rollout_tokens": [o.usage.rollout_tokens for o in records],
+            "rejected_tokens": [o.usage.rejected_tokens for o in records],
+            "orm_score": [o.best.score for o in records],
         }
         for name, values in measures.items():
             if values:

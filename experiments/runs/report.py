@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.runs.outcomes import Row
+from experiments.runs.search_records import ResultRow
 from alphallm_env.runtime.files import Json, write_whole
 
 _STYLE = """
@@ -23,7 +23,7 @@ img { max-width: 100% } pre { background: #f6f6f4; padding: .8rem; white-space: 
 _COLOURS = {"before": "#9aa5b1", "round1": "#5b8db8", "round2": "#1f4e79"}
 
 
-def write_report(folder: Path, rows: Sequence[Row], results: dict[str, Json], config: dict[str, Json]) -> None:
+def write_report(folder: Path, rows: Sequence[ResultRow], results: dict[str, Json], config: dict[str, Json]) -> None:
     """Writes `report.html` into the run's folder: self-contained, nothing is fetched by it."""
     revision = (folder / "revision.txt").read_text().strip()
     page = f"""<!doctype html>
@@ -61,7 +61,7 @@ def _headline(results: dict[str, Json]) -> str:
     return "Gain after the last round, paired by problem: " + "; ".join(parts) + "."
 
 
-def _table(rows: Sequence[Row]) -> str:
+def _table(rows: Sequence[ResultRow]) -> str:
     head = "".join(
         f"<th>{name}</th>"
         for name in ("stage", "split", "planner", "accuracy", "95 % interval", "problems", "tokens/problem")
@@ -75,7 +75,7 @@ def _table(rows: Sequence[Row]) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def plot(rows: Sequence[Row]) -> bytes:
+def plot(rows: Sequence[ResultRow]) -> bytes:
     """Returns a PNG of accuracy by planner, one bar a stage, with intervals; the test split only."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -14,7 +14,7 @@ from alphallm_env.errors import RunError
 from alphallm_env.runtime.files import Journal
 from experiments import evaluate
 from experiments.evaluate import EvaluateConfig
-from experiments.runs.outcomes import Outcome
+from experiments.runs.search_records import SearchRecord
 
 BUDGET = 300
 TINY = EvaluateConfig(limit=4, budget=BUDGET, device="cpu")
@@ -61,8 +61,8 @@ def user_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "lucky_planner"
 
 
-def journal(out: Path, planner: str) -> list[Outcome]:
-    return Journal(out / "searches" / f"{planner}.jsonl", Outcome.to_json, Outcome.from_json).read()
+def journal(out: Path, planner: str) -> list[SearchRecord]:
+    return Journal(out / "searches" / f"{planner}.jsonl", SearchRecord.to_json, SearchRecord.from_json).read()
 
 
 def test_planners_stand_beside_the_baselines_at_one_budget(
@@ -75,12 +75,12 @@ def test_planners_stand_beside_the_baselines_at_one_budget(
     assert {row.num_problems for row in rows} == {4}
     assert {budget.tokens for budget in importlib.import_module(user_module).Lucky.budgets} == {BUDGET}
     for planner in ("majority", "orm_rerank", "eta_mcts"):
-        for outcome in journal(out, planner):
-            assert outcome.usage.tokens < BUDGET + 1_000  # the last step may overrun it: four samples, judged
-            assert outcome.usage.tokens >= BUDGET or planner == "eta_mcts"  # which may know all there is
-    for outcome in journal(out, f"{user_module}_Lucky"):
-        assert outcome.usage.policy_tokens == 0
-        assert outcome.usage.critic_tokens > 0  # its rewards are critics' scores, measured here
+        for record in journal(out, planner):
+            assert record.usage.tokens < BUDGET + 1_000  # the last step may overrun it: four samples, judged
+            assert record.usage.tokens >= BUDGET or planner == "eta_mcts"  # which may know all there is
+    for record in journal(out, f"{user_module}_Lucky"):
+        assert record.usage.policy_tokens == 0
+        assert record.usage.critic_tokens > 0  # its rewards are critics' scores, measured here
     written = json.loads((out / "results.json").read_text())["rows"]
     assert written == [json.loads(json.dumps(row.to_json())) for row in rows]
     assert "lucky_planner:Lucky" in capsys.readouterr().out

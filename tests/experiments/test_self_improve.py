@@ -81,8 +81,8 @@ def test_killed_and_started_again_it_ends_with_the_same_results(finished: tuple[
 
 
 def test_presets_are_the_defaults_of_every_flag() -> None:
-    config, out = self_improve.parse(["--preset", "tiny", "--out", "x", "--gamma", "0.5", "--out", "y"])
-    assert (config.gamma, config.policy, out) == (0.5, "tiny", Path("y"))
+    config, out = self_improve.parse(["--preset", "tiny", "--out", "x", "--orm_threshold", "0.5", "--out", "y"])
+    assert (config.orm_threshold, config.policy, out) == (0.5, "tiny", Path("y"))
     with pytest.raises(SystemExit, match="--preset must be one of"):
         self_improve.parse(["--preset", "huge"])
     with pytest.raises(SystemExit, match="needs --policy"):

@@ -33,9 +33,9 @@ def test_the_engines_load_and_the_ledger_are_written(tmp_path: Path, capsys: pyt
         simulator = build_simulator(load_policy("tiny", "cpu"), "tiny", rules, engine, "cpu")
         problems = gsm_symbolic.problems("test", 4)
         with monitor.progress("round2: eta_mcts on test", 4, engine, stage_number("round2")) as progress:
-            outcomes = evaluate(eta_mcts(), simulator, problems, Budget(tokens=300), 0, 4, progress=progress)
+            records = evaluate(eta_mcts(), simulator, problems, Budget(tokens=300), 0, 4, progress=progress)
         statistics = engine.statistics
-    monitor.ledger("test/eta_mcts", total(outcomes), 2)
+    monitor.ledger("test/eta_mcts", total(records), 2)
     monitor.close()
     found = scalars(tmp_path)
     load = {name: found[f"engine/eta_mcts_on_test/{name}"] for name in ("texts_a_step", "items_a_batch", "queue")}
@@ -43,7 +43,7 @@ def test_the_engines_load_and_the_ledger_are_written(tmp_path: Path, capsys: pyt
     assert load["items_a_batch"] == (2, pytest.approx(statistics.items / statistics.batches))
     assert load["queue"] == (2, 0.0)
     assert 0 < found["engine/eta_mcts_on_test/model_share"][1] <= 1
-    usage = total(outcomes)
+    usage = total(records)
     assert usage.critic.prefilled > 0
     assert found["ledger/test/eta_mcts/critic/prefilled"] == (2, usage.critic.prefilled)
     assert found["ledger/test/eta_mcts/rejected_tokens"] == (2, usage.rejected_tokens)

@@ -1,4 +1,4 @@
-"""Outcomes: kept and read back to the bit, summed up by hand."""
+"""Records of searches: kept and read back to the bit, summed up by hand."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from alphallm_env import Problem, Rules
 from alphallm_env.mdp.dynamics import initial_state, transition
 from alphallm_env.runtime.metering import Usage
 from alphallm_env.types import Option, State, Trajectory
-from experiments.runs.outcomes import Outcome, bootstrap_mean, outcome_of, paired_difference, summarise
+from experiments.runs.search_records import SearchRecord, bootstrap_mean, record_of, paired_difference, summarise
 
 PROBLEM = Problem("p/1", "How much is 2 + 3?", "5", "A secret way.\n#### 5", "a file")
 
@@ -25,11 +25,11 @@ def ended(*texts: str, problem: Problem = PROBLEM) -> State:
     return state
 
 
-def outcome(number: int = 1, correct: bool = True, tokens: int = 10) -> Outcome:
+def record(number: int = 1, correct: bool = True, tokens: int = 10) -> SearchRecord:
     problem = replace(PROBLEM, id=f"p/{number}")
     answer = "5" if correct else "6"
     best = Trajectory(ended("2 + 3 = 5\n", f"#### {answer}\n", problem=problem), 0.1 + 0.2)
-    return Outcome(
+    return SearchRecord(
         problem=problem,
         answer=answer,
         verdict="correct" if correct else "incorrect",
@@ -42,26 +42,26 @@ def outcome(number: int = 1, correct: bool = True, tokens: int = 10) -> Outcome:
     )
 
 
-def there_and_back(outcome: Outcome) -> Outcome:
-    return Outcome.from_json(json.loads(json.dumps(outcome.to_json())))
+def there_and_back(record: SearchRecord) -> SearchRecord:
+    return SearchRecord.from_json(json.loads(json.dumps(record.to_json())))
 
 
-def test_an_outcome_comes_back_from_json_but_for_the_wall_clock():
-    before = outcome()
+def test_a_record_comes_back_from_json_but_for_the_wall_clock():
+    before = record()
     assert there_and_back(before) == before
 
 
-def test_an_outcome_without_an_answer_comes_back():
+def test_a_record_without_an_answer_comes_back():
     imagined = Problem("imagined/0", "How many?")
     best = Trajectory(State(imagined.id, imagined.question), 0.0)
-    before = Outcome(imagined, None, "unknown", 0.0, best, Usage())
+    before = SearchRecord(imagined, None, "unknown", 0.0, best, Usage())
     assert there_and_back(before) == before
 
 
 def test_hostile_text_comes_back():
     problem = replace(PROBLEM, question='"}\n\0 ‮ 😀 \ud83d \\boxed{', id="\n")
     best = Trajectory(ended("</script>\ud800\n", problem=problem), 1.0)
-    before = Outcome(problem, "\x1b[2J", "incorrect", 1.0, best, Usage())
+    before = SearchRecord(problem, "\x1b[2J", "incorrect", 1.0, best, Usage())
     assert there_and_back(before) == before
 
 
@@ -72,16 +72,16 @@ def test_hostile_text_comes_back():
 )  # fmt: skip
 def test_the_answer_is_graded_after_planning(gold: str | None, text: str, verdict: str):
     end = Trajectory(ended(text), 0.5)
-    found = outcome_of(replace(PROBLEM, answer=gold), PlanResult(end.state.root, end, (end,), Usage()))
+    found = record_of(replace(PROBLEM, answer=gold), PlanResult(end.state.root, end, (end,), Usage()))
     assert found.verdict == verdict
     assert found.is_correct is (verdict == "correct")
 
 
 def test_best_is_the_best_scored_finished_trajectory_whatever_was_chosen():
     chosen, better = Trajectory(ended("#### 6\n"), 0.4), Trajectory(ended("#### 5\n"), 0.9)
-    found = outcome_of(PROBLEM, PlanResult(chosen.state.root, chosen, (chosen, better), Usage()))
+    found = record_of(PROBLEM, PlanResult(chosen.state.root, chosen, (chosen, better), Usage()))
     assert (found.answer, found.score, found.best) == ("6", 0.4, better)
-    alone = outcome_of(PROBLEM, PlanResult(chosen.state.root, chosen, (), Usage()))
+    alone = record_of(PROBLEM, PlanResult(chosen.state.root, chosen, (), Usage()))
     assert alone.best == chosen
 
 
@@ -90,13 +90,13 @@ def test_the_shape_is_that_of_the_tree():
     child = root.add_child(ended("2 + 3 = 5\n"))
     child.add_child(ended("2 + 3 = 5\n", "#### 5\n"))
     end = Trajectory(ended("2 + 3 = 5\n", "#### 5\n"), 0.9)
-    found = outcome_of(PROBLEM, PlanResult(root.state, end, (end,), Usage(), root))
+    found = record_of(PROBLEM, PlanResult(root.state, end, (end,), Usage(), root))
     assert (found.num_nodes, found.depth, found.width) == (3, 2, 1)
 
 
 def test_a_row_is_worked_by_hand():
-    outcomes = [outcome(n, correct=n < 3, tokens=10 * n) for n in range(4)]
-    row = summarise("before", "greedy", "test", outcomes)
+    records = [record(n, correct=n < 3, tokens=10 * n) for n in range(4)]
+    row = summarise("before", "greedy", "test", records)
     assert (row.stage, row.planner, row.split) == ("before", "greedy", "test")
     assert (row.accuracy, row.num_problems) == (0.75, 4)
     assert row.tokens_per_problem == 22.0  # (0 + 10 + 20 + 30) / 4 and 7 of the critics
@@ -106,9 +106,9 @@ def test_a_row_is_worked_by_hand():
 
 
 def test_an_accuracy_needs_problems_and_answers():
-    without = replace(outcome(), problem=replace(PROBLEM, answer=None), verdict="unknown")
+    without = replace(record(), problem=replace(PROBLEM, answer=None), verdict="unknown")
     with pytest.raises(ValueError, match="got 2 with 1 without"):
-        summarise("before", "greedy", "test", [outcome(), without])
+        summarise("before", "greedy", "test", [record(), without])
     with pytest.raises(ValueError, match="got 0 with 0 without"):
         summarise("before", "greedy", "test", [])
 
@@ -125,8 +125,8 @@ def test_the_interval_of_a_mean():
 
 
 def test_a_gain_is_paired_by_problem():
-    before = [outcome(n, correct=n < 2) for n in range(4)]
-    after = [outcome(n, correct=n > 0) for n in range(4)]  # loses problem 0, wins 2 and 3
+    before = [record(n, correct=n < 2) for n in range(4)]
+    after = [record(n, correct=n > 0) for n in range(4)]  # loses problem 0, wins 2 and 3
     gain, (low, high) = paired_difference(after, before)
     assert gain == 0.25
     assert low == -0.5
@@ -135,7 +135,7 @@ def test_a_gain_is_paired_by_problem():
 
 
 def test_a_gain_over_other_problems_is_refused():
-    four = [outcome(n) for n in range(4)]
+    four = [record(n) for n in range(4)]
     with pytest.raises(ValueError, match="got 'p/1' and 'p/0' at place 0"):
         paired_difference(four[1:], four[:3])
     with pytest.raises(ValueError, match="got 'p/3' and None at place 3"):

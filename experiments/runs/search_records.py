@@ -1,4 +1,4 @@
-"""What a search over one problem came to, and tables of many of them."""
+"""What a search over one problem found and cost, and tables of many such records."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _RESAMPLES = 10_000
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SearchRecord:
     """One problem, searched: its answer, how it was graded, what it cost, and the tree's shape.
 
     `verdict` is `unknown` for a problem without an answer. `score` is the chosen trajectory's, in [0, 1];
@@ -43,7 +43,7 @@ class Outcome:
         return self.verdict == Verdict.CORRECT.value
 
     def to_json(self) -> Json:
-        """Returns the outcome as JSON, which `from_json` reads back."""
+        """Returns the record as JSON, which `from_json` reads back."""
         return {
             "problem": asdict(self.problem),
             "answer": self.answer,
@@ -61,8 +61,8 @@ class Outcome:
         }
 
     @staticmethod
-    def from_json(record: Json) -> Outcome:
-        """Returns the outcome that `to_json` wrote."""
+    def from_json(record: Json) -> SearchRecord:
+        """Returns the record that `to_json` wrote."""
         fields = dict(cast("dict[str, object]", record))
         best = cast("dict[str, object]", fields.pop("best"))
         state = State.from_bytes(str(best["state"]).encode("utf-8", "surrogatepass"))
@@ -71,7 +71,7 @@ class Outcome:
         counts = dict(cast("dict[str, object]", fields.pop("usage")))
         work = {role: Work(**cast("dict[str, int]", counts.pop(role))) for role in ("policy", "rollout", "critic")}
         usage = Usage(**counts, **work)  # type: ignore[arg-type]
-        return Outcome(problem=problem, best=trajectory, usage=usage, **fields)  # type: ignore[arg-type]
+        return SearchRecord(problem=problem, best=trajectory, usage=usage, **fields)  # type: ignore[arg-type]
 
 
 def _transcript(record: object) -> Transcript | None:
@@ -83,12 +83,12 @@ def _transcript(record: object) -> Transcript | None:
     return Transcript(str(fields["text"]), programs, cast(float, fields["score"]))
 
 
-def outcome_of(problem: Problem, result: PlanResult) -> Outcome:
+def record_of(problem: Problem, result: PlanResult) -> SearchRecord:
     """Returns what a planner's result is worth; the gold answer is read here, after planning."""
     verdict = "unknown" if problem.answer is None else grade(result.answer, problem.answer).value
     best = max(result.finished, key=lambda trajectory: trajectory.score, default=result.best)
     root = result.root
-    return Outcome(
+    return SearchRecord(
         problem=problem,
         answer=result.answer,
         verdict=verdict,
@@ -102,7 +102,7 @@ def outcome_of(problem: Problem, result: PlanResult) -> Outcome:
 
 
 @dataclass(frozen=True)
-class Row:
+class ResultRow:
     """One line of the results table. `ci95` is a percentile bootstrap over problems."""
 
     stage: str
@@ -118,22 +118,22 @@ class Row:
         return cast(Json, {**asdict(self), "ci95": list(self.ci95)})
 
 
-def summarise(stage: str, planner: str, split: str, outcomes: Sequence[Outcome]) -> Row:
+def summarise(stage: str, planner: str, split: str, records: Sequence[SearchRecord]) -> ResultRow:
     """Returns the row of one planner on one split. Ungradable answers count as not correct.
 
-    Raises ValueError where there is no outcome, or one of a problem without an answer.
+    Raises ValueError where there is no record, or one of a problem without an answer.
     """
-    without = [outcome.problem.id for outcome in outcomes if outcome.problem.answer is None]
-    if without or not outcomes:
-        raise ValueError(f"accuracy needs problems with answers, got {len(outcomes)} with {len(without)} without")
-    correct = [outcome.is_correct for outcome in outcomes]
-    return Row(
+    without = [record.problem.id for record in records if record.problem.answer is None]
+    if without or not records:
+        raise ValueError(f"accuracy needs problems with answers, got {len(records)} with {len(without)} without")
+    correct = [record.is_correct for record in records]
+    return ResultRow(
         stage=stage,
         planner=planner,
         accuracy=round(float(np.mean(correct)), 4),
         ci95=bootstrap_mean([float(c) for c in correct]),
-        num_problems=len(outcomes),
-        tokens_per_problem=round(float(np.mean([outcome.usage.tokens for outcome in outcomes])), 1),
+        num_problems=len(records),
+        tokens_per_problem=round(float(np.mean([record.usage.tokens for record in records])), 1),
         split=split,
     )
 
@@ -161,9 +161,9 @@ def bootstrap_mean(values: Sequence[float]) -> tuple[float, float]:
     return (round(float(interval.low), 4), round(float(interval.high), 4))
 
 
-def paired_difference(after: Sequence[Outcome], before: Sequence[Outcome]) -> tuple[float, tuple[float, float]]:
+def paired_difference(after: Sequence[SearchRecord], before: Sequence[SearchRecord]) -> tuple[float, tuple[float, float]]:
     """Returns the mean gain in accuracy and its paired interval. Both must hold the same problems in order."""
-    ids = [[outcome.problem.id for outcome in outcomes] for outcomes in (after, before)]
+    ids = [[record.problem.id for record in records] for records in (after, before)]
     if ids[0] != ids[1]:
         place, (one, other) = next((n, p) for n, p in enumerate(zip_longest(*ids)) if p[0] != p[1])
         raise ValueError(f"expected the same problems in order, got {one!r} and {other!r} at place {place}")
