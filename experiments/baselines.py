@@ -33,8 +33,8 @@ from experiments.choice.report import BaselineRow, Runs, baselines_table, draw_c
 from experiments.choice.rules import Chooser, Played, play, reference_choosers
 from experiments.choice.training import Point, Recipe, read_curve, recipe, solved, train, trained
 from experiments.evaluate import evaluate
-from experiments.runs.monitor import quiet_libraries, results_console
 from experiments.runs.records import RunFolder
+from experiments.runs.screen import quiet_libraries, results_console
 from experiments.runs.search_records import SearchRecord
 
 REFERENCE = "most_probable"

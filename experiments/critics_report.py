@@ -45,8 +45,8 @@ from alphallm_env.simulator import Simulator
 from alphallm_env.training.graded import CRITICS, Item, ProblemData, items_of
 from experiments.critics.data import AT_ONCE, Sampler, collect, label_steps, problem_splits
 from experiments.critics.reliability import depth_picture, reliability_picture
-from experiments.runs.monitor import quiet_libraries, results_console
 from experiments.runs.records import git_revision, settle_config
+from experiments.runs.screen import quiet_libraries, results_console
 
 # PAPER §3, on GSM8K's test problems: precision, recall, ECE.
 PAPER = {"value": (0.82, 0.79, 0.032), "prm": (0.62, 0.90, 0.375)}

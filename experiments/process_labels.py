@@ -26,7 +26,7 @@ from alphallm_env.runtime.files import Json, write_whole
 from alphallm_env.training.graded import LabelledStep, Sample
 from alphallm_env.types import Problem
 from experiments.critics.data import Sampler, is_correct
-from experiments.runs.monitor import quiet_libraries
+from experiments.runs.screen import quiet_libraries
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ from alphallm_env.runtime.metering import Meter, metering
 from alphallm_env.simulator import Simulator
 from alphallm_env.training.graded import state_after
 from alphallm_env.types import State
-from experiments.runs.monitor import quiet_libraries, results_console
+from experiments.runs.screen import quiet_libraries, results_console
 
 ALL_RIGHT = -1  # the label of a solution without a mistake
 

@@ -53,8 +53,8 @@ from alphallm_env.types import Problem
 from experiments.critics.data import AT_ONCE, Sampler, StepLabeller, collect, label_steps, problem_splits
 from experiments.critics.reranking import reranking, reranking_table
 from experiments.process_labels import searched_steps
-from experiments.runs.monitor import quiet_libraries
 from experiments.runs.records import settle_config
+from experiments.runs.screen import quiet_libraries
 
 HELD_OUT = ("development", "test")
 

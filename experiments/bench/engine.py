@@ -38,7 +38,7 @@ from alphallm_env.simulator import Policy, Simulator
 from alphallm_env.types import Problem
 from experiments.bench import bookkeeping, faults
 from experiments.bench.bandwidth import measured_bandwidth, share_of_limit
-from experiments.runs.monitor import quiet_libraries, results_console
+from experiments.runs.screen import quiet_libraries, results_console
 
 _SAMPLES = 8  # of a prompt, where the decoder is compared with `generate`
 _LARGEST_BATCH = 256

@@ -35,7 +35,7 @@ from alphallm_env.runtime.engine import Engine
 from alphallm_env.runtime.files import write_whole
 from alphallm_env.simulator import Critics
 from alphallm_env.testing.scripted import ScriptedLM
-from experiments.runs.monitor import quiet_libraries, results_console
+from experiments.runs.screen import quiet_libraries, results_console
 
 CHOICE = "AlphaLLM/GSMSymbolicChoice-v0"
 TEXT = "AlphaLLM/GSMSymbolic-v0"

@@ -22,7 +22,7 @@ from rich.table import Table
 from alphallm_env.grading import Grader, Verdict, extract_answer
 from alphallm_env.grading.equivalence import decide
 from alphallm_env.runtime.files import write_whole
-from experiments.runs.monitor import quiet_libraries, results_console
+from experiments.runs.screen import quiet_libraries, results_console
 
 
 @dataclass(frozen=True)

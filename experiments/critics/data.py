@@ -8,11 +8,12 @@ correctly (Math-Shepherd: Wang et al. 2024); prefixes visited less often get rol
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations, islice
 from pathlib import Path
 from random import Random
 
-from alphallm_env.errors import ProblemError, RunError
+from alphallm_env.errors import ProblemError
 from alphallm_env.grading import Verdict, extract_answer, grade
 from alphallm_env.lm.base import GenerationRequest
 from alphallm_env.mdp.options import TO_THE_END, OptionRule, split_options
@@ -22,6 +23,7 @@ from alphallm_env.runtime.seeds import derive_seed
 from alphallm_env.simulator import Policy
 from alphallm_env.training.graded import LabelledStep, ProblemData, Sample, prefix_counts
 from alphallm_env.types import Problem
+from experiments.runs.records import check_same_problems
 
 
 def problem_splits(source: str, sizes: Mapping[str, int], seed: int) -> dict[str, list[Problem]]:
@@ -163,7 +165,9 @@ def collect(
     path.parent.mkdir(parents=True, exist_ok=True)
     journal = Journal(path, ProblemData.to_json, ProblemData.from_json)
     data = journal.read()
-    _check_same_problems(data, problems, path)
+    known = [replace(p, id=e.samples[0].problem_id, question=e.samples[0].question) if e.samples else None
+             for e, p in zip(data, problems, strict=False)]  # fmt: skip
+    check_same_problems(known, problems, str(path))
     chunk = max(1, 2 * sampler.at_once // num_samples)
     for start in range(len(data), len(problems), chunk):
         part = problems[start : start + chunk]
@@ -178,13 +182,3 @@ def collect(
             flush=True,
         )
     return data
-
-
-def _check_same_problems(data: Sequence[ProblemData], problems: Sequence[Problem], path: Path) -> None:
-    for number, (entry, problem) in enumerate(zip(data, problems, strict=False)):
-        for sample in entry.samples[:1]:  # none where nothing could be graded
-            if (sample.problem_id, sample.question) != (problem.id, problem.question):
-                raise RunError(
-                    f"the problems have changed: expected {problem.id!r} in line {number + 1} of {path}, "
-                    f"got {sample.problem_id!r}: {sample.question[:40]!r}"
-                )

@@ -12,9 +12,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
+from alphallm_env.runtime.files import Json, write_whole
 from alphallm_env.runtime.metering import Usage
 from experiments.runs.search_records import SearchRecord
-from alphallm_env.runtime.files import Json, write_whole
 
 LedgerKey = tuple[str, str, str]  # stage, split, planner
 

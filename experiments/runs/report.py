@@ -9,8 +9,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.runs.search_records import ResultRow
 from alphallm_env.runtime.files import Json, write_whole
+from experiments.runs.results import ResultRow
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
@@ -41,6 +41,16 @@ by the policy, by rollouts and by critics.</p>
 </body></html>
 """
     write_whole(folder / "report.html", page)
+
+
+def gains_in_words(folder: Path, rounds: int) -> list[str]:
+    """Returns a line for each planner's gain, as the run's `results.json` has it."""
+    gains = json.loads((folder / "results.json").read_text())["gain_after_last_round"]
+    return [
+        f"{planner}: {found['gain']:+.3f} after {rounds} rounds "
+        f"(paired 95 %: {found['ci95'][0]:+.3f} to {found['ci95'][1]:+.3f})"
+        for planner, found in gains.items()
+    ]
 
 
 def _text(value: object) -> str:

@@ -1,30 +1,32 @@
-"""What a search over one problem found and cost, and tables of many such records."""
+"""What a search over one problem found and cost, as a line of a run's journal."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import zip_longest
-from typing import cast
-
-import numpy as np
+from typing import Any, cast
 
 from agents.base import PlanResult
-from agents.tree.node import depth, num_nodes, width
+from agents.tree.node import Node, depth, num_nodes, width
 from alphallm_env.grading import Verdict, grade
-from alphallm_env.runtime.metering import Usage, Work
-from alphallm_env.types import Problem, ProgramRun, State, Trajectory, Transcript
 from alphallm_env.runtime.files import Json
+from alphallm_env.runtime.metering import Usage, Work
+from alphallm_env.training.base import Decision, SearchedOption
+from alphallm_env.types import Problem, ProgramRun, State, Trajectory, Transcript
 
-_RESAMPLES = 10_000
+MAX_REJECTED = 16  # trajectories beside the best one that a record keeps
 
 
 @dataclass(frozen=True)
 class SearchRecord:
-    """One problem, searched: its answer, how it was graded, what it cost, and the tree's shape.
+    """One problem, searched: its answer, how it was graded, what it cost, what was found on the way.
 
-    `verdict` is `unknown` for a problem without an answer. `score` is the chosen trajectory's, in [0, 1];
-    `best` is the best-scored finished trajectory, what training takes.
+    `verdict` is `unknown` for a problem without an answer. `score` is the chosen trajectory's, in [0, 1]; `best` is
+    the best-scored finished trajectory, what training takes. `rejected` are other finished trajectories, best first,
+    without transcripts: at most `MAX_REJECTED`, spread evenly from the best to the worst where there were more.
+    `decisions` are the tree's nodes on the way to `best`, from the root to where a rollout took over, with all
+    options that were tried at each.
     """
 
     problem: Problem
@@ -36,6 +38,8 @@ class SearchRecord:
     num_nodes: int = 0
     depth: int = 0
     width: int = 0
+    rejected: tuple[Trajectory, ...] = ()
+    decisions: tuple[Decision, ...] = ()
 
     @property
     def is_correct(self) -> bool:
@@ -49,42 +53,60 @@ class SearchRecord:
             "answer": self.answer,
             "verdict": self.verdict,
             "score": self.score,
-            "best": {
-                "state": self.best.state.to_bytes().decode("utf-8", "surrogatepass"),
-                "score": self.best.score,
-                "transcript": None if self.best.transcript is None else cast(Json, asdict(self.best.transcript)),
-            },
+            "best": _trajectory_json(self.best),
             "usage": asdict(self.usage),
             "num_nodes": self.num_nodes,
             "depth": self.depth,
             "width": self.width,
+            "rejected": [_trajectory_json(trajectory) for trajectory in self.rejected],
+            "decisions": [
+                [decision.prefix, decision.chosen, [[o.text, o.visit_count, o.value] for o in decision.options]]
+                for decision in self.decisions
+            ],
         }
 
     @staticmethod
     def from_json(record: Json) -> SearchRecord:
         """Returns the record that `to_json` wrote."""
-        fields = dict(cast("dict[str, object]", record))
-        best = cast("dict[str, object]", fields.pop("best"))
-        state = State.from_bytes(str(best["state"]).encode("utf-8", "surrogatepass"))
-        trajectory = Trajectory(state, cast(float, best["score"]), _transcript(best.get("transcript")))
-        problem = Problem(**cast("dict[str, str]", fields.pop("problem")))
-        counts = dict(cast("dict[str, object]", fields.pop("usage")))
-        work = {role: Work(**cast("dict[str, int]", counts.pop(role))) for role in ("policy", "rollout", "critic")}
-        usage = Usage(**counts, **work)  # type: ignore[arg-type]
-        return SearchRecord(problem=problem, best=trajectory, usage=usage, **fields)  # type: ignore[arg-type]
+        fields = dict(cast("dict[str, Any]", record))
+        problem = Problem(**fields.pop("problem"))
+        counts = fields.pop("usage")
+        work = {role: Work(**counts.pop(role)) for role in ("policy", "rollout", "critic")}
+        return SearchRecord(
+            problem=problem,
+            best=_trajectory(fields.pop("best"), problem),
+            usage=Usage(**counts, **work),
+            rejected=tuple(_trajectory(item, problem) for item in fields.pop("rejected")),
+            decisions=tuple(
+                Decision(prefix, tuple(SearchedOption(*option) for option in options), chosen)
+                for prefix, chosen, options in fields.pop("decisions")
+            ),
+            **fields,
+        )
 
 
-def _transcript(record: object) -> Transcript | None:
-    """Returns the transcript that a record holds; there is none in those of critics that write nothing."""
+def _trajectory_json(trajectory: Trajectory) -> Json:
+    """Returns a trajectory without its problem, which the record has once for all."""
+    state = json.loads(trajectory.state.to_bytes().decode("utf-8", "surrogatepass"))
+    transcript = None if trajectory.transcript is None else cast(Json, asdict(trajectory.transcript))
+    return {"steps": state["steps"], "score": trajectory.score, "transcript": transcript}
+
+
+def _trajectory(record: dict[str, Any], problem: Problem) -> Trajectory:
+    state = {"problem_id": problem.id, "question": problem.question, "steps": record["steps"]}
+    data = json.dumps(state, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    return Trajectory(State.from_bytes(data), record["score"], _transcript(record["transcript"]))
+
+
+def _transcript(record: dict[str, Any] | None) -> Transcript | None:
     if record is None:
         return None
-    fields = cast("dict[str, object]", record)
-    programs = tuple(ProgramRun(**run) for run in cast("list[dict[str, str]]", fields["programs"]))
-    return Transcript(str(fields["text"]), programs, cast(float, fields["score"]))
+    programs = tuple(ProgramRun(**run) for run in record["programs"])
+    return Transcript(record["text"], programs, record["score"])
 
 
 def record_of(problem: Problem, result: PlanResult) -> SearchRecord:
-    """Returns what a planner's result is worth; the gold answer is read here, after planning."""
+    """Returns the record of a planner's result; the gold answer is read here, after planning."""
     verdict = "unknown" if problem.answer is None else grade(result.answer, problem.answer).value
     best = max(result.finished, key=lambda trajectory: trajectory.score, default=result.best)
     root = result.root
@@ -98,74 +120,43 @@ def record_of(problem: Problem, result: PlanResult) -> SearchRecord:
         num_nodes=num_nodes(root) if root else 0,
         depth=depth(root) if root else 0,
         width=width(root) if root else 0,
+        rejected=rejected_beside(best, result.finished),
+        decisions=decisions_on_the_way(root, best.state) if root else (),
     )
 
 
-@dataclass(frozen=True)
-class ResultRow:
-    """One line of the results table. `ci95` is a percentile bootstrap over problems."""
+def rejected_beside(
+    best: Trajectory, finished: Sequence[Trajectory], most: int = MAX_REJECTED
+) -> tuple[Trajectory, ...]:
+    """Returns finished trajectories of other texts than the best one's, each text once, the highest scored first.
 
-    stage: str
-    planner: str
-    accuracy: float
-    ci95: tuple[float, float]
-    num_problems: int
-    tokens_per_problem: float
-    split: str
-
-    def to_json(self) -> Json:
-        """Returns the row as JSON."""
-        return cast(Json, {**asdict(self), "ci95": list(self.ci95)})
-
-
-def summarise(stage: str, planner: str, split: str, records: Sequence[SearchRecord]) -> ResultRow:
-    """Returns the row of one planner on one split. Ungradable answers count as not correct.
-
-    Raises ValueError where there is no record, or one of a problem without an answer.
+    Where there are more than `most`, they are spread evenly over the ranking, its two ends included.
     """
-    without = [record.problem.id for record in records if record.problem.answer is None]
-    if without or not records:
-        raise ValueError(f"accuracy needs problems with answers, got {len(records)} with {len(without)} without")
-    correct = [record.is_correct for record in records]
-    return ResultRow(
-        stage=stage,
-        planner=planner,
-        accuracy=round(float(np.mean(correct)), 4),
-        ci95=bootstrap_mean([float(c) for c in correct]),
-        num_problems=len(records),
-        tokens_per_problem=round(float(np.mean([record.usage.tokens for record in records])), 1),
-        split=split,
-    )
+    by_text: dict[str, Trajectory] = {}
+    for trajectory in sorted(finished, key=lambda trajectory: -trajectory.score):
+        by_text.setdefault(trajectory.state.text, Trajectory(trajectory.state, trajectory.score))
+    by_text.pop(best.state.text, None)
+    ranked = list(by_text.values())
+    if len(ranked) <= most:
+        return tuple(ranked)
+    return tuple(ranked[round(place * (len(ranked) - 1) / (most - 1))] for place in range(most))
 
 
-def bootstrap_mean(values: Sequence[float]) -> tuple[float, float]:
-    """Returns the 95 % percentile bootstrap interval of the mean of `values`, one value a problem.
-
-    For a difference of two planners, pass the differences problem by problem: that is the paired interval.
-    """
-    array = np.asarray(values, dtype=float)
-    if not len(array):
-        raise ValueError("expected at least one value, got none")
-    if len(array) < 2 or array.min() == array.max():
-        return (round(float(array.mean()), 4), round(float(array.mean()), 4))
-    from scipy.stats import bootstrap
-
-    interval = bootstrap(
-        (array,),
-        np.mean,
-        method="percentile",
-        n_resamples=_RESAMPLES,
-        rng=np.random.default_rng(0),
-        batch=1_000,
-    ).confidence_interval
-    return (round(float(interval.low), 4), round(float(interval.high), 4))
-
-
-def paired_difference(after: Sequence[SearchRecord], before: Sequence[SearchRecord]) -> tuple[float, tuple[float, float]]:
-    """Returns the mean gain in accuracy and its paired interval. Both must hold the same problems in order."""
-    ids = [[record.problem.id for record in records] for records in (after, before)]
-    if ids[0] != ids[1]:
-        place, (one, other) = next((n, p) for n, p in enumerate(zip_longest(*ids)) if p[0] != p[1])
-        raise ValueError(f"expected the same problems in order, got {one!r} and {other!r} at place {place}")
-    gains = [float(a.is_correct) - float(b.is_correct) for a, b in zip(after, before, strict=True)]
-    return round(float(np.mean(gains)), 4), bootstrap_mean(gains)
+def decisions_on_the_way(root: Node, state: State) -> tuple[Decision, ...]:
+    """Returns what the search tried at each node on the way to `state`, as far as that lies in the tree."""
+    way = [step for step in state.path() if step.depth > root.state.depth]
+    decisions: list[Decision] = []
+    node = root
+    for step in reversed(way):
+        chosen = next((index for index, child in enumerate(node.children) if step in child.members), None)
+        if chosen is None:  # from here on the text is a rollout's
+            break
+        texts = [child.state.option.text if child.state.option else "" for child in node.children]
+        texts[chosen] = step.option.text if step.option else ""  # what was written, not what it was merged into
+        options = tuple(
+            SearchedOption(text, child.visit_count, child.mean)
+            for text, child in zip(texts, node.children, strict=True)
+        )
+        decisions.append(Decision(step.parent.text if step.parent else "", options, chosen))
+        node = node.children[chosen]
+    return tuple(decisions)

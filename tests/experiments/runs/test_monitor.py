@@ -9,11 +9,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from agents import eta_mcts
 from agents.base import Budget
-from alphallm_env.mdp.dynamics import Rules
-from alphallm_env.runtime.engine import Engine
 from alphallm_env.loading import build_simulator, load_policy
+from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.mdp.options import SentenceRule
 from alphallm_env.problems import gsm_symbolic
+from alphallm_env.runtime.engine import Engine
 from experiments.evaluate import evaluate
 from experiments.runs.ledger import total
 from experiments.runs.monitor import Monitor, stage_number

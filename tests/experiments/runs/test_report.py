@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.runs.search_records import ResultRow
 from experiments.runs.report import plot, write_report
+from experiments.runs.results import ResultRow
 
 HOSTILE = "</pre><script>alert(1)</script><img src=x onerror='alert(2)'>&lt;"
 GAIN = {"greedy": {"gain": 0.125, "ci95": [0.05, 0.2]}, HOSTILE: {"gain": -0.01, "ci95": [-0.03, 0.01]}}

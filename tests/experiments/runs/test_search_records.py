@@ -1,4 +1,4 @@
-"""Records of searches: kept and read back to the bit, summed up by hand."""
+"""Records of searches: kept and read back to the bit; what they keep of a search."""
 
 from __future__ import annotations
 
@@ -12,8 +12,15 @@ from agents.tree.node import Node
 from alphallm_env import Problem, Rules
 from alphallm_env.mdp.dynamics import initial_state, transition
 from alphallm_env.runtime.metering import Usage
-from alphallm_env.types import Option, State, Trajectory
-from experiments.runs.search_records import SearchRecord, bootstrap_mean, record_of, paired_difference, summarise
+from alphallm_env.training.base import Decision, SearchedOption
+from alphallm_env.types import Option, ProgramRun, State, Trajectory, Transcript
+from experiments.runs.search_records import (
+    MAX_REJECTED,
+    SearchRecord,
+    decisions_on_the_way,
+    record_of,
+    rejected_beside,
+)
 
 PROBLEM = Problem("p/1", "How much is 2 + 3?", "5", "A secret way.\n#### 5", "a file")
 
@@ -94,49 +101,43 @@ def test_the_shape_is_that_of_the_tree():
     assert (found.num_nodes, found.depth, found.width) == (3, 2, 1)
 
 
-def test_a_row_is_worked_by_hand():
-    records = [record(n, correct=n < 3, tokens=10 * n) for n in range(4)]
-    row = summarise("before", "greedy", "test", records)
-    assert (row.stage, row.planner, row.split) == ("before", "greedy", "test")
-    assert (row.accuracy, row.num_problems) == (0.75, 4)
-    assert row.tokens_per_problem == 22.0  # (0 + 10 + 20 + 30) / 4 and 7 of the critics
-    # Of four draws of a coin with p = 3/4, none to one is correct with probability 0.05, none with 0.004.
-    assert row.ci95 == (0.25, 1.0)
-    assert json.loads(json.dumps(row.to_json()))["ci95"] == [0.25, 1.0]
+def test_rejected_trajectories_are_other_texts_best_first():
+    best, worse, worst = (Trajectory(ended(f"#### {n}\n"), score) for n, score in ((5, 0.9), (6, 0.4), (7, 0.1)))
+    again = Trajectory(ended("#### 6\n"), 0.3)  # a text is kept once, with its highest score
+    assert rejected_beside(best, (worst, again, best, worse)) == (worse, worst)
 
 
-def test_an_accuracy_needs_problems_and_answers():
-    without = replace(record(), problem=replace(PROBLEM, answer=None), verdict="unknown")
-    with pytest.raises(ValueError, match="got 2 with 1 without"):
-        summarise("before", "greedy", "test", [record(), without])
-    with pytest.raises(ValueError, match="got 0 with 0 without"):
-        summarise("before", "greedy", "test", [])
+def test_many_rejected_trajectories_are_thinned_out_evenly():
+    best, *others = (Trajectory(ended(f"#### {n}\n"), 1.0 - n / 100) for n in range(40))
+    kept = rejected_beside(best, others)
+    assert len(kept) == MAX_REJECTED
+    assert (kept[0], kept[-1]) == (others[0], others[-1])
+    assert [t.score for t in rejected_beside(best, others, most=3)] == [0.99, 0.80, 0.61]  # of 0.99, 0.98 … 0.61
 
 
-def test_the_interval_of_a_mean():
-    # The mean of 100 fair coins lies within 1/2 ± 1.96 · √(1/4 / 100) = 0.402 to 0.598.
-    low, high = bootstrap_mean([0.0] * 50 + [1.0] * 50)
-    assert low == pytest.approx(0.402, abs=0.015)
-    assert high == pytest.approx(0.598, abs=0.015)
-    assert bootstrap_mean([0.0, 1.0, 0.5]) == bootstrap_mean([0.0, 1.0, 0.5])  # no chance in it
-    assert bootstrap_mean([0.25]) == bootstrap_mean([0.25] * 9) == (0.25, 0.25)
-    with pytest.raises(ValueError, match="at least one value"):
-        bootstrap_mean([])
+def test_decisions_are_the_siblings_on_the_way_until_a_rollout_takes_over():
+    root = Node(ended())
+    taken, sibling = root.add_child(ended("2 + 3 = 5\n")), root.add_child(ended("so\n"))
+    taken.join(ended("3 + 2 = 5\n"))  # another text of the same meaning
+    for node, visits, value_sum in ((taken, 4, 3.0), (sibling, 2, 0.5)):
+        node.visit_count, node.value_sum = visits, value_sum
+    taken.add_child(ended("2 + 3 = 5\n", "#### 6\n"))
+    way = decisions_on_the_way(root, ended("3 + 2 = 5\n", "#### 5\n"))  # its last option was written by a rollout
+    options = (SearchedOption("3 + 2 = 5\n", 4, 0.75), SearchedOption("so\n", 2, 0.25))
+    assert way == (Decision("", options, chosen=0),)
+    whole = decisions_on_the_way(root, ended("2 + 3 = 5\n", "#### 6\n"))
+    assert [(decision.prefix, decision.chosen) for decision in whole] == [("", 0), ("2 + 3 = 5\n", 0)]
 
 
-def test_a_gain_is_paired_by_problem():
-    before = [record(n, correct=n < 2) for n in range(4)]
-    after = [record(n, correct=n > 0) for n in range(4)]  # loses problem 0, wins 2 and 3
-    gain, (low, high) = paired_difference(after, before)
-    assert gain == 0.25
-    assert low == -0.5
-    assert high == 1.0
-    assert paired_difference(after, after) == (0.0, (0.0, 0.0))
-
-
-def test_a_gain_over_other_problems_is_refused():
-    four = [record(n) for n in range(4)]
-    with pytest.raises(ValueError, match="got 'p/1' and 'p/0' at place 0"):
-        paired_difference(four[1:], four[:3])
-    with pytest.raises(ValueError, match="got 'p/3' and None at place 3"):
-        paired_difference(four, four[:3])
+def test_what_a_search_found_beside_its_best_trajectory_comes_back():
+    transcript = Transcript("I check.", (ProgramRun("print(5)", "ok", "5"),), 0.9)
+    best = Trajectory(ended("2 + 3 = 5\n", "#### 5\n"), 0.9, transcript)
+    root = Node(ended())
+    root.add_child(ended("2 + 3 = 5\n"))
+    worse = Trajectory(ended("#### 6\n"), 0.1)
+    before = record_of(PROBLEM, PlanResult(root.state, best, (best, worse), Usage(), root))
+    assert before.rejected == (worse,)
+    assert before.decisions == (Decision("", (SearchedOption("2 + 3 = 5\n", 0, 0.0),), 0),)
+    after = there_and_back(before)
+    assert after == before
+    assert after.best.transcript == transcript
