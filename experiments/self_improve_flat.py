@@ -48,7 +48,9 @@ class FlatConfig:
     epochs: int = 3
     evaluation_problems: int = 400
     concurrency: int = 50
-    """problems searched at once"""
+    """problems evaluated at once"""
+    training_concurrency: int = 100
+    """imagined problems searched at once"""
     seed: int = 0
 
 

@@ -12,7 +12,7 @@ class Problems:
     """Which problems, and what a solution is. Token limits are of the policy's own."""
 
     train_problems: str = "gsm_symbolic"
-    """gsm_symbolic, gsm8k, math, FILE.jsonl or OWNER/NAME of the hub; what the imagination starts from, without answers"""
+    """gsm_symbolic, gsm8k, math, FILE.jsonl or OWNER/NAME of the hub; the imagination starts from their questions"""
     test_problems: str = "gsm_symbolic"
     """what is evaluated on"""
     unseen_split: str = "unseen_templates"
