@@ -32,10 +32,10 @@ from experiments.choice.offers import OfferBook, RecordedChoiceEnv
 from experiments.choice.report import BaselineRow, Runs, baselines_table, draw_curves, row_of
 from experiments.choice.rules import Chooser, Played, play, reference_choosers
 from experiments.choice.training import Point, Recipe, read_curve, recipe, solved, train, trained
-from experiments.evaluate import evaluate
 from experiments.runs.records import RunFolder
 from experiments.runs.screen import quiet_libraries, results_console
 from experiments.runs.search_records import SearchRecord
+from experiments.runs.searching import run_searches
 
 REFERENCE = "most_probable"
 
@@ -165,7 +165,7 @@ class Comparison:
 
     def _planned(self, name: str, tokens: int, seed: int) -> list[Played]:
         journal = self.folder.journal(f"{name.replace(':', '_')}-{seed}", SearchRecord.to_json, SearchRecord.from_json)
-        records = evaluate(
+        records = run_searches(
             make_planner(name), self.test_env.simulator, self.test_problems, Budget(tokens=tokens), seed,
             self.config.concurrency, journal,
         )  # fmt: skip

@@ -43,7 +43,8 @@ from alphallm_env.runtime.files import Json, write_whole
 from alphallm_env.runtime.seeds import derive_seed
 from alphallm_env.simulator import Simulator
 from alphallm_env.training.graded import CRITICS, Item, ProblemData, items_of
-from experiments.critics.data import AT_ONCE, Sampler, collect, label_steps, problem_splits
+from experiments.critics.config import AT_ONCE
+from experiments.critics.data import Sampler, collect, label_steps, problem_splits
 from experiments.critics.reliability import depth_picture, reliability_picture
 from experiments.runs.records import git_revision, settle_config
 from experiments.runs.screen import quiet_libraries, results_console

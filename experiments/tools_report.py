@@ -35,7 +35,8 @@ from alphallm_env.sandbox import Sandbox
 from alphallm_env.simulator import Policy
 from alphallm_env.training.graded import ProblemData, Sample, state_after
 from alphallm_env.types import Problem, State, Trajectory
-from experiments.critics.data import AT_ONCE, Sampler, collect
+from experiments.critics.config import AT_ONCE
+from experiments.critics.data import Sampler, collect
 from experiments.critics.math_like import TASKS, math_like
 from experiments.runs.records import settle_config
 from experiments.runs.screen import quiet_libraries, results_console

@@ -118,7 +118,7 @@ def loss_of(
 
 
 @dataclass(frozen=True)
-class Training:
+class CriticTraining:
     """How critics are trained."""
 
     epochs: int = 1
@@ -131,7 +131,7 @@ class Training:
 
 
 def train(
-    lm: TransformersLM, head: torch.nn.Linear, data: list[Example], labels: tuple[int, int], settings: Training
+    lm: TransformersLM, head: torch.nn.Linear, data: list[Example], labels: tuple[int, int], settings: CriticTraining
 ) -> None:
     """Trains trunk and head on all examples, batches of like length, the learning rate falling to zero.
 
@@ -159,7 +159,7 @@ def _descend(
     head: torch.nn.Linear,
     data: list[Example],
     labels: tuple[int, int],
-    settings: Training,
+    settings: CriticTraining,
     learning: Sequence[tuple[str, torch.nn.Parameter]],
 ) -> None:
     """Trains the named weights of the trunk, and the head."""

@@ -23,6 +23,7 @@ from alphallm_env.runtime.seeds import derive_seed
 from alphallm_env.simulator import Policy
 from alphallm_env.training.graded import LabelledStep, ProblemData, Sample, prefix_counts
 from alphallm_env.types import Problem
+from experiments.critics.config import AT_ONCE
 from experiments.runs.records import check_same_problems
 
 
@@ -42,9 +43,6 @@ def problem_splits(source: str, sizes: Mapping[str, int], seed: int) -> dict[str
     for one, other in combinations(problems.values(), 2):
         check_overlap(one, other)
     return problems
-
-
-AT_ONCE = 256  # texts that a policy writes side by side, unless that is more than the memory holds
 
 
 class Sampler:

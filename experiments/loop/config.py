@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from experiments.runs.models import Models
+from experiments.runs.settings import changed
 
 
 @dataclass(frozen=True)
@@ -126,14 +127,8 @@ PRESETS: dict[str, SelfImproveConfig] = {
 
 def smoke(config: SelfImproveConfig) -> SelfImproveConfig:
     """Returns the settings cut down to a few problems and tokens: does the loop run?"""
-    return replace(
-        config,
-        rounds=2,
-        imagination=replace(config.imagination, imagined=8, seed_problems=20),
-        search=replace(config.search, training_budget=400, training_concurrency=4, orm_threshold=0.2),
-        fine_tuning=replace(config.fine_tuning, epochs=1),
-        evaluation=replace(
-            config.evaluation, evaluation_problems=8, search_problems=4, unseen_problems=4, small_budget=300,
-            large_budget=600, concurrency=4,
-        ),
+    return changed(
+        config, rounds=2, imagined=8, seed_problems=20, training_budget=400, evaluation_problems=8, search_problems=4,
+        unseen_problems=4, small_budget=300, large_budget=600, concurrency=4, training_concurrency=4, epochs=1,
+        orm_threshold=0.2,
     )  # fmt: skip

@@ -71,7 +71,7 @@ class SearchRecord:
         fields = dict(cast("dict[str, Any]", record))
         problem = Problem(**fields.pop("problem"))
         counts = fields.pop("usage")
-        work = {role: Work(**counts.pop(role)) for role in ("policy", "rollout", "critic")}
+        work: dict[str, Any] = {role: Work(**counts.pop(role)) for role in ("policy", "rollout", "critic")}
         return SearchRecord(
             problem=problem,
             best=_trajectory(fields.pop("best"), problem),

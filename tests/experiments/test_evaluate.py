@@ -5,23 +5,20 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from alphallm_env.errors import RunError
 from alphallm_env.runtime.files import Journal
 from experiments import evaluate
-from experiments.evaluate import EvaluateConfig, Planning, Problems
+from experiments.evaluate import EvaluateConfig
 from experiments.runs import searching
-from experiments.runs.models import Models
 from experiments.runs.search_records import SearchRecord
-from experiments.runs.settings import settings_of
+from experiments.runs.settings import changed, settings_of
 
 BUDGET = 300
-TINY = EvaluateConfig(Planning(budget=BUDGET), Problems(limit=4), Models(device="cpu"))
+TINY = changed(EvaluateConfig(), budget=BUDGET, limit=4, device="cpu")
 LUCKY = '''
 """A planner that uses three calls of the environment, and nothing else of it."""
 
@@ -55,10 +52,6 @@ class Lucky(agents.Planner):
 '''
 
 
-def tiny(out: Path | None = None, **planning: Any) -> EvaluateConfig:
-    return replace(TINY, planning=replace(TINY.planning, **planning), out=out)
-
-
 @pytest.fixture
 def user_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (tmp_path / "lucky_planner.py").write_text(LUCKY)
@@ -77,7 +70,7 @@ def test_planners_are_compared_with_the_baselines_at_one_budget(
     user_module: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     out = tmp_path / "run"
-    rows = evaluate.main(tiny(planner=("eta_mcts", f"{user_module}:Lucky"), out=out))
+    rows = evaluate.main(changed(TINY, planner=("eta_mcts", f"{user_module}:Lucky"), out=out))
     names = ["greedy", "majority", "orm_rerank", "eta_mcts", f"{user_module}:Lucky"]
     assert [row.planner for row in rows] == names
     assert {row.num_problems for row in rows} == {4}
@@ -95,17 +88,17 @@ def test_planners_are_compared_with_the_baselines_at_one_budget(
 
 
 def test_a_finished_run_is_read_back_wherever_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    config = tiny(planner=("majority",), baselines=False)
-    rows = evaluate.main(replace(config, out=tmp_path / "run"))
+    config = changed(TINY, planner=("majority",), baselines=False)
+    rows = evaluate.main(changed(config, out=tmp_path / "run"))
     (tmp_path / "run").rename(tmp_path / "moved")
     monkeypatch.setattr(searching, "run_episodes", lambda *_, **__: pytest.fail("searched twice"))
-    assert evaluate.main(replace(config, out=tmp_path / "moved")) == rows
+    assert evaluate.main(changed(config, out=tmp_path / "moved")) == rows
     with pytest.raises(RunError, match="budget: 300 there, 301 now"):
-        evaluate.main(tiny(planner=("majority",), baselines=False, budget=301, out=tmp_path / "moved"))
+        evaluate.main(changed(TINY, planner=("majority",), baselines=False, budget=301, out=tmp_path / "moved"))
 
 
 def test_a_run_that_was_stopped_ends_with_the_same_results(tmp_path: Path):
-    config = tiny(planner=("eta_mcts_small",), baselines=False, concurrency=2, out=tmp_path)
+    config = changed(TINY, planner=("eta_mcts_small",), baselines=False, concurrency=2, out=tmp_path)
     rows = evaluate.main(config)
     file = tmp_path / "searches" / "eta_mcts_small.jsonl"
     whole = file.read_bytes()
@@ -124,7 +117,7 @@ def timeless(journal: bytes) -> list[object]:
 
 
 def test_a_run_keeps_the_ledger_of_each_row(tmp_path: Path):
-    evaluate.main(tiny(planner=("eta_mcts_small",), baselines=False, out=tmp_path))
+    evaluate.main(changed(TINY, planner=("eta_mcts_small",), baselines=False, out=tmp_path))
     [row] = json.loads((tmp_path / "ledger.json").read_text())["rows"]
     searches = journal(tmp_path, "eta_mcts_small")
     assert (row["planner"], row["searches"]) == ("eta_mcts_small", len(searches))
@@ -142,9 +135,7 @@ def test_a_run_keeps_the_ledger_of_each_row(tmp_path: Path):
 def test_problems_that_changed_are_refused(tmp_path: Path):
     problems = tmp_path / "problems.jsonl"
     problems.write_text('{"id": "a", "question": "How much is 1 + 1?", "answer": "2"}\n')
-    config = replace(
-        tiny(planner=("greedy",), baselines=False, out=tmp_path / "run"), problems=Problems(str(problems), limit=4)
-    )
+    config = changed(TINY, planner=("greedy",), baselines=False, problems=str(problems), out=tmp_path / "run")
     evaluate.main(config)
     problems.write_text('{"id": "a", "question": "How much is 1 + 2?", "answer": "3"}\n')
     with pytest.raises(
@@ -154,26 +145,26 @@ def test_problems_that_changed_are_refused(tmp_path: Path):
 
 
 def test_a_planner_is_evaluated_once_and_a_baseline_can_be_asked_for_alone():
-    rows = evaluate.main(replace(tiny(planner=("greedy", "greedy"), baselines=False), problems=Problems(limit=1)))
+    rows = evaluate.main(changed(TINY, limit=1, planner=("greedy", "greedy"), baselines=False))
     assert [row.planner for row in rows] == ["greedy"]
 
 
 def test_an_unknown_planner_is_named_before_anything_runs(tmp_path: Path):
     with pytest.raises(ValueError, match="got 'astar'"):
-        evaluate.main(tiny(planner=("astar",), out=tmp_path / "run"))
+        evaluate.main(changed(TINY, planner=("astar",), out=tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 
 
 def test_rules_of_the_tree_are_chosen_by_name():
     uct, puct = (
-        evaluate.main(replace(tiny(planner=("eta_mcts",), baselines=False, selection=rule), problems=Problems(limit=2)))
+        evaluate.main(changed(TINY, planner=("eta_mcts",), baselines=False, selection=rule, limit=2))
         for rule in ("uct", "puct")
     )
     assert [row.planner for row in (*uct, *puct)] == ["eta_mcts", "eta_mcts"]
     with pytest.raises(ValueError, match=r"selection must be one of .*puct.*, got 'best'"):
-        evaluate.main(tiny(planner=("eta_mcts",), selection="best"))
+        evaluate.main(changed(TINY, planner=("eta_mcts",), selection="best"))
     with pytest.raises(ValueError, match="got planners greedy without one"):
-        evaluate.main(tiny(planner=("greedy",), baselines=False, merge_rule="none"))
+        evaluate.main(changed(TINY, planner=("greedy",), baselines=False, merge_rule="none"))
 
 
 def test_the_help_has_its_flags_under_headings(capsys: pytest.CaptureFixture[str]):
