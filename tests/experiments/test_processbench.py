@@ -13,7 +13,8 @@ from paths import DATA
 from alphallm_env.errors import CriticError, ProblemError
 from alphallm_env.types import State
 from experiments import processbench
-from experiments.processbench import AnnotatedSolution, BenchConfig, accuracy, best_threshold, read_rows, step_scores
+from experiments.critics.first_mistakes import AnnotatedSolution, accuracy, best_threshold, read_rows, step_scores
+from experiments.processbench import BenchConfig
 
 ROWS = [
     AnnotatedSolution("a", "Q?", ("one", "two", "three"), 1),
