@@ -1,9 +1,9 @@
-"""One file, one experiment; `records` holds what a run leaves behind.
+"""Programs, one a file; each folder has what a group of them needs, and `runs` what all share.
 
-GNU's OpenMP, with which torch computes on Linux, lets a worker that waits spin 300,000 times before it sleeps: some
-10 ms on a recent processor, in which it keeps the very thread that it waits for from running as soon as another
-program uses a core. A thousand times is long enough between two operations. The variable is read once, when torch
-is loaded; whoever sets it, or `OMP_WAIT_POLICY`, keeps their own.
+Idle workers of GNU's OpenMP, which torch uses on Linux, spin 300,000 times before they sleep: some 10 ms on a recent
+processor, in which they block the thread that they wait for as soon as another program uses a core. A thousand spins
+are enough between two operations. The variable is read once, when torch is loaded; one that the user has set, or
+`OMP_WAIT_POLICY`, is left alone.
 """
 
 import os

@@ -61,7 +61,7 @@ class ReportConfig:
     threshold: float = 0.25  # a step is good if at least this share of its continuations is
     temperature: float = 1.0
     max_tokens: int = 120
-    at_once: int = AT_ONCE  # texts sampled side by side: what the memory holds
+    at_once: int = AT_ONCE  # texts sampled in one batch: what the memory holds
     device: str = "auto"
     seed: int = 1
     smoke: bool = False  # a handful of problems, for a test

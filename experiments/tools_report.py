@@ -52,7 +52,7 @@ class ToolsConfig:
     max_check_tokens: int = 300  # of a check, outputs left out
     max_programs: int = 2
     chunk: int = 32  # solutions judged at once
-    at_once: int = AT_ONCE  # texts sampled side by side: what the memory holds
+    at_once: int = AT_ONCE  # texts sampled in one batch: what the memory holds
     device: str = "auto"
     dtype: str = "auto"
     seed: int = 1

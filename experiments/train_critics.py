@@ -7,11 +7,11 @@ r"""Trains value function, PRM and ORM for a policy, from its own trajectories a
 
 One trunk, started from the policy's weights or from `--trunk`, serves all three: PRM and ORM by generating
 True or False, the value function by a scalar head, regressed on the share of correct endings (PAPER §3).
-They judge by the notes that a reader takes (`alphallm_env/critics/notes.py`): the trunk as it was before.
+They judge by the notes of a reader (`alphallm_env/critics/trained/notes.py`), which is the trunk before training.
 Steps are labelled by prefix sampling or binary search (`process_labels.py`); `--soft-labels` keeps their shares.
 Scores are calibrated on a development split, then measured on a held-out one; a JSONL file is cut into
-the three. Data collection can be stopped and goes on; training starts again from the data. `--calibrate`
-takes critics as they are, scales their scores to another policy's trajectories, and measures them on those.
+the three. Data collection resumes where it was stopped; training starts again from the data. `--calibrate`
+takes critics as they are, calibrates them on another policy's trajectories, and measures them on those.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ class Searched:
 
 
 def searched(simulator: Simulator, problems: Sequence[Problem], budget: int, concurrency: int) -> Searched:
-    """Searches the problems with ηMCTS, from models that remember nothing."""
+    """Searches the problems with ηMCTS, with empty caches."""
     simulator.forget()
     before = replace(simulator.engine.statistics)
     started = time.perf_counter()

@@ -3,9 +3,9 @@
     python -m experiments.bench.environment --json FILE
     python -m experiments.bench.environment --num-envs 1 32
 
-Every key of the JSON is a line of the tables. Environments side by side are timed by the clock on the wall, with two
-threads as on a small laptop: run it on a machine that does nothing else. With `--threads 1` it is arithmetic alone that
-gains from being done at once. All else is timed by the processor's clock. Ratios are of figures taken side by side.
+Every key of the JSON is a line of the tables. Vectors of environments are timed by the clock on the wall, with two
+threads as on a small laptop: run it on an idle machine. With `--threads 1` only batched arithmetic is faster. All else
+is timed by the processor's clock. Ratios are of figures measured in turns.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ def hedges(cases: Sequence[Case]) -> list[tuple[str, str]]:
 
 
 def graded(grader: Grader, pairs: Sequence[tuple[str | None, str]], timeout: float) -> list[Graded]:
-    """Returns every pair graded, one after the other."""
+    """Returns every pair, graded in turn."""
     found: list[Graded] = []
     for answer, gold in pairs:
         started = time.perf_counter()

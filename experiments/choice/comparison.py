@@ -24,24 +24,39 @@ from experiments.runs.searching import run_searches
 
 @dataclass(frozen=True)
 class BaselinesConfig:
-    """Settings of one comparison. Hyper-parameters are those of `experiments/zoo`."""
+    """Compares standard agents on the Choice environment with rules and planners, at equal tokens."""
 
     algorithms: tuple[str, ...] = ("ppo", "a2c", "dqn", "maskable_ppo")
+    """their hyper-parameters are in experiments/choice/zoo"""
     planners: tuple[str, ...] = ("greedy", "majority", "orm_rerank", "eta_mcts")
+    """by name, at the tokens that the agents took"""
     num_seeds: int = 3
     problems: str = "gsm_symbolic"
-    train_limit: int = 400  # problems
+    """gsm_symbolic, gsm8k, math, FILE.jsonl or OWNER/NAME of the hub"""
+    train_limit: int = 400
+    """problems"""
     development_limit: int = 60
+    """problems of the learning curves"""
     test_limit: int = 100
-    num_steps: int = 0  # of each training; 0 is what the zoo says
+    """problems"""
+    num_steps: int = 0
+    """of each training; 0 is the zoo's number"""
     num_options: int = 4
-    max_tokens: int = 120  # of one solution
-    reward: RewardSource = "verifier"  # what the agents learn from
-    embedding: bool = False  # whether they observe the embedding of the state
-    concurrency: int = 50  # problems that a planner searches at once
-    smoke: bool = False  # a few problems and steps: does it run?
+    """that the policy proposes in each state"""
+    max_tokens: int = 120
+    """of one solution"""
+    reward: str = "verifier"
+    """what agents are trained on: verifier, critics"""
+    embedding: bool = False
+    """observe the embedding of the state"""
+    concurrency: int = 50
+    """problems that a planner searches at once"""
+    smoke: bool = False
+    """a few problems and steps: does it run?"""
     out: Path | None = None
+    """the run's folder; a scratch one where None"""
     json: Path | None = None
+    """write the results to this file too"""
 
     def __post_init__(self) -> None:
         if self.num_seeds < 1:
@@ -63,7 +78,7 @@ def smoke_recipe(recipe: Recipe) -> Recipe:
 
 
 class Comparison:
-    """One run: its environments, and its parts, each of which is worked out once and read back ever after."""
+    """One run: its environments, and its parts, each of which is computed once and then read back."""
 
     def __init__(self, config: BaselinesConfig, folder: RunFolder) -> None:
         self.config = config
@@ -75,11 +90,11 @@ class Comparison:
         self.test_problems = load_problems(config.problems, "test", config.test_limit)
         self._check_no_overlap()
 
-    def _env(self, split: str, limit: int, reward: RewardSource, book: OfferBook) -> RecordedChoiceEnv:
+    def _env(self, split: str, limit: int, reward: str, book: OfferBook) -> RecordedChoiceEnv:
         config = self.config
         return RecordedChoiceEnv(
-            config.problems, split, limit, book=book, reward=reward, num_options=config.num_options,
-            max_tokens=config.max_tokens, embedding=config.embedding, render_mode=None,
+            config.problems, split, limit, book=book, reward=cast("RewardSource", reward),
+            num_options=config.num_options, max_tokens=config.max_tokens, embedding=config.embedding, render_mode=None,
         )  # fmt: skip
 
     def _check_no_overlap(self) -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from experiments.runs.settings import with_flat_flags
 
-AT_ONCE = 256  # texts that a policy writes side by side, unless that is more than the memory holds
+AT_ONCE = 256  # texts that a policy samples in one batch, unless the memory holds fewer
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What critics learn from: the policy's own trajectories, graded by final answers alone.
+"""Data that critics are trained on: the policy's own trajectories, graded by final answers alone.
 
 Labels need no rationale. The value of a prefix is the share of the trajectories through it that end
 correctly. A step is good if, of at least `min_visits` continuations after it, a share of `threshold` ends
@@ -46,7 +46,7 @@ def problem_splits(source: str, sizes: Mapping[str, int], seed: int) -> dict[str
 
 
 class Sampler:
-    """Draws trajectories and continuations from a policy, `at_once` of them side by side."""
+    """Draws trajectories and continuations from a policy, `at_once` of them in a batch."""
 
     def __init__(
         self,

@@ -55,7 +55,7 @@ Estimator = Callable[[Sequence[Prefix]], list[Share]]
 
 @dataclass(frozen=True)
 class StepLabels:
-    """What the rollouts told about one solution.
+    """The labels that rollouts give to the steps of one solution.
 
     `values` has the estimates that were made, by prefix length. `first_wrong` is the index of the first step after
     which too few rollouts end correctly, None where there is none; `is_known` is False where nothing can be
@@ -71,8 +71,8 @@ class StepLabels:
     def labelled_steps(self) -> list[LabelledStep]:
         """Returns the steps that have a label, for training a PRM.
 
-        Up to the first wrong step: later ones stand on a mistake, and say nothing about themselves. A step
-        without an estimate of its own is good (1.0), as one after it is.
+        Steps after the first wrong one have none, since they follow from a mistake. A step without an estimate of its
+        own is good (1.0), as one after it is.
         """
         if not self.is_known:
             return []
@@ -147,7 +147,7 @@ def label_by_binary_search(
 ) -> list[StepLabels]:
     """Returns, for each solution, its first wrong step, from an estimate at the root and ⌈log₂ steps⌉ more.
 
-    All solutions are searched side by side, an estimate of each a round. A correct solution needs none: all its
+    All solutions are searched in parallel, one estimate of each per round. A correct solution needs none: all its
     steps count as good. Where the root itself falls below `threshold`, the labels are unknown. The search finds
     the first wrong step if values fall below the threshold once, and stay there; else it finds one of the falls.
     """

@@ -1,4 +1,4 @@
-"""From searches to lessons: which trajectories a policy learns from, and what it is told beside them."""
+"""From searches to lessons: which trajectories a policy learns from, with what was rejected beside them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What searches cost: tokens written, read, and known from earlier reading; seconds of the models and of waiting.
+"""What searches cost: tokens generated, prefilled and read from a cache; seconds of the models and of waiting.
 
-A run keeps the sums of each row of its table in `ledger.json`, beside `results.json`, as its seconds differ from one
-machine to the next.
+A run keeps the sums of each row of its table in `ledger.json`, apart from `results.json`, since seconds differ from
+one machine to the next.
 """
 
 from __future__ import annotations

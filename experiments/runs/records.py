@@ -1,4 +1,4 @@
-"""What a run leaves behind: a folder that survives `kill -9` and is read back by the same command.
+"""A run's folder: it survives `kill -9`, and the same command resumes from it.
 
 config.json      the settings; another command's settings are refused
 revision.txt     the git revision
