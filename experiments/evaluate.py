@@ -13,18 +13,24 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from agents.base import Budget
+from alphallm_env.grading import Verdict
+from alphallm_env.mdp.dynamics import Rules
+from alphallm_env.mdp.options import option_rule
+from alphallm_env.problems import load_problems
+from experiments.runs.ledger import LedgerKey, write_ledger
 from experiments.runs.models import Models
+from experiments.runs.planners import planners_of
+from experiments.runs.records import RunFolder, write_json
+from experiments.runs.results import ResultRow, results_table, summarise
 from experiments.runs.screen import Screen, quiet_libraries, results_console
+from experiments.runs.search_records import SearchRecord
+from experiments.runs.searching import run_searches, search_journal
 from experiments.runs.settings import flat, settings_of, with_flat_flags
 
-if TYPE_CHECKING:
-    from experiments.runs.ledger import LedgerKey
-    from experiments.runs.results import ResultRow
-    from experiments.runs.search_records import SearchRecord
-
 BASELINES = ("greedy", "majority", "orm_rerank")
+_GREEDY_COST = 0.02  # of a planner that spends its budget: for the time left
 
 
 @dataclass(frozen=True)
@@ -83,21 +89,9 @@ class EvaluateConfig:
 def main(config: EvaluateConfig) -> list[ResultRow]:
     """Runs the planners in turn and prints the table."""
     planning, sets, models = config.planning, config.problems, config.models
-    screen = Screen(dict.fromkeys(planning.names, 1.0))
+    screen = Screen({name: _GREEDY_COST if name == "greedy" else 1.0 for name in planning.names})
     screen.say(f"{', '.join(planning.names)} on {sets.limit} problems of {sets.problems}, policy {models.policy}")
-    # Here, as they load torch: what runs is said first.
-    from agents.base import Budget
-    from alphallm_env.grading import Verdict
-    from alphallm_env.loading import shared_engine
-    from alphallm_env.mdp.dynamics import Rules
-    from alphallm_env.mdp.options import option_rule
-    from alphallm_env.problems import load_problems
-    from experiments.runs.ledger import write_ledger
-    from experiments.runs.planners import planners_of
-    from experiments.runs.records import RunFolder, write_json
-    from experiments.runs.results import results_table, summarise
-    from experiments.runs.search_records import SearchRecord
-    from experiments.runs.searching import run_searches
+    from alphallm_env.loading import shared_engine  # loads torch: what runs is said first
 
     quiet_libraries()
     planners = planners_of(planning.names, planning.selection, planning.merge_rule)
@@ -109,9 +103,7 @@ def main(config: EvaluateConfig) -> list[ResultRow]:
     rows: list[ResultRow] = []
     searches: dict[LedgerKey, list[SearchRecord]] = {}
     for name, planner in planners.items():
-        journal = (
-            folder.journal(name.replace(":", "_"), SearchRecord.to_json, SearchRecord.from_json) if folder else None
-        )
+        journal = search_journal(folder, name) if folder else None
         with screen.stage(name, len(problems)) as progress:
             records = run_searches(
                 planner, simulator, problems, Budget(tokens=planning.budget), planning.seed, planning.concurrency,

@@ -14,17 +14,16 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import tyro
 
 from experiments.loop.config import PRESETS, SelfImproveConfig, smoke
 from experiments.loop.plan import expected_costs
+from experiments.runs.report import gains_in_words
+from experiments.runs.results import ResultRow, results_table
 from experiments.runs.screen import Screen, quiet_libraries, results_console
 from experiments.runs.settings import preset_of, settings_of, with_flat_flags
-
-if TYPE_CHECKING:
-    from experiments.runs.results import ResultRow
 
 
 @with_flat_flags
@@ -63,8 +62,6 @@ def main(arguments: Sequence[str]) -> list[ResultRow]:
     import torch
 
     from experiments.loop.improvement import SelfImprovement
-    from experiments.runs.report import gains_in_words
-    from experiments.runs.results import results_table
 
     torch.set_num_threads(config.threads)
     quiet_libraries()

@@ -18,8 +18,7 @@ from experiments.choice.report import Runs
 from experiments.choice.rules import Chooser, Played, play, reference_choosers
 from experiments.choice.training import Point, Recipe, read_curve, recipe, solved, train, trained
 from experiments.runs.records import RunFolder
-from experiments.runs.search_records import SearchRecord
-from experiments.runs.searching import run_searches
+from experiments.runs.searching import run_searches, search_journal
 
 
 @dataclass(frozen=True)
@@ -161,7 +160,7 @@ class Comparison:
         return [self._planned(name, tokens, seed) for seed in range(self.config.num_seeds)]
 
     def _planned(self, name: str, tokens: int, seed: int) -> list[Played]:
-        journal = self.folder.journal(f"{name.replace(':', '_')}-{seed}", SearchRecord.to_json, SearchRecord.from_json)
+        journal = search_journal(self.folder, f"{name}-{seed}")
         records = run_searches(
             make_planner(name), self.test_env.simulator, self.test_problems, Budget(tokens=tokens), seed,
             self.config.concurrency, journal,

@@ -35,7 +35,7 @@ from experiments.runs.report import write_report
 from experiments.runs.results import ResultRow, paired_difference, summarise
 from experiments.runs.screen import Screen
 from experiments.runs.search_records import SearchRecord
-from experiments.runs.searching import run_searches
+from experiments.runs.searching import run_searches, search_journal
 from experiments.runs.settings import flat
 
 
@@ -136,7 +136,7 @@ class SelfImprovement:
         with self.monitor.progress(title, len(problems), self.engine, step) as progress:
             records = run_searches(
                 planner_of(name, search.selection, search.merge_rule), simulator, problems, Budget(tokens=tokens),
-                seed, concurrency, self.folder.journal(journal, SearchRecord.to_json, SearchRecord.from_json),
+                seed, concurrency, search_journal(self.folder, journal),
                 progress, self.monitor.tree_sampler(trees),
             )  # fmt: skip
         self.records[key] = records
