@@ -16,7 +16,7 @@ from agents.tree.expansion import Sampling, grow
 from agents.tree.node import Node, finished_trajectories, walk
 from agents.tree.selection import select_child
 from alphallm_env.errors import ServerError
-from alphallm_env.runtime.concurrency import together
+from alphallm_env.runtime.concurrency import gather
 from alphallm_env.runtime.metering import Meter, Usage, metering
 from alphallm_env.runtime.seeds import derive_seed
 from alphallm_env.simulator import Simulator
@@ -195,7 +195,7 @@ class TreeSearch:
     async def expand(self, wave: Wave) -> None:
         """Draws the children that the wave's nodes lack, all together."""
         lacking = {node: missing for node in wave.wanted if (missing := wave.missing(node)) > 0}
-        await together([grow(self._simulator, node, missing, self._sampling) for node, missing in lacking.items()])
+        await gather([grow(self._simulator, node, missing, self._sampling) for node, missing in lacking.items()])
 
     async def evaluate(self, children: list[Node]) -> None:
         """Scores the new children, all together."""

@@ -3,6 +3,7 @@
 Importing this package registers the environments and loads no model library.
 """
 
+from alphallm_env.critics.critic_set import Critics
 from alphallm_env.envs.base import EnvSnapshot
 from alphallm_env.envs.choice.env import OptionChoiceEnv
 from alphallm_env.envs.choice.state import ChoiceState
@@ -20,10 +21,11 @@ from alphallm_env.errors import (
     ServerError,
     StateError,
 )
+from alphallm_env.lm.policy import Policy
 from alphallm_env.mdp.dynamics import Rules, initial_state, transition
 from alphallm_env.problems import load_problems
 from alphallm_env.registration import ENVIRONMENTS, register
-from alphallm_env.simulator import Critics, Policy, Simulator
+from alphallm_env.simulator import Simulator
 from alphallm_env.types import Ending, Option, Problem, State, StopReason, Trajectory, Transition
 
 __all__ = [

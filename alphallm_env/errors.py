@@ -22,7 +22,7 @@ class ModelError(AlphaLLMError, RuntimeError):
 
 
 class ServerError(ModelError):
-    """A server of a language model failed for good, or does not give what was asked. Names server and request."""
+    """A server of a language model failed after all retries, or lacks a capability. Names server and request."""
 
 
 class CriticError(AlphaLLMError, RuntimeError):
@@ -30,8 +30,8 @@ class CriticError(AlphaLLMError, RuntimeError):
 
 
 class SandboxError(AlphaLLMError, RuntimeError):
-    """No program can be run: the machine offers no layers that suffice, or the sandbox is broken or closed."""
+    """No program can be run: the machine cannot isolate one, or the sandbox is broken or closed."""
 
 
 class RunError(AlphaLLMError, RuntimeError):
-    """A run folder does not fit the command that wants to go on with it."""
+    """A run folder does not fit the command that would resume it."""

@@ -11,7 +11,7 @@ Argument = str | int
 
 @dataclass(frozen=True)
 class Registered:
-    """How an id is made: the class, what makes many of it, and the keywords that differ from the class's defaults."""
+    """How an id is made: its class, its vector environment, and the keywords that differ from the class's defaults."""
 
     entry_point: str
     vector_entry_point: str
@@ -48,7 +48,7 @@ ENVIRONMENTS: dict[str, Registered] = {
 
 
 def register() -> None:
-    """Makes the ids known to Gymnasium. Those that it knows stay as they are."""
+    """Registers the ids with Gymnasium, except those that are registered already."""
     for name, entry in ENVIRONMENTS.items():
         if name not in gym.registry:
             gym.register(

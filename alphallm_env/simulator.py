@@ -1,7 +1,7 @@
-"""What a planner may ask for: options from the policy, transitions, rollouts and critics' scores.
+"""The model of the environment that planners search with: options of the policy, transitions, rollouts, scores.
 
 The simulator binds the pure dynamics to the models behind one engine. It holds no episode and no gold
-answer. Everything it generates is counted on the current meter (`metering.py`).
+answer. The work of its models is counted on the current meter (`runtime/metering.py`).
 """
 
 from __future__ import annotations
@@ -12,59 +12,26 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from alphallm_env.critics.base import Critic, checked_scores
-from alphallm_env.critics.provenance import Provenance, provenance_of
-from alphallm_env.errors import CriticError, ModelError, StateError
-from alphallm_env.lm.base import Completion, Embedder, GenerationRequest, LanguageModel, forget, is_reproducible
-from alphallm_env.lm.prompts.templates import PromptTemplate
+from alphallm_env.critics.base import checked_scores
+from alphallm_env.critics.critic_set import Critics
+from alphallm_env.errors import ModelError, StateError
+from alphallm_env.lm.base import Embedder, GenerationRequest, clear_caches, is_reproducible
+from alphallm_env.lm.policy import Policy
 from alphallm_env.mdp import dynamics
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.mdp.options import TO_THE_END
 from alphallm_env.runtime.engine import Engine
-from alphallm_env.runtime.metering import Role, Work, current_meter
+from alphallm_env.runtime.metering import Role, count_generated, count_read
 from alphallm_env.runtime.seeds import derive_seed
 from alphallm_env.types import Option, Problem, State, Transition
 
 
 @dataclass(frozen=True)
-class Policy:
-    """A language model with the template of its prompts and its sampling temperature."""
-
-    lm: LanguageModel
-    template: PromptTemplate
-    temperature: float = 1.0
-
-
-@dataclass(frozen=True)
-class Critics:
-    """The critics at hand; None for those that there are not."""
-
-    value: Critic | None = None
-    prm: Critic | None = None
-    orm: Critic | None = None
-
-    def require(self, name: str) -> Critic:
-        """Returns the critic called value, prm or orm. Raises CriticError if there is none."""
-        critics = {"value": self.value, "prm": self.prm, "orm": self.orm}
-        if name not in critics:
-            raise CriticError(f"critic must be one of {', '.join(critics)}, got {name!r}")
-        critic = critics[name]
-        if critic is None:
-            raise CriticError(f"a critic {name!r} is needed here, and none was given")
-        return critic
-
-    def provenance(self) -> dict[str, Provenance]:
-        """Returns where the scores of each critic at hand come from: what a run's record keeps of them."""
-        critics = {"value": self.value, "prm": self.prm, "orm": self.orm}
-        return {name: provenance_of(critic) for name, critic in critics.items() if critic is not None}
-
-
-@dataclass(frozen=True)
 class Simulator:
-    """The decision process with the models that act and judge in it."""
+    """The decision process with the policy that acts in it, the critics that score it, and the engine that batches."""
 
     policy: Policy
-    critics: Critics = Critics()
+    critics: Critics = field(default_factory=Critics)
     rules: Rules = Rules()
     rollout_policy: Policy | None = None  # the policy itself where None
     engine: Engine = field(default_factory=Engine)
@@ -80,14 +47,14 @@ class Simulator:
         return dynamics.initial_state(problem)
 
     def transition(self, state: State, option: Option) -> Transition:
-        """Returns what executing `option` does. Certain and free."""
+        """Returns what executing `option` does: deterministic, without a model."""
         return dynamics.transition(state, option, self.rules)
 
-    def forget(self) -> None:
-        """Drops what the models remember of earlier texts. Call it while nothing is in flight."""
-        forget(self.policy.lm, self.critics.value, self.critics.prm, self.critics.orm)
+    def clear_cache(self) -> None:
+        """Empties the caches of all models. Call it while nothing is in flight."""
+        clear_caches(self.policy.lm, self.critics.value, self.critics.prm, self.critics.orm)
         if self.rollout_policy is not None:
-            forget(self.rollout_policy.lm)
+            clear_caches(self.rollout_policy.lm)
 
     async def propose(
         self,
@@ -100,12 +67,12 @@ class Simulator:
         temperature: float | None = None,
         role: Role = Role.POLICY,
     ) -> list[Option]:
-        """Returns options sampled from the policy at a running state.
+        """Returns `num_options` options sampled from the policy at a running state, in one batch.
 
-        Sample i of a state depends on `seed`, the state and `first_index + i` only, so a caller who comes
-        back for more passes the number it has. With `to_the_end` an option is the rest of the solution.
-        Temperature 0 is greedy. The rollout role asks the rollout model. Raises StateError if the episode
-        has ended.
+        Sample i is a function of `seed`, the state and `first_index + i`: to sample more later, pass the number of
+        samples so far as `first_index`. With `to_the_end` an option is the rest of the solution. `temperature` is
+        the policy's where it is None, and 0 is greedy. With `Role.ROLLOUT` the rollout policy samples. Raises
+        StateError if the episode has ended.
         """
         if state.ending is not None:
             raise StateError(f"expected a running state, got one that has ended: {state.ending.value}")
@@ -113,7 +80,7 @@ class Simulator:
         left = self.rules.max_tokens - state.num_tokens
         text = state.text
         prompt = policy.template.solve(state.question, text)
-        # Not the state's digest, which holds log-probabilities: their last bits depend on how a batch was cut.
+        # Not from the state's digest, which covers log-probabilities: their last bits depend on the batch.
         path = derive_seed(seed, state.problem_id, state.question, text, state.depth)
         requests = [
             GenerationRequest(
@@ -126,16 +93,14 @@ class Simulator:
             )
             for index in range(num_options)
         ]
-        completions: list[Completion] = await self.engine.submit(policy.lm.generate, requests, role=role)
-        meter = current_meter()
-        for completion in completions:
-            meter.generated(role, completion.num_tokens, completion.prompt_tokens, completion.saved_tokens)
+        completions = await self.engine.submit(policy.generation, requests, role=role)
+        count_generated(role, completions)
         return [completion.as_option() for completion in completions]
 
     async def rollouts(
         self, state: State, num: int, seed: int, *, first_index: int = 0, temperature: float | None = None
     ) -> list[State]:
-        """Returns `num` ended states reached from `state` by the rollout model in one long option each."""
+        """Returns `num` ended states: the rollout policy completes the solution, as one option each."""
         options = await self.propose(
             state,
             num,
@@ -148,25 +113,23 @@ class Simulator:
         return [self.transition(state, option).state for option in options]
 
     async def score(self, critic: str, states: Sequence[State]) -> list[float]:
-        """Returns the scores in [0, 1] of the critic called value, prm or orm, one per state."""
+        """Returns a score in [0, 1] for each state from the critic called value, prm or orm, in one batch."""
         judge = self.critics.require(critic)
         return checked_scores(await judge.evaluate(states), states, judge.name) if states else []
 
     @property
     def embedder(self) -> Embedder:
-        """The policy's model, which embeds states. Raises ModelError where it does not show its hidden states."""
+        """The policy's model, where it can embed texts. Raises ModelError where it exposes no hidden states."""
         if not isinstance(self.policy.lm, Embedder):
             raise ModelError(f"policy {self.policy.lm.name!r} shows no hidden states to embed a state with")
         return self.policy.lm
 
     async def embed(self, states: Sequence[State]) -> list[NDArray[np.float32]]:
-        """Returns what the policy's model makes of each state: float32 [width], each entry in (-1, 1).
+        """Returns an embedding of each state by the policy's model: float32 [width], each entry in (-1, 1).
 
-        Raises ModelError where it does not show its hidden states.
+        Raises ModelError where it exposes no hidden states.
         """
         prompts = [self.policy.template.solve(state.question, state.text) for state in states]
         embeddings = await self.engine.submit(self.embedder.embed, prompts, role=Role.POLICY)
-        saved = sum(embedding.saved_tokens for embedding in embeddings)
-        read = sum(embedding.num_tokens for embedding in embeddings) - saved
-        current_meter().worked(Role.POLICY, Work(prefilled=read, saved=saved))
+        count_read(Role.POLICY, embeddings)
         return [embedding.vector for embedding in embeddings]

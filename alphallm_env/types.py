@@ -1,4 +1,4 @@
-"""The data that everything else speaks in: problems, options, states, endings, transitions."""
+"""The data types of all packages: problems, options, states, endings, transitions, trajectories."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Option:
     """A realised option: the text that the policy wrote until β ended it.
 
     `log_prob` is the sum of the natural log-probabilities of its tokens under the policy at
-    temperature 1, None where nobody measured it (an option typed by a user).
+    temperature 1, None where it was not computed (an option typed by a user).
     """
 
     text: str
@@ -94,10 +94,10 @@ class State:
 
     @property
     def digest(self) -> bytes:
-        """Sixteen bytes that equal states have in common, in every process. Computed when first asked for."""
+        """Sixteen bytes that are equal for equal states, in every process. Computed on first use, then cached."""
         if self._digest is None:
             unknown = list(takewhile(lambda state: state._digest is None, self.path()))
-            for state in reversed(unknown):  # from the top, so that each finds its parent's
+            for state in reversed(unknown):  # from the root, so that each finds its parent's
                 object.__setattr__(state, "_digest", state._compute_digest())
         return cast(bytes, self._digest)
 

@@ -26,7 +26,7 @@ from alphallm_env.critics.calibration import (
 from alphallm_env.critics.measures import quality
 from alphallm_env.loading import build_simulator, load_policy
 from alphallm_env.mdp.dynamics import Rules
-from alphallm_env.mdp.options import option_rule
+from alphallm_env.mdp.options import TERMINATION_RULES
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.runtime.files import Json
 from alphallm_env.simulator import Simulator
@@ -87,7 +87,7 @@ def collect_data(config: ReportConfig, simulator: Simulator) -> dict[str, list[P
     sizes = {"development": config.development_problems, "test": config.test_problems}
     if not config.problems.endswith(".jsonl") and config.unseen_problems:
         sizes["unseen_templates"] = config.unseen_problems
-    rule = option_rule(config.option_rule)
+    rule = TERMINATION_RULES.resolve(config.option_rule)
     sampler = Sampler(simulator.policy, rule, config.max_tokens, config.temperature, config.seed, config.at_once)
     label = partial(label_steps, sampler, min_visits=config.min_visits, steps_per_problem=config.steps_per_problem)
     return {
@@ -129,7 +129,7 @@ def main(config: ReportConfig) -> dict[str, CriticReport]:
         config = replace(config, **SMOKE)
     quiet_libraries()
     critics = config.critics if config.critics != "auto" else ("tiny" if config.policy == "tiny" else "prompted")
-    rules = Rules(option_rule=option_rule(config.option_rule), max_tokens=config.max_tokens)
+    rules = Rules(option_rule=TERMINATION_RULES.resolve(config.option_rule), max_tokens=config.max_tokens)
     with Engine() as engine:
         policy = load_policy(config.policy, config.device)
         simulator = build_simulator(policy, critics, rules, engine, config.device)

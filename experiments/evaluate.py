@@ -17,7 +17,7 @@ from pathlib import Path
 from agents.base import Budget
 from alphallm_env.grading import Verdict
 from alphallm_env.mdp.dynamics import Rules
-from alphallm_env.mdp.options import option_rule
+from alphallm_env.mdp.options import TERMINATION_RULES
 from alphallm_env.problems import load_problems
 from experiments.runs.ledger import LedgerKey, write_ledger
 from experiments.runs.models import Models
@@ -96,7 +96,7 @@ def main(config: EvaluateConfig) -> list[ResultRow]:
     quiet_libraries()
     planners = planners_of(planning.names, planning.selection, planning.merge_rule)
     max_tokens = sets.max_tokens or (120 if models.policy == "tiny" else 300)
-    rules = Rules(option_rule=option_rule(sets.option_rule), max_tokens=max_tokens)
+    rules = Rules(option_rule=TERMINATION_RULES.resolve(sets.option_rule), max_tokens=max_tokens)
     simulator = models.simulator(rules, shared_engine(), sets.temperature)
     problems = load_problems(sets.problems, sets.split, sets.limit, seed=planning.seed)
     folder = RunFolder(config.out, flat(config, "out")) if config.out else None  # a run may be moved

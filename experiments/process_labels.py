@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alphallm_env.loading import load_policy
-from alphallm_env.mdp.options import option_rule
+from alphallm_env.mdp.options import TERMINATION_RULES
 from alphallm_env.problems import load_problems
 from alphallm_env.training.graded import Sample
 from experiments.critics.data import Sampler
@@ -50,7 +50,9 @@ def main(config: LabelsConfig) -> dict[str, float]:
     """Labels wrong solutions of two steps or more both ways; prints and writes what that took, and how they agree."""
     quiet_libraries()
     policy = load_policy(config.policy, config.device)
-    sampler = Sampler(policy, option_rule(config.option_rule), config.max_tokens, config.temperature, config.seed)
+    sampler = Sampler(
+        policy, TERMINATION_RULES.resolve(config.option_rule), config.max_tokens, config.temperature, config.seed
+    )
     problems = load_problems(config.problems, config.split, config.limit, config.seed)
     drawn: list[list[Sample]] = sampler.trajectories(problems, config.samples)
     wrong = [

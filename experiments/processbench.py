@@ -22,7 +22,7 @@ from rich.table import Table
 
 from alphallm_env.critics.base import Critic
 from alphallm_env.critics.provenance import provenance_of
-from alphallm_env.loading import PROMPTED, build_simulator, load_policy
+from alphallm_env.loading import build_simulator, load_policy
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.runtime.files import Json
@@ -47,7 +47,7 @@ class BenchConfig:
     """Settings of one measurement. `policy` is the language model that `prompted` asks."""
 
     rows: Path
-    critic: str = PROMPTED
+    critic: str = "prompted"
     policy: str = "tiny"
     json: Path | None = None
     limit: int | None = None  # the first rows only

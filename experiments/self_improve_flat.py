@@ -61,7 +61,7 @@ def search(
     simulator = build_simulator(load_policy(policy), "tiny", Rules(max_tokens=120), engine)
     results: list[PlanResult] = []
     for start in range(0, len(problems), concurrency):
-        simulator.forget()
+        simulator.clear_cache()
         group = problems[start : start + concurrency]
         episodes = run_episodes(
             make_planner(planner), simulator, group, Budget(tokens=tokens), seed, concurrency=concurrency

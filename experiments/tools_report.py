@@ -17,13 +17,13 @@ from pathlib import Path
 from alphallm_env.critics.base import Critic
 from alphallm_env.critics.prompted.generative import OutcomeRewardModel
 from alphallm_env.critics.prompted.tool_augmented import ToolAugmentedORM
+from alphallm_env.lm.policy import Policy
 from alphallm_env.loading import load_policy
 from alphallm_env.mdp.options import SentenceRule
 from alphallm_env.problems import load_problems
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.runtime.files import Journal
 from alphallm_env.sandbox import Sandbox
-from alphallm_env.simulator import Policy
 from alphallm_env.training.graded import ProblemData, Sample, state_after
 from alphallm_env.types import Problem
 from experiments.critics.config import AT_ONCE

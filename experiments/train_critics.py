@@ -22,11 +22,11 @@ import torch
 
 from alphallm_env.critics.measures import Quality
 from alphallm_env.critics.trained.notes import NoteTaker
+from alphallm_env.lm.policy import Policy
 from alphallm_env.lm.prompts.templates import template_for
 from alphallm_env.loading import load_policy
-from alphallm_env.mdp.options import option_rule
+from alphallm_env.mdp.options import TERMINATION_RULES
 from alphallm_env.runtime.engine import Engine
-from alphallm_env.simulator import Policy
 from alphallm_env.training.critics import examples, label_tokens, take_notes, train
 from alphallm_env.training.graded import ProblemData
 from alphallm_env.types import Problem
@@ -61,7 +61,7 @@ def collect_splits(policy: Policy, config: CriticsConfig) -> dict[str, list[Prob
     config.out.mkdir(parents=True, exist_ok=True)
     settings = {name: value for name, value in flat(config).items() if name in names}
     settle_config(config.out / "data_config.json", settings)
-    rule = option_rule(data.option_rule)
+    rule = TERMINATION_RULES.resolve(data.option_rule)
     sampler = Sampler(policy, rule, data.max_tokens, data.temperature, config.seed, data.at_once)
     label = step_labeller(sampler, labels)
     return {

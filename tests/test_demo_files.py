@@ -7,7 +7,8 @@ import re
 
 import pytest
 
-from alphallm_env.loading import TINY_CRITICS, TINY_POLICY
+from alphallm_env.critics.loading import TINY_CRITICS
+from alphallm_env.loading import TINY_POLICY
 
 
 @pytest.mark.parametrize("folder", [TINY_POLICY, TINY_CRITICS], ids=["policy", "critics"])

@@ -6,9 +6,9 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 
 from agents.tree.node import Node
-from alphallm_env.critics.trained.value import MonteCarloValue
+from alphallm_env.critics.monte_carlo import MonteCarloValue
 from alphallm_env.grading import extract_answer
-from alphallm_env.runtime.concurrency import together
+from alphallm_env.runtime.concurrency import gather
 from alphallm_env.simulator import Simulator
 from alphallm_env.types import State, Trajectory
 
@@ -104,7 +104,7 @@ class Evaluator:
         judged = [leaf for leaf in leaves if self._is_judged_as_state(leaf)]
         running = [leaf for leaf in leaves if not leaf.is_terminal]
         ended: dict[Node, list[State]] = {}
-        await together(self._questions(running, judged, ended))
+        await gather(self._questions(running, judged, ended))
         for leaf in leaves:
             ended.setdefault(leaf, [leaf.state] if leaf.is_terminal else [])
         await self._ask_orm(ended)
@@ -142,7 +142,7 @@ class Evaluator:
             )
             for leaf in leaves
         ]
-        ended.update(zip(leaves, await together(work), strict=True))
+        ended.update(zip(leaves, await gather(work), strict=True))
 
     async def _ask_value(self, leaves: Sequence[Node]) -> None:
         values = await self._simulator.score("value", [leaf.state for leaf in leaves])

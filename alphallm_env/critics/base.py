@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from alphallm_env.errors import CriticError
+from alphallm_env.lm.base import clear_caches, is_reproducible
 from alphallm_env.types import Option, State
 
 
@@ -14,8 +16,8 @@ from alphallm_env.types import Option, State
 class Critic(Protocol):
     """Estimates how likely each state is to end in a correct answer, or how good its last option is.
 
-    Value function, PRM, ORM, verifier and mixes of them are all asked this way. One that has a property
-    `provenance` tells where its scores come from (`provenance.py`).
+    Value function, PRM, ORM, verifier and mixes of them share this interface. What else a critic can say of itself is
+    declared by further protocols: `HasProvenance` (`provenance.py`), `HasCache` and `is_reproducible` (`lm/base.py`).
     """
 
     @property
@@ -26,6 +28,32 @@ class Critic(Protocol):
     async def evaluate(self, states: Sequence[State]) -> list[float]:
         """Returns one value in [0, 1] per state, in the given order. Raises CriticError if it cannot."""
         ...
+
+
+class CompositeCritic(ABC):
+    """A critic made of parts: the model that it asks, other critics, a note taker.
+
+    It is as reproducible as its parts are, and clears their caches.
+    """
+
+    name: str
+
+    def __init__(self, *parts: object | None) -> None:
+        """`parts` are what the scores depend on; None for one that is not in use."""
+        self._parts = tuple(part for part in parts if part is not None)
+
+    @property
+    def is_reproducible(self) -> bool:
+        """Whether a score does not depend on the other items of a batch."""
+        return is_reproducible(*self._parts)
+
+    def clear_cache(self) -> None:
+        """Clears the caches of its parts."""
+        clear_caches(*self._parts)
+
+    @abstractmethod
+    async def evaluate(self, states: Sequence[State]) -> list[float]:
+        """Returns one value in [0, 1] per state, in the given order. Raises CriticError if it cannot."""
 
 
 def checked_scores(scores: Sequence[float], states: Sequence[State], name: str) -> list[float]:

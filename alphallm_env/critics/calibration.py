@@ -1,7 +1,7 @@
-"""Makes a critic's scores mean what they say: a scaling, fitted on a development split and kept with the critic.
+"""Calibration: scalings that turn a critic's scores into probabilities, fitted on a development split.
 
-Three kinds, from the stiffest to the loosest: temperature (one number, Guo et al. 2017), Platt (two, Platt 1999),
-isotonic (a staircase, Zadrozny & Elkan 2002). Scores of different critics are mixed only after this.
+Three kinds, by number of parameters: temperature (one, Guo et al. 2017), Platt (two, Platt 1999), isotonic (one a
+step, Zadrozny & Elkan 2002). Scores of different critics are comparable only after this.
 """
 
 from __future__ import annotations
@@ -16,16 +16,15 @@ from typing import Literal, cast, get_args
 
 import numpy as np
 
-from alphallm_env.critics.base import Critic
+from alphallm_env.critics.base import CompositeCritic, Critic
 from alphallm_env.critics.provenance import Provenance, provenance_of
 from alphallm_env.errors import ModelError
-from alphallm_env.lm.base import forget, is_reproducible
 from alphallm_env.types import State
 
 CALIBRATION_FILE = "calibration.json"
 ScalingKind = Literal["temperature", "platt", "isotonic"]
 SCALING_KINDS: tuple[str, ...] = get_args(ScalingKind)
-_EDGE = 1e-6  # scores are kept this far from 0 and 1 before their logit is taken
+_EDGE = 1e-6  # scores are clipped to [_EDGE, 1 - _EDGE] before their logit is taken
 
 
 def _sigmoid_of(score: float, slope: float, intercept: float) -> float:
@@ -37,7 +36,7 @@ def _sigmoid_of(score: float, slope: float, intercept: float) -> float:
 
 @dataclass(frozen=True)
 class PlattScaling:
-    """σ(slope · logit(score) + intercept). The default changes nothing."""
+    """σ(slope · logit(score) + intercept). The default is the identity."""
 
     slope: float = 1.0
     intercept: float = 0.0
@@ -54,7 +53,7 @@ class PlattScaling:
 
 @dataclass(frozen=True)
 class TemperatureScaling:
-    """σ(logit(score) / temperature). The default changes nothing, and 0.5 stays 0.5."""
+    """σ(logit(score) / temperature). The default is the identity, and 0.5 stays 0.5."""
 
     temperature: float = 1.0
     kind: Literal["temperature"] = "temperature"
@@ -74,21 +73,21 @@ class TemperatureScaling:
 
 @dataclass(frozen=True)
 class IsotonicScaling:
-    """Straight lines between knots: `scores` rise, `values` never fall. Beyond the outer knots it stays level."""
+    """Linear interpolation between knots: `scores` increase, `values` do not decrease. Constant beyond the knots."""
 
     scores: tuple[float, ...]
     values: tuple[float, ...]
     kind: Literal["isotonic"] = "isotonic"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "scores", tuple(self.scores))  # lists, where JSON was read
+        object.__setattr__(self, "scores", tuple(self.scores))  # JSON has lists
         object.__setattr__(self, "values", tuple(self.values))
         if not self.scores or len(self.scores) != len(self.values):
             raise ValueError(f"expected as many values as scores, got {len(self.values)} and {len(self.scores)}")
         if any(a >= b for a, b in pairwise(self.scores)):
-            raise ValueError(f"expected scores that rise, got {self.scores}")
+            raise ValueError(f"expected scores that increase, got {self.scores}")
         if any(a > b for a, b in pairwise(self.values)):
-            raise ValueError(f"expected values that do not fall, got {self.values}")
+            raise ValueError(f"expected values that do not decrease, got {self.values}")
         if not (self.values[0] >= 0.0 and self.values[-1] <= 1.0):
             raise ValueError(f"expected values in [0, 1], got {self.values}")
 
@@ -101,7 +100,7 @@ class IsotonicScaling:
         return float(np.interp(score, self.scores, self.values))
 
 
-# Maps a raw score in [0, 1] to a calibrated one; never turns the order of two scores round.
+# Maps a raw score in [0, 1] to a calibrated one; monotonic: never reverses the order of two scores.
 Scaling = TemperatureScaling | PlattScaling | IsotonicScaling
 
 
@@ -109,7 +108,7 @@ def fit_scaling(kind: str, scores: Sequence[float], outcomes: Sequence[float]) -
     """Returns the scaling of that kind that fits `scores` in [0, 1] to `outcomes` in [0, 1].
 
     Temperature and Platt minimise the log loss, isotonic the squared error. Raises ValueError for an unknown kind,
-    fewer than two scores, or outcomes that are all alike.
+    fewer than two scores, or outcomes that are all equal.
     """
     fits: dict[str, Callable[[Sequence[float], Sequence[float]], Scaling]] = {
         "temperature": fit_temperature, "platt": fit_platt, "isotonic": fit_isotonic,
@@ -128,18 +127,18 @@ def fit_platt(scores: Sequence[float], outcomes: Sequence[float]) -> PlattScalin
 def fit_temperature(scores: Sequence[float], outcomes: Sequence[float]) -> TemperatureScaling:
     """Returns the temperature that minimises the log loss. Raises ValueError as `fit_scaling` does.
 
-    And where no temperature fits, as a higher score foretells a worse outcome.
+    Also raises it where no temperature > 0 fits, since higher scores go with worse outcomes.
     """
     [slope] = _least_log_loss(scores, outcomes, lambda parameters: (parameters[0], 0.0), [1.0])
     if slope <= 0:
-        raise ValueError(f"expected scores that rise with outcomes, got a best slope of {slope:.3f}")
+        raise ValueError(f"expected scores that increase with outcomes, got a best slope of {slope:.3f}")
     return TemperatureScaling(1.0 / float(slope))
 
 
 def fit_isotonic(scores: Sequence[float], outcomes: Sequence[float]) -> IsotonicScaling:
     """Returns the isotonic regression of outcomes on scores. Raises ValueError as `fit_scaling` does.
 
-    Equal scores are one point, weighted by their number; a knot stands at both ends of every level stretch.
+    Equal scores are one point, weighted by their number; every constant segment has a knot at both ends.
     """
     from scipy.optimize import isotonic_regression
 
@@ -147,7 +146,7 @@ def fit_isotonic(scores: Sequence[float], outcomes: Sequence[float]) -> Isotonic
     points, places, counts = np.unique(np.asarray(scores, dtype=float), return_inverse=True, return_counts=True)
     means = np.bincount(places, weights=targets) / counts
     values = np.clip(isotonic_regression(means, weights=counts).x, 0.0, 1.0)
-    level = np.concatenate([[True], values[1:] != values[:-1]])  # a new stretch begins here
+    level = np.concatenate([[True], values[1:] != values[:-1]])  # a new segment starts here
     kept = level | np.concatenate([level[1:], [True]])
     return IsotonicScaling(tuple(points[kept].tolist()), tuple(np.maximum.accumulate(values[kept]).tolist()))
 
@@ -168,7 +167,7 @@ def _least_log_loss(
     line: Callable[[np.ndarray], tuple[float, float]],
     start: Sequence[float],
 ) -> np.ndarray:
-    """Returns the parameters whose `line` (slope, intercept) on the logits has the least log loss."""
+    """Returns the parameters whose `line` (slope, intercept) on the logits minimises the log loss."""
     from scipy.optimize import minimize
 
     targets = _checked_outcomes(scores, outcomes)
@@ -183,27 +182,19 @@ def _least_log_loss(
     return cast(np.ndarray, minimize(log_loss, np.asarray(start), method="BFGS").x)
 
 
-class CalibratedCritic:
+class CalibratedCritic(CompositeCritic):
     """A critic whose scores pass through a fitted scaling."""
 
     def __init__(self, critic: Critic, scaling: Scaling) -> None:
+        super().__init__(critic)
         self.name = critic.name
         self.critic = critic
         self.scaling = scaling
 
     @property
-    def is_reproducible(self) -> bool:
-        """Whether the critic's scores do not depend on what is judged beside them."""
-        return is_reproducible(self.critic)
-
-    @property
     def provenance(self) -> Provenance:
         """The critic's own, with this calibration."""
         return replace(provenance_of(self.critic), calibration=json.dumps(asdict(self.scaling)))
-
-    def forget(self) -> None:
-        """Lets the critic forget."""
-        forget(self.critic)
 
     async def evaluate(self, states: Sequence[State]) -> list[float]:
         """Returns the calibrated scores in [0, 1], in order."""
@@ -216,15 +207,15 @@ def raw(critic: Critic) -> Critic:
 
 
 def save_calibration(folder: Path, scalings: dict[str, Scaling]) -> None:
-    """Writes the scalings of the critics called value, prm and orm beside their model."""
+    """Writes the scalings of the critics called value, prm and orm into their folder."""
     text = json.dumps({name: asdict(s) for name, s in scalings.items()}, indent=2)
     (folder / CALIBRATION_FILE).write_text(text + "\n")
 
 
 def load_calibration(folder: Path) -> dict[str, Scaling]:
-    """Returns the scalings that `save_calibration` wrote. One that names no kind is Platt's.
+    """Returns the scalings that `save_calibration` wrote. One without a kind is Platt's.
 
-    Raises ModelError where there are none, or one is not as expected.
+    Raises ModelError where the file is missing or malformed.
     """
     path = folder / CALIBRATION_FILE
     if not path.is_file():

@@ -1,30 +1,57 @@
-"""Several critics as one: a weighted mean of their scores, which must mean the same, so calibrate them first."""
+"""How several scores become one: the scores of a solution's steps, or those of several critics."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 
-from alphallm_env.critics.base import Critic, checked_scores
+from alphallm_env.critics.base import CompositeCritic, Critic, checked_scores
 from alphallm_env.critics.provenance import Provenance, provenance_of
-from alphallm_env.lm.base import forget, is_reproducible
-from alphallm_env.runtime.concurrency import together
+from alphallm_env.errors import CriticError
+from alphallm_env.runtime.concurrency import gather
 from alphallm_env.types import State
 
+AGGREGATIONS: dict[str, Callable[[Sequence[float]], float]] = {
+    "min": min,  # Math-Shepherd (Wang et al. 2024): a chain is as strong as its weakest step
+    "product": math.prod,  # Lightman et al. 2023: the probability that every step is right
+    "last": lambda scores: scores[-1],  # the step just taken, or a PRM trained to predict the outcome
+    "mean": lambda scores: math.fsum(scores) / len(scores),
+}
 
-class MixedCritic:
-    """Σ weight · score / Σ weight over its critics. One that cannot score a state raises, and so does the mix."""
+
+def aggregate(scores: Sequence[float], aggregation: str) -> float:
+    """Returns one score in [0, 1] for those of a solution's steps, by min, product, last or mean.
+
+    Raises CriticError where there is no step, ValueError for another aggregation.
+
+    >>> aggregate([0.5, 1.0, 0.75], "product"), aggregate([0.5, 1.0, 0.75], "mean")
+    (0.375, 0.75)
+    """
+    check_aggregation(aggregation)
+    if not scores:
+        raise CriticError("expected the scores of at least one step, got none")
+    return AGGREGATIONS[aggregation](scores)
+
+
+def check_aggregation(aggregation: str) -> None:
+    """Raises ValueError for an unknown aggregation."""
+    if aggregation not in AGGREGATIONS:
+        raise ValueError(f"aggregation must be one of {', '.join(AGGREGATIONS)}, got {aggregation!r}")
+
+
+class MixedCritic(CompositeCritic):
+    """Σ weight · score / Σ weight over its critics. One that cannot score a state raises, and so does the mix.
+
+    Scores of different critics are comparable only after calibration, so calibrate them first.
+    """
 
     def __init__(self, critics: Sequence[tuple[Critic, float]], name: str = "mixed") -> None:
         if not critics or any(not weight > 0 for _, weight in critics):
             weights = [weight for _, weight in critics]
             raise ValueError(f"expected critics with weights > 0, got weights {weights}")
+        super().__init__(*(critic for critic, _ in critics))
         self.name = name
         self._critics = tuple(critics)
-
-    @property
-    def is_reproducible(self) -> bool:
-        """Whether every critic's scores are."""
-        return is_reproducible(*(critic for critic, _ in self._critics))
 
     @property
     def provenance(self) -> Provenance:
@@ -33,13 +60,9 @@ class MixedCritic:
         parts = tuple(provenance_of(critic) for critic, _ in self._critics)
         return Provenance(self.name, aggregation=f"weighted mean ({weights})", parts=parts)
 
-    def forget(self) -> None:
-        """Lets every critic forget."""
-        forget(*(critic for critic, _ in self._critics))
-
     async def evaluate(self, states: Sequence[State]) -> list[float]:
-        """Returns the weighted mean in [0, 1] of the critics' scores of each state; all are asked at once."""
-        asked = await together([critic.evaluate(states) for critic, _ in self._critics])
+        """Returns the weighted mean in [0, 1] of the critics' scores of each state. The critics run concurrently."""
+        asked = await gather([critic.evaluate(states) for critic, _ in self._critics])
         scores = [checked_scores(s, states, c.name) for s, (c, _) in zip(asked, self._critics, strict=True)]
         weights = [weight for _, weight in self._critics]
         total = sum(weights)

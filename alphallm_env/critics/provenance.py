@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where the scores of one critic come from. None stands for what does not apply or is not known."""
+    """Where the scores of one critic come from. None where a field does not apply or is unknown."""
 
     critic: str  # its name
     model: str | None = None  # folder, hub name, or a server's name of it
@@ -30,7 +30,7 @@ class Provenance:
 
 @runtime_checkable
 class HasProvenance(Protocol):
-    """A critic that tells where its scores come from."""
+    """A critic, or a part of one, that says where its scores come from."""
 
     @property
     def provenance(self) -> Provenance:
@@ -38,18 +38,50 @@ class HasProvenance(Protocol):
         ...
 
 
+@runtime_checkable
+class HasRevision(Protocol):
+    """A model that can name the revision of its weights."""
+
+    @property
+    def revision(self) -> str | None:
+        """The hub's commit, or a digest of a folder's weights; None where they came from neither."""
+        ...
+
+
+class NamedModel(Protocol):
+    """A model with a name for the record of a run."""
+
+    @property
+    def name(self) -> str:
+        """Folder, hub name, or a server's name of it."""
+        ...
+
+
 def provenance_of(critic: Critic) -> Provenance:
-    """Returns where a critic's scores come from: of one that does not tell, its name alone."""
+    """Returns where a critic's scores come from: its name alone where it does not say."""
     return critic.provenance if isinstance(critic, HasProvenance) else Provenance(critic.name)
 
 
+def model_provenance(
+    critic: str,
+    model: NamedModel,
+    template: PromptTemplate | None = None,
+    *,
+    aggregation: str | None = None,
+    parts: tuple[Provenance, ...] = (),
+) -> Provenance:
+    """Returns where scores come from that `critic` takes from one model, prompted by `template`."""
+    prompt = None if template is None else prompt_version(template)
+    return Provenance(critic, model.name, model_revision(model), prompt, aggregation, parts=parts)
+
+
 def model_revision(lm: object) -> str | None:
-    """Returns the revision of a model's weights, None where the model does not tell."""
-    return getattr(lm, "revision", None)
+    """Returns the revision of a model's weights, None where the model has none."""
+    return lm.revision if isinstance(lm, HasRevision) else None
 
 
 def prompt_version(template: PromptTemplate) -> str:
-    """Returns the template's name and a hash of how it words its judgements: it changes when they do."""
+    """Returns the template's name and a hash of the wording of its judgements: it changes when they do."""
     wording = "\0".join(
         (
             template.judge_state("question", "solution", "notes"),

@@ -1,4 +1,4 @@
-"""The verifier: an oracle that knows the gold answers. For upper bounds, never for a comparison of planners."""
+"""The verifier: an oracle with the gold answers. For upper bounds, never for a comparison of planners."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ class Verifier:
     """1 where a finished solution's answer is the gold answer, 0 where it is not."""
 
     name = "verifier"
+    is_reproducible = True
+    is_reproducible = True
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         """Keeps the gold answers of the problems that have one."""
@@ -26,12 +28,11 @@ class Verifier:
         return Provenance(self.name, model="grader")
 
     async def evaluate(self, states: Sequence[State]) -> list[float]:
-        """Returns 1.0 or 0.0 of each ended state.
+        """Returns 1.0 or 0.0 for each ended state.
 
-        Raises CriticError where it cannot tell: of a state that still runs, a problem without a gold answer, or an
-        answer that cannot be graded.
+        Raises CriticError for a running state, a problem without a gold answer, and an answer that cannot be graded.
         """
-        return await asyncio.to_thread(lambda: list(map(self._score, states)))  # grading waits for other processes
+        return await asyncio.to_thread(lambda: list(map(self._score, states)))  # grading blocks on its workers
 
     def _score(self, state: State) -> float:
         if state.ending is None:

@@ -1,14 +1,13 @@
-"""What every environment has in common: problems, rules, models on first use, snapshots, pictures."""
+"""What every environment has in common: problems, rules, models loaded on first use, snapshots, rendering."""
 
 from __future__ import annotations
 
 import copy
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import ClassVar, Generic, Literal, Self, TypeVar, overload
+from typing import ClassVar, Generic, Literal, Protocol, Self, TypeVar, overload
 
 import gymnasium as gym
 import numpy as np
@@ -16,97 +15,63 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
-from alphallm_env.envs.proposals import Stand
+from alphallm_env.envs.config import RENDER_MODES, EnvConfig
+from alphallm_env.envs.proposals import ProposalRequest
+from alphallm_env.envs.rewarding import OptionRewards, RewardRequest
 from alphallm_env.errors import ProblemError, StateError
 from alphallm_env.mdp import dynamics
-from alphallm_env.mdp.dynamics import Rules
-from alphallm_env.mdp.options import option_rule as option_rule_named
-from alphallm_env.mdp.rewards import CORRECT, REWARD_SOURCES, Reward, RewardSource, critics_rewards
-from alphallm_env.problems import load_problems
-from alphallm_env.runtime.result_cache import Memo
+from alphallm_env.mdp.rewards import CORRECT, Reward, RewardFunction
 from alphallm_env.simulator import Simulator
 from alphallm_env.types import Ending, Option, Problem, State, Transition
 
+
+class HasEnding(Protocol):
+    """What the state of any episode says. It is immutable, and therefore its own snapshot."""
+
+    @property
+    def ending(self) -> Ending | None:
+        """How the episode ended, None while it runs."""
+        ...
+
+
 Observation = TypeVar("Observation")
 Action = TypeVar("Action")
-Place = TypeVar("Place")  # where an episode stands: immutable, and therefore its own snapshot
-Found = TypeVar("Found")
+EnvState = TypeVar("EnvState", bound=HasEnding)
+Drawn = TypeVar("Drawn")
 
-Question = State | Stand  # what critics give for going to a state, or what a policy offers where an episode stands
+ModelQuery = RewardRequest | ProposalRequest  # what a step or a reset asks of critics, or of the policy too
 InfoValue = bool | int | float | str | NDArray[np.int8]
 Info = dict[str, InfoValue]
-RENDER_MODES = ("ansi", "human", "rgb_array")
 
 
 @dataclass(frozen=True, slots=True)
-class EnvSnapshot(Generic[Place]):
+class EnvSnapshot(Generic[EnvState]):
     """A snapshot together with the environment's random number generator, as JSON."""
 
-    state: Place
+    state: EnvState
     rng_state: str
 
 
-@dataclass(frozen=True, slots=True)
-class EnvSettings:
-    """What an environment is made of but its models. `policy` and `critics` are names for `load_simulator`."""
-
-    problems: Sequence[Problem]
-    rules: Rules
-    reward: RewardSource = "critics"
-    render_mode: str | None = "ansi"
-    policy: str = "tiny"
-    critics: str = "tiny"
-
-    def __post_init__(self) -> None:
-        if self.reward not in REWARD_SOURCES:
-            raise ValueError(f"reward must be one of {', '.join(REWARD_SOURCES)}, got {self.reward!r}")
-        if self.render_mode not in (None, *RENDER_MODES):
-            raise ValueError(f"render_mode must be one of {(None, *RENDER_MODES)}, got {self.render_mode!r}")
-
-
-def named_settings(
-    problems: str,
-    split: str,
-    limit: int | None,
-    *,
-    policy: str,
-    critics: str,
-    reward: RewardSource,
-    option_rule: str,
-    max_options: int,
-    max_tokens: int,
-    max_option_tokens: int,
-    gamma: float,
-    discount_per_token: bool,
-    render_mode: str | None,
-) -> EnvSettings:
-    """Returns settings from what a spec holds: names and numbers. Raises ProblemError where `problems` is empty."""
-    if not problems:
-        raise ProblemError(
-            'this environment needs problems=…: the path of a .jsonl file, or "gsm8k", "math" or another '
-            "data set of the Hugging Face hub, which downloads"
-        )
-    rule = option_rule_named(option_rule)
-    rules = Rules(rule, max_options, max_tokens, max_option_tokens, gamma, discount_per_token)
-    return EnvSettings(load_problems(problems, split, limit), rules, reward, render_mode, policy, critics)
-
-
-class BaseReasoningEnv(gym.Env[Observation, Action], ABC, Generic[Observation, Action, Place]):
+class BaseReasoningEnv(gym.Env[Observation, Action], ABC, Generic[Observation, Action, EnvState]):
     """Solve one of many problems, option after option. Subclasses say what is observed and what an action is."""
 
     metadata: ClassVar[dict[str, object]] = {"render_modes": list(RENDER_MODES), "render_fps": 1}  # pyright: ignore[reportIncompatibleVariableOverride]
 
-    def __init__(self, settings: EnvSettings, simulator: Simulator | None = None) -> None:
-        self.rules = settings.rules
-        self.render_mode = settings.render_mode
-        self._model_names = (settings.policy, settings.critics)
+    def __init__(
+        self, config: EnvConfig, simulator: Simulator | None = None, problems: Sequence[Problem] | None = None
+    ) -> None:
+        """Takes given models, with their rules, and problems; what is not given is loaded by the config's names."""
+        self.config = config
+        self.rules = config.rules() if simulator is None else simulator.rules
+        self.render_mode = config.render_mode
+        self.reward_function = config.reward_function()
         self._simulator = simulator
         self._loads_by_name = simulator is None
-        self._reward: RewardSource = settings.reward
-        self._problems = _by_id(settings.problems, needs_answer=settings.reward == "verifier")
+        problems = config.load_problems() if problems is None else problems
+        self._problems = _by_id(problems, self.reward_function.needs_answers, config.reward)
         self._problem_ids = tuple(self._problems)
-        self._rewards: Memo[State, Reward] = Memo()  # of the last option of each state
-        self._place: Place | None = None
+        self._rewards = OptionRewards(self.reward_function, self._problems)
+        self._state: EnvState | None = None
 
     @property
     def simulator(self) -> Simulator:
@@ -114,9 +79,15 @@ class BaseReasoningEnv(gym.Env[Observation, Action], ABC, Generic[Observation, A
         if self._simulator is None:
             from alphallm_env.loading import load_simulator
 
-            policy, critics = self._model_names
+            config = self.config
             self._simulator = load_simulator(
-                policy=policy, critics=critics, rules=self.rules, device="auto", dtype="auto"
+                policy=config.policy,
+                critics=config.critics,
+                rules=self.rules,
+                device=config.device,
+                dtype=config.dtype,
+                rollout_policy=config.rollout_policy,
+                backend=config.backend,
             )
         return self._simulator
 
@@ -126,35 +97,53 @@ class BaseReasoningEnv(gym.Env[Observation, Action], ABC, Generic[Observation, A
         return self._problem_ids
 
     def transition(self, state: State, option: Option) -> Transition:
-        """Returns what executing `option` in `state` does, without going there: certain, free, no model is asked.
+        """Returns what executing `option` in `state` does, without moving the environment: deterministic, no model.
 
         Raises StateError if the episode has ended already.
         """
         return dynamics.transition(state, option, self.rules)
 
-    @overload
-    def clone_state(self, include_rng: Literal[False] = False) -> Place: ...
-    @overload
-    def clone_state(self, include_rng: Literal[True]) -> EnvSnapshot[Place]: ...
-    def clone_state(self, include_rng: bool = False) -> Place | EnvSnapshot[Place]:
-        """Returns where the episode stands, which is its own snapshot, at no cost whatever its depth."""
-        place = self._current()
-        if not include_rng:
-            return place
-        return EnvSnapshot(place, json.dumps(self.np_random.bit_generator.state, sort_keys=True))
+    def propose(
+        self, num_options: int, seed: int, *, temperature: float | None = None, to_the_end: bool = False
+    ) -> list[Option]:
+        """Returns options that the policy samples at the current state, without moving the environment.
 
-    def restore_state(self, state: Place | EnvSnapshot[Place]) -> None:
-        """Goes to a snapshot of any of the environment's problems. Raises StateError if it is of none."""
+        Option i is a function of the state, `seed` and i, so equal calls give equal options. They are sampled in one
+        batch, together with what other threads ask, and counted on the current meter. `temperature` is the policy's
+        where it is None, 0 is greedy. With `to_the_end` an option is the rest of the solution. Raises StateError
+        after the end.
+        """
+        if num_options < 1:
+            raise ValueError(f"num_options must be >= 1, got {num_options}")
+        state = self._running_state()
+        simulator = self.simulator
+        return simulator.engine.run(
+            simulator.propose(state, num_options, seed, temperature=temperature, to_the_end=to_the_end)
+        )
+
+    @overload
+    def clone_state(self, include_rng: Literal[False] = False) -> EnvState: ...
+    @overload
+    def clone_state(self, include_rng: Literal[True]) -> EnvSnapshot[EnvState]: ...
+    def clone_state(self, include_rng: bool = False) -> EnvState | EnvSnapshot[EnvState]:
+        """Returns the episode's state, which is its own snapshot: O(1), whatever its depth."""
+        state = self._current()
+        if not include_rng:
+            return state
+        return EnvSnapshot(state, json.dumps(self.np_random.bit_generator.state, sort_keys=True))
+
+    def restore_state(self, state: EnvState | EnvSnapshot[EnvState]) -> None:
+        """Sets the episode to a snapshot, of any of the problems. Raises StateError for one of another problem."""
         if isinstance(state, EnvSnapshot):
-            place = self._checked(state.state)
+            restored = self._checked(state.state)
             self.np_random.bit_generator.state = json.loads(state.rng_state)
         else:
-            place = self._checked(state)
-        self._place = place
+            restored = self._checked(state)
+        self._state = restored
 
-    def _checked(self, place: Place) -> Place:
-        """Returns a snapshot as it is. Raises StateError if it cannot be gone to."""
-        state = self._state_of(place)
+    def _checked(self, env_state: EnvState) -> EnvState:
+        """Returns a snapshot as it is. Raises StateError if it cannot be restored here."""
+        state = self._state_in(env_state)
         problem = self._problems.get(state.problem_id)
         if problem is None:
             raise StateError(
@@ -162,11 +151,18 @@ class BaseReasoningEnv(gym.Env[Observation, Action], ABC, Generic[Observation, A
             )
         if problem.question != state.question:
             raise StateError(f"expected the question of problem {problem.id!r}, got another: {state.question[:60]!r}")
-        return place
+        return env_state
 
     @abstractmethod
-    def _state_of(self, place: Place) -> State:
-        """Returns the state in a snapshot. Raises StateError for anything that is none."""
+    def _state_in(self, env_state: EnvState) -> State:
+        """Returns the question and options in a snapshot. Raises StateError for anything that is none."""
+
+    def _running_state(self) -> State:
+        """Returns the question and options of the current state. Raises StateError if the episode has ended."""
+        env_state = self._current()
+        if env_state.ending is not None:
+            raise StateError(f"expected a running episode, got one that has ended: {env_state.ending.value}")
+        return self._state_in(env_state)
 
     def render(self) -> str | NDArray[np.uint8] | None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Returns text or pixels, or prints, as `render_mode` says."""
@@ -195,30 +191,32 @@ class BaseReasoningEnv(gym.Env[Observation, Action], ABC, Generic[Observation, A
 
     def _rewards_along(self, state: State) -> list[float | None]:
         """Returns the reward of each option of a state, None for those that were not rewarded here or long ago."""
-        known = [self._rewards.known(earlier) for earlier in state.path() if earlier.option is not None]
-        return [None if reward is None else reward.total for reward in reversed(known)]
+        cached = [self._rewards.cached(earlier) for earlier in state.path() if earlier.option is not None]
+        return [None if reward is None else reward.total for reward in reversed(cached)]
 
-    # What a vector environment asks for many environments at once, before each of them steps or resets.
+    # What a vector environment needs to batch the model queries of many environments before each steps or resets.
 
     @abstractmethod
-    def upcoming_step(self, action: Action, then_reset: bool = False) -> Sequence[Question]:
-        """Returns what `step(action)` would ask the models, and with `then_reset` a reset after an episode's end too.
+    def queries_of_step(self, action: Action, then_reset: bool = False) -> Sequence[ModelQuery]:
+        """Returns what `step(action)` asks of models, and with `then_reset` a reset after an episode's end too.
 
         Nothing moves. Raises what `step` would raise.
         """
 
     @abstractmethod
-    def upcoming_reset(self, seed: int | None = None, options: dict[str, object] | None = None) -> Sequence[Question]:
-        """Returns what `reset` would ask the models. Nothing moves. Raises what `reset` would raise."""
+    def queries_of_reset(
+        self, seed: int | None = None, options: dict[str, object] | None = None
+    ) -> Sequence[ModelQuery]:
+        """Returns what `reset` asks of models. Nothing moves. Raises what `reset` would raise."""
 
-    @abstractmethod
-    async def answer(self, questions: Sequence[Question]) -> None:
-        """Asks the models all questions at once; this environment and its copies know the answers then.
+    async def prefetch(self, queries: Sequence[ModelQuery]) -> None:
+        """Fills the caches that this environment shares with its copies: `queries` may be those of copies.
 
-        The questions may be those of copies. To be awaited on the simulator's engine.
+        Await it on the simulator's engine.
         """
+        await self._rewards.ask(self.simulator, [query for query in queries if isinstance(query, RewardRequest)])
 
-    def _peeked(self, seed: int | None, draw: Callable[[np.random.Generator], Found]) -> Found:
+    def _peek(self, seed: int | None, draw: Callable[[np.random.Generator], Drawn]) -> Drawn:
         """Returns what `draw` will give at the next reset."""
         return draw(copy.deepcopy(self.np_random) if seed is None else seeding.np_random(seed)[0])
 
@@ -234,13 +232,13 @@ class BaseReasoningEnv(gym.Env[Observation, Action], ABC, Generic[Observation, A
             raise ProblemError(f"expected the id of one of {len(self._problems)} problems, got {problem_id!r}")
         return self._problems[str(problem_id)]
 
-    async def _judged(self, states: Sequence[State]) -> list[Reward]:
-        """Returns the critics' rewards for going to the states, the same to the last bit whenever they are asked."""
-        return await self._rewards.find(states, partial(critics_rewards, self.simulator))
-
-    def _verified(self, state: State, verdict: str) -> Reward:
-        """Returns the verifier's reward for going to `state`."""
-        return self._rewards.tell(state, Reward(verifier=float(verdict == CORRECT)))
+    def _rewarded(self, state: State, scores: Mapping[str, float]) -> Reward:
+        """Returns the reward of the last option of `state`. Asks critics only for what is not among their `scores`."""
+        request = RewardRequest(state, scores)
+        if not self._rewards.missing(request):
+            return self._rewards.compute(request)
+        [reward] = self.simulator.engine.run(self._rewards.ask(self.simulator, [request]))
+        return reward
 
     def _info(self, state: State, reward: Reward, ending: Ending | None, verdict: str, discount: float) -> Info:
         return {
@@ -255,18 +253,18 @@ class BaseReasoningEnv(gym.Env[Observation, Action], ABC, Generic[Observation, A
             "is_success": verdict == CORRECT,
         }
 
-    def forget(self) -> None:
-        """Drops what models told before, and what they remember: the next episode is as in a fresh process.
+    def clear_cache(self) -> None:
+        """Empties the caches of rewards, models and critics: the next episode is as in a fresh process.
 
-        Models are shared with other environments, and remember what those asked: they are loaded for this if need be.
+        Models are shared with other environments, which fill the same caches: they are loaded for this if need be.
         """
-        self._rewards.forget()
-        self.simulator.forget()
+        self._rewards.clear()
+        self.simulator.clear_cache()
 
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
         copied = type(self).__new__(type(self))
         memo[id(self)] = copied
-        # Problems and places are immutable; models, and what they told, are shared.
+        # Problems and states are immutable; models and caches are shared.
         vars(copied).update(vars(self))
         copied._np_random = copy.deepcopy(self._np_random, memo)
         copied.action_space = copy.deepcopy(self.action_space, memo)
@@ -278,13 +276,13 @@ class BaseReasoningEnv(gym.Env[Observation, Action], ABC, Generic[Observation, A
             raise TypeError("an environment around given models cannot be pickled: name policy and critics instead")
         return {**vars(self), "_simulator": None}  # loaded again on first use
 
-    def _current(self) -> Place:
-        if self._place is None:
+    def _current(self) -> EnvState:
+        if self._state is None:
             raise ResetNeeded("expected an episode that reset or restore_state began, got none")
-        return self._place
+        return self._state
 
 
-def _by_id(problems: Sequence[Problem], needs_answer: bool) -> dict[str, Problem]:
+def _by_id(problems: Sequence[Problem], needs_answers: bool, reward: str | RewardFunction) -> dict[str, Problem]:
     """Returns the problems by id. Raises ProblemError if there are none, or two of one id, or no answer."""
     by_id = {problem.id: problem for problem in problems}
     if not problems or len(by_id) < len(problems):
@@ -292,6 +290,6 @@ def _by_id(problems: Sequence[Problem], needs_answer: bool) -> dict[str, Problem
     for problem in problems:
         if not problem.question:
             raise ProblemError(f"expected a question in problem {problem.id!r}, got an empty one")
-        if needs_answer and problem.answer is None:
-            raise ProblemError(f'reward="verifier" needs gold answers, and problem {problem.id!r} has none')
+        if needs_answers and problem.answer is None:
+            raise ProblemError(f"reward={reward!r} needs gold answers, and problem {problem.id!r} has none")
     return by_id

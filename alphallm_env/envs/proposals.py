@@ -1,4 +1,4 @@
-"""What a policy offers in a state: a few options that differ, with what the critics make of each."""
+"""The options on offer in a state: a few different samples of the policy, with the critics' scores of each."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from alphallm_env.runtime.concurrency import together
+from alphallm_env.runtime.concurrency import gather
 from alphallm_env.simulator import Simulator
 from alphallm_env.types import Ending, Option, State, StopReason
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Proposals:
-    """The options on offer, none twice, and by option the PRM's score, the value after it, whether it ends all.
+    """Different options, and for each the PRM's score, the value after it, and whether it ends the episode.
 
-    `embedding` is float32 [width] of the state itself, of width 0 where nobody asked for it.
+    `embedding` is float32 [width] of the state itself, of width 0 where it is not observed.
     """
 
     options: tuple[Option, ...]
@@ -52,31 +52,33 @@ class Proposals:
 
 
 @dataclass(frozen=True, slots=True)
-class Stand:
-    """A state in which to ask a policy for options, and the seed of the episode. Once that has ended there are none."""
+class ProposalRequest:
+    """A state whose options are to be sampled and scored, and the seed of its episode: none where that has `ended`."""
 
     state: State
     seed: int
     ended: bool = False
 
 
-async def propose(simulator: Simulator, stands: Sequence[Stand], num_options: int, *, embeds: bool) -> list[Proposals]:
-    """Returns for each stand up to `num_options` options of the policy, a function of its seed and the text so far.
+async def propose(
+    simulator: Simulator, requests: Sequence[ProposalRequest], num_options: int, *, embeds: bool
+) -> list[Proposals]:
+    """Returns for each request up to `num_options` options of the policy, a function of its seed and the text so far.
 
-    Whatever is asked of one model is asked for all stands at once. Where an episode has ended, only the embedding is
-    asked for. An option that is a dead end is worth 0, and no critic is asked.
+    Each model works on all requests in one batch. Where an episode has ended, only the embedding is computed. An
+    option that is a dead end is worth 0, and no critic is asked.
     """
-    options = await together(_different_options(simulator, stand, num_options) for stand in stands)
+    options = await gather(_different_options(simulator, request, num_options) for request in requests)
     children = [
-        [simulator.transition(stand.state, option).state for option in offered]
-        for stand, offered in zip(stands, options, strict=True)
+        [simulator.transition(request.state, option).state for option in offered]
+        for request, offered in zip(requests, options, strict=True)
     ]
     judged = [child for each in children for child in each if child.ending is not Ending.DEAD_END]
-    # One after the other: the critics may share notes, and the second finds those of the first.
+    # In turn: the critics may share notes, and the second finds those of the first in the cache.
     prm = iter(await simulator.score("prm", judged))
     value = iter(await simulator.score("value", judged))
-    nothing = [np.zeros(0, dtype=np.float32)] * len(stands)
-    embeddings = await simulator.embed([stand.state for stand in stands]) if embeds else nothing
+    nothing = [np.zeros(0, dtype=np.float32)] * len(requests)
+    embeddings = await simulator.embed([request.state for request in requests]) if embeds else nothing
 
     def scores(states: Sequence[State], judgements: Iterator[float]) -> tuple[float, ...]:
         return tuple(0.0 if state.ending is Ending.DEAD_END else next(judgements) for state in states)
@@ -93,16 +95,16 @@ async def propose(simulator: Simulator, stands: Sequence[Stand], num_options: in
     ]
 
 
-async def _different_options(simulator: Simulator, stand: Stand, num_options: int) -> Collection[Option]:
-    """Returns options with different texts, fewer than asked for where the policy is that sure.
+async def _different_options(simulator: Simulator, request: ProposalRequest, num_options: int) -> Collection[Option]:
+    """Returns up to `num_options` options with different texts: fewer where the policy is nearly deterministic.
 
-    `num_options` are drawn, and once more twice as many as are missing.
+    Samples `num_options`, and then once more twice as many as are missing.
     """
     found: dict[tuple[str, StopReason], Option] = {}
     for first_index, share in ((0, 1), (num_options, 2)):
-        missing = 0 if stand.ended else num_options - len(found)
+        missing = 0 if request.ended else num_options - len(found)
         if missing:
-            drawn = await simulator.propose(stand.state, share * missing, stand.seed, first_index=first_index)
+            drawn = await simulator.propose(request.state, share * missing, request.seed, first_index=first_index)
             for option in drawn:
                 if len(found) < num_options:
                     found.setdefault((option.text, option.stop_reason), option)

@@ -14,7 +14,7 @@ from alphallm_env.errors import StateError
 
 Wrapped = gym.Env[Any, Any]
 
-# What changes in Gymnasium's own wrappers while an episode goes on, by name of the attribute.
+# The attributes of Gymnasium's own wrappers that change during an episode.
 COUNTERS: dict[type[gym.Wrapper[Any, Any, Any, Any]], tuple[str, ...]] = {
     wrappers.TimeLimit: ("_elapsed_steps",),
     wrappers.OrderEnforcing: ("_has_reset",),
@@ -45,13 +45,13 @@ class Clonable(Protocol):
         ...
 
     def restore_state(self, state: Any) -> None:
-        """Goes to a snapshot."""
+        """Sets the episode to a snapshot."""
         ...
 
 
 @runtime_checkable
 class EpisodeKeeper(Protocol):
-    """A wrapper that has everything that moves in one immutable value."""
+    """A wrapper that holds all that changes in one immutable value."""
 
     episode_state: Any
 
@@ -68,8 +68,8 @@ def clone_wrapped(env: Wrapped, include_rng: bool = False) -> WrappedSnapshot:
     """Returns a snapshot of an environment with its wrappers: a step after `restore_wrapped` is as it would be now.
 
     Known are Gymnasium's wrappers (`COUNTERS`), wrappers with an `episode_state`, and those of your own whose
-    class lists the attributes that change as `snapshot_attributes: tuple[str, ...]`. Any other wrapper is taken to
-    hold nothing that moves. Raises StateError if the environment itself cannot be cloned.
+    class lists the attributes that change as `snapshot_attributes: tuple[str, ...]`. Any other wrapper is taken to be
+    stateless. Raises StateError if the environment itself cannot be cloned.
     """
     inner = _clonable(env)
     counted = tuple((_name(wrapper), _counters(wrapper)) for wrapper in _wrappers_of(env))
@@ -77,7 +77,7 @@ def clone_wrapped(env: Wrapped, include_rng: bool = False) -> WrappedSnapshot:
 
 
 def restore_wrapped(env: Wrapped, snapshot: WrappedSnapshot) -> None:
-    """Goes to a snapshot of `clone_wrapped`. Raises StateError, and moves nothing, if the wrappers are others."""
+    """Restores a snapshot of `clone_wrapped`. Raises StateError, and moves nothing, if the wrappers are others."""
     inner, layers = _clonable(env), list(_wrappers_of(env))
     expected, found = [name for name, _ in snapshot.wrappers], [_name(wrapper) for wrapper in layers]
     if expected != found:

@@ -8,12 +8,14 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from alphallm_env.envs.base import BaseReasoningEnv, EnvSettings, Info, Question, named_settings
+from alphallm_env.envs.base import BaseReasoningEnv, Info, ModelQuery
+from alphallm_env.envs.config import EnvConfig, Value, keywords_of
 from alphallm_env.envs.rendering import render_image, render_text
+from alphallm_env.envs.rewarding import RewardRequest
 from alphallm_env.envs.spaces import OptionText, UnicodeText
 from alphallm_env.errors import StateError
 from alphallm_env.mdp import dynamics
-from alphallm_env.mdp.rewards import Reward, RewardSource, verdict_on
+from alphallm_env.mdp.rewards import Reward, verdict_on
 from alphallm_env.simulator import Simulator
 from alphallm_env.types import Option, Problem, State, Transition
 
@@ -26,13 +28,16 @@ class MathReasoningEnv(BaseReasoningEnv[str, str, State]):
     ## Description
     A policy, usually a language model, writes a solution to a question as a sequence of options: pieces of
     text that a termination function β ends, such as one line. The environment appends each option to the
-    solution; nothing about this is random. Critics, or a verifier that knows the gold answer, reward it.
+    solution, which is deterministic. Critics, or a verifier with the gold answer, reward it.
+
+    A planner samples options at the current state with `propose(num_options, seed)`, saves and sets the state with
+    `clone_state` and `restore_state`, and has the policy and critics at hand as `simulator`.
 
     ## Action Space
     `OptionText`: the text of one option, any Unicode, several lines included, at most 128 characters for
     each token of `max_tokens`. It is appended as it is: a line ends with its newline. A realised `Option`
     is accepted as well and brings its own token count; the tokens of plain text are counted by the
-    policy's tokenizer, or as words where `reward="verifier"` makes the environment independent of models.
+    policy's tokenizer, or as words where the reward asks no critic, so that an episode needs no model.
     An action outside the space raises ValueError.
 
     ## Observation Space
@@ -46,6 +51,7 @@ class MathReasoningEnv(BaseReasoningEnv[str, str, State]):
       that answers, the ORM's score of the whole solution. A dead end gives 0.
     - `reward="verifier"`: 1 at the step that answers if the answer is graded correct, else 0. An answer
       that the grader cannot decide on also gives 0, and `info["verdict"]` says so.
+    - `reward="module:attribute"`: a `RewardFunction` of your own (`alphallm_env.mdp.rewards`).
 
     An episode that a budget cut gets neither the ORM's nor the verifier's reward.
 
@@ -61,11 +67,13 @@ class MathReasoningEnv(BaseReasoningEnv[str, str, State]):
 
     ## Arguments
     - `problems`, `split`, `limit`: what `alphallm_env.problems.load_problems` takes.
-    - `policy`, `critics`: what `alphallm_env.loading.load_simulator` takes. Nothing is loaded before the
-      first use of `simulator`, and environments that name the same models share them.
-    - `reward`: `"critics"` or `"verifier"`.
-    - `option_rule` (`"token"`, `"sentence"` or `"option"`), `max_options`, `max_tokens`,
-      `max_option_tokens`, `gamma`, `discount_per_token`: the `Rules` of the episode.
+    - `policy`, `critics`, `rollout_policy`, `backend`, `device`, `dtype`: what
+      `alphallm_env.loading.load_simulator` takes. Nothing is loaded before the first use of `simulator`, and
+      environments that name the same models share them.
+    - `reward`: `"critics"`, `"verifier"`, `"module:attribute"`, or a `RewardFunction` itself.
+    - `option_rule`: the termination rule β of options: `"token"`, `"sentence"`, `"option"`, `"regex:PATTERN"` or
+      `"module:attribute"` (`alphallm_env.mdp.options`).
+    - `max_options`, `max_tokens`, `max_option_tokens`, `gamma`, `discount_per_token`: the other `Rules` of the episode.
     - `render_mode`: `"ansi"` (the default: `render` returns text), `"human"` (prints after each step) or
       `"rgb_array"`; all show the reward of every option.
 
@@ -77,56 +85,30 @@ class MathReasoningEnv(BaseReasoningEnv[str, str, State]):
     - v0: first version.
     """
 
-    def __init__(
-        self,
-        problems: str = "gsm_symbolic",
-        split: str = "test",
-        limit: int | None = None,
-        *,
-        policy: str = "tiny",
-        critics: str = "tiny",
-        reward: RewardSource = "critics",
-        option_rule: str = "sentence",
-        max_options: int = 32,
-        max_tokens: int = 512,
-        max_option_tokens: int = 128,
-        gamma: float = 1.0,
-        discount_per_token: bool = False,
-        render_mode: str | None = "ansi",
-    ) -> None:
-        settings = named_settings(
-            problems, split, limit,
-            policy=policy, critics=critics, reward=reward,
-            option_rule=option_rule, max_options=max_options, max_tokens=max_tokens,
-            max_option_tokens=max_option_tokens, gamma=gamma, discount_per_token=discount_per_token,
-            render_mode=render_mode,
-        )  # fmt: skip
-        self._assemble(settings, None)
+    @keywords_of(EnvConfig)
+    def __init__(self, config: EnvConfig) -> None:
+        self._assemble(config)
 
     @classmethod
-    def from_parts(
-        cls,
-        simulator: Simulator,
-        problems: Sequence[Problem],
-        *,
-        reward: RewardSource = "critics",
-        render_mode: str | None = "ansi",
-    ) -> Self:
-        """Returns an environment over given models and problems; its rules are the simulator's."""
-        settings = EnvSettings(problems, simulator.rules, reward, render_mode)
-        if reward == "critics":
-            simulator.critics.require("prm")
-            simulator.critics.require("orm")
+    def from_parts(cls, simulator: Simulator, problems: Sequence[Problem], **keywords: Value) -> Self:
+        """Returns an environment over given models and problems; its rules are the simulator's.
+
+        `keywords` may be `reward` and `render_mode`.
+        """
         env = cls.__new__(cls)
-        env._assemble(settings, simulator)
+        env._assemble(EnvConfig.for_parts(keywords), simulator, problems)
+        for name in env.reward_function.critics:
+            simulator.critics.require(name)
         return env
 
-    def _assemble(self, settings: EnvSettings, simulator: Simulator | None) -> None:
-        super().__init__(settings, simulator)
+    def _assemble(
+        self, config: EnvConfig, simulator: Simulator | None = None, problems: Sequence[Problem] | None = None
+    ) -> None:
+        super().__init__(config, simulator, problems)
         # Fixed here, so that loading the models later never changes what an action costs.
-        self._counts_words = simulator is None and settings.reward == "verifier"
-        longest_solution = CHARACTERS_PER_TOKEN * settings.rules.max_tokens
-        longest_question = max(len(problem.question) for problem in settings.problems)
+        self._counts_words = simulator is None and not self.reward_function.critics
+        longest_solution = CHARACTERS_PER_TOKEN * self.rules.max_tokens
+        longest_question = max(len(problem.question) for problem in self._problems.values())
         self.action_space = OptionText(longest_solution)
         self.observation_space = UnicodeText(longest_question + 2 + longest_solution, min_length=1)
 
@@ -134,20 +116,20 @@ class MathReasoningEnv(BaseReasoningEnv[str, str, State]):
         """Starts an episode. Raises ProblemError for an unknown `problem_id`."""
         super().reset(seed=seed)
         state = dynamics.initial_state(self._drawn_problem(self.np_random, options))
-        self._place = state
+        self._state = state
         self._show()
         return self._observation(state), self._info(state, Reward(), None, "", discount=1.0)
 
     def step(self, action: str | Option) -> tuple[str, float, bool, bool, Info]:
         """Appends one option. Raises ValueError for an action outside the space, StateError after the end.
 
-        If a critic fails the state stays where it was, so that the step can be taken again.
+        If a critic fails the state stays as it was, so that the step can be repeated.
         """
         transition = self._after(action)
         state = transition.state
+        reward = self._rewarded(state, {})
         verdict = verdict_on(state, self._problems[state.problem_id])
-        reward = self._reward_for(state, verdict)
-        self._place = state
+        self._state = state
         self._show()
         info = self._info(state, reward, state.ending, verdict, transition.discount)
         return self._observation(state), reward.total, transition.terminated, transition.truncated, info
@@ -170,33 +152,23 @@ class MathReasoningEnv(BaseReasoningEnv[str, str, State]):
         count = len(action.split()) if self._counts_words else self.simulator.policy.lm.count_tokens(action)
         return Option(action, num_tokens=max(count, 1 if action else 0))
 
-    def _reward_for(self, state: State, verdict: str) -> Reward:
-        if self._reward == "verifier":
-            return self._verified(state, verdict)
-        [reward] = self.simulator.engine.run(self._judged([state]))
-        return reward
+    def queries_of_step(self, action: str | Option, then_reset: bool = False) -> Sequence[ModelQuery]:  # noqa: ARG002
+        """Returns what `step(action)` asks of critics: nothing for the verifier. A reset asks nothing."""
+        request = RewardRequest(self._after(action).state)
+        return [request] if self._rewards.missing(request) else []
 
-    def upcoming_step(self, action: str | Option, then_reset: bool = False) -> Sequence[Question]:  # noqa: ARG002
-        """Returns what `step(action)` would ask the critics: nothing for the verifier. A reset asks nothing."""
-        state = self._after(action).state
-        return [state] if self._reward == "critics" else []
-
-    def upcoming_reset(
+    def queries_of_reset(
         self,
         seed: int | None = None,  # noqa: ARG002
         options: dict[str, object] | None = None,  # noqa: ARG002
-    ) -> Sequence[Question]:
-        """Returns nothing: no model is asked at a reset."""
+    ) -> Sequence[ModelQuery]:
+        """Returns nothing: a reset needs no model."""
         return []
 
-    async def answer(self, questions: Sequence[Question]) -> None:
-        """Asks the critics all questions at once; this environment and its copies know the answers then."""
-        await self._judged([question for question in questions if isinstance(question, State)])
-
-    def _state_of(self, place: State) -> State:
-        if not isinstance(place, State):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise StateError(f"expected a State, as clone_state returns it, got {type(place).__name__}")
-        return place
+    def _state_in(self, env_state: State) -> State:
+        if not isinstance(env_state, State):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise StateError(f"expected a State, as clone_state returns it, got {type(env_state).__name__}")
+        return env_state
 
     def _text(self) -> str:
         state = self._current()

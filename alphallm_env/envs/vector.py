@@ -1,4 +1,4 @@
-"""Many episodes side by side, whose questions to the models are answered in common batches."""
+"""Many episodes side by side, whose model queries are batched."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.vector.utils import iterate
 from numpy.typing import NDArray
 
-from alphallm_env.envs.base import BaseReasoningEnv, Question
+from alphallm_env.envs.base import BaseReasoningEnv, ModelQuery
 from alphallm_env.envs.choice.env import OptionChoiceEnv
 from alphallm_env.envs.text import MathReasoningEnv
 
 
 class BatchedVectorEnv(SyncVectorEnv[Any, Any]):
-    """A `SyncVectorEnv` whose environments share their models, and ask them all at once.
+    """A `SyncVectorEnv` whose environments share their models, and query them in common batches.
 
-    Before the environments step or reset, one by one as Gymnasium defines it for each autoreset mode, everything
-    that they are about to ask is asked together. So an episode is what it is in a single environment, and only
-    the time differs. If a model fails, or an action is refused, no environment has moved.
+    Before the environments step or reset, one by one as Gymnasium defines it for each autoreset mode, the model
+    queries of all are prefetched together. So an episode is what it is in a single environment, and only the time
+    differs. If a model fails, or an action is refused, no environment has moved.
 
     `env` is the first environment; the others are copies of it. `max_episode_steps` puts each under a `TimeLimit`.
     """
@@ -49,7 +49,7 @@ class BatchedVectorEnv(SyncVectorEnv[Any, Any]):
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        """Resets every environment, or those of `options["reset_mask"]`, asking the models once."""
+        """Resets every environment, or those of `options["reset_mask"]`, with one batch of model queries."""
         if isinstance(seed, int):
             seeds: Sequence[int | None] = range(seed, seed + self.num_envs)
         else:
@@ -58,10 +58,10 @@ class BatchedVectorEnv(SyncVectorEnv[Any, Any]):
         chosen = others.pop("reset_mask", None)
         if len(seeds) == self.num_envs and (chosen is None or np.shape(chosen) == (self.num_envs,)):
             everyone = np.ones(self.num_envs, dtype=np.bool_)
-            self._ask(
-                env.upcoming_reset(single_seed, others)
+            self._prefetch(
+                env.queries_of_reset(single_seed, others)
                 for env, single_seed, asked in zip(
-                    self._foreseeing, seeds, everyone if chosen is None else chosen, strict=True
+                    self._inner, seeds, everyone if chosen is None else chosen, strict=True
                 )
                 if asked
             )  # what is wrong with other seeds and masks, Gymnasium says
@@ -70,27 +70,27 @@ class BatchedVectorEnv(SyncVectorEnv[Any, Any]):
     def step(
         self, actions: Any
     ) -> tuple[Any, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
-        """Steps every environment, asking the models once. Raises ValueError where there is not an action for each."""
+        """Steps every environment, with one batch of model queries. Raises ValueError unless each has an action."""
         each = list(iterate(self.action_space, actions))
         if len(each) != self.num_envs:
             raise ValueError(f"expected {self.num_envs} actions, got {len(each)}")
         same_step = self.autoreset_mode is AutoresetMode.SAME_STEP
         resets = self._autoreset_envs if self.autoreset_mode is AutoresetMode.NEXT_STEP else repeat(False)
-        self._ask(
-            env.upcoming_reset() if reset else env.upcoming_step(action, then_reset=same_step)
-            for env, action, reset in zip(self._foreseeing, each, resets, strict=False)
+        self._prefetch(
+            env.queries_of_reset() if reset else env.queries_of_step(action, then_reset=same_step)
+            for env, action, reset in zip(self._inner, each, resets, strict=False)
         )
         return super().step(actions)
 
     @property
-    def _foreseeing(self) -> list[BaseReasoningEnv[Any, Any, Any]]:
+    def _inner(self) -> list[BaseReasoningEnv[Any, Any, Any]]:
         return [cast("BaseReasoningEnv[Any, Any, Any]", env.unwrapped) for env in self.envs]
 
-    def _ask(self, upcoming: Iterable[Sequence[Question]]) -> None:
-        """Has the models answer all questions in common batches."""
-        if questions := list(chain.from_iterable(upcoming)):
-            first = self._foreseeing[0]
-            first.simulator.engine.run(first.answer(questions))
+    def _prefetch(self, queries: Iterable[Sequence[ModelQuery]]) -> None:
+        """Asks the models all queries in common batches."""
+        if every := list(chain.from_iterable(queries)):
+            first = self._inner[0]
+            first.simulator.engine.run(first.prefetch(every))
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Returns bool [num_envs, num_actions] where the environments have masks, as MaskablePPO asks for them."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alphallm_env.mdp.options import TO_THE_END, OptionRule
+from alphallm_env.runtime.operations import AsyncOperation, Operation, SteppedBatch, SteppedOperation
 from alphallm_env.types import Option, StopReason
 
 
@@ -52,7 +53,7 @@ class Completion:
 
     `num_tokens` counts every token generated, an end-of-text token included.
     Of the prompt's tokens `prompt_tokens` were computed for this request and `saved_tokens` were not, as they were
-    known from earlier requests or are shared with other samples. Both are 0 where the backend does not tell.
+    cached or are shared with other samples. Both are 0 where the backend does not tell.
     """
 
     text: str
@@ -73,7 +74,7 @@ class LabelProbs:
 
     probs: tuple[float, ...]
     num_tokens: int  # of the prompt
-    saved_tokens: int = 0  # of them, those that were known and not computed
+    saved_tokens: int = 0  # of them, those that were cached and not computed
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The lowest log-probability of a token in each line, in nats, the passage's tokens and those known before."""
+    """The lowest log-probability of a token in each line, in nats; the passage's tokens, and those that were cached."""
 
     lowest: tuple[float, ...]
     num_tokens: int
@@ -95,7 +96,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embedding:
-    """What a model makes of a text: float32 [width], the text's tokens, and those of them that were known before."""
+    """A text's hidden state: float32 [width]; the text's tokens, and those of them that were cached."""
 
     vector: NDArray[np.float32]
     num_tokens: int
@@ -114,27 +115,6 @@ class Embedder(Protocol):
     def embed(self, prompts: Sequence[str]) -> list[Embedding]:
         """Returns, per prompt, the last hidden state at its last token, each entry in (-1, 1)."""
         ...
-
-
-@runtime_checkable
-class Remembers(Protocol):
-    """Keeps what it worked out for earlier calls, such as keys and values of prefixes, or notes."""
-
-    def forget(self) -> None:
-        """Drops it, so that what comes next is computed as in a fresh process, to the last bit."""
-        ...
-
-
-def forget(*parts: object) -> None:
-    """Lets those of `parts` forget that remember anything."""
-    for part in parts:
-        if isinstance(part, Remembers):
-            part.forget()
-
-
-def is_reproducible(*parts: object) -> bool:
-    """Returns whether none of `parts` says of itself that its answers depend on what is computed beside them."""
-    return all(getattr(part, "is_reproducible", True) for part in parts)
 
 
 @runtime_checkable
@@ -160,3 +140,82 @@ class LanguageModel(Protocol):
     def count_tokens(self, text: str) -> int:
         """Returns how many tokens the model's tokenizer makes of `text`."""
         ...
+
+
+class Generator(Protocol):
+    """The part of a language model that writes."""
+
+    def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
+        """Returns one completion per request, in order."""
+        ...
+
+
+@runtime_checkable
+class SteppedGeneration(Protocol):
+    """A language model that decodes in steps, so that requests join while others are under way."""
+
+    @property
+    def stepped_batch(self) -> SteppedBatch[GenerationRequest, Completion]:
+        """The batch that an engine steps, always the same one."""
+        ...
+
+
+@runtime_checkable
+class AsyncGeneration(Protocol):
+    """A language model that batches by itself, for callers on any event loop."""
+
+    async def generate_async(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
+        """Returns what `generate` returns, without blocking."""
+        ...
+
+
+@runtime_checkable
+class AsyncLabelling(Protocol):
+    """A language model that batches by itself when it judges too."""
+
+    async def label_probs_async(self, prompts: Sequence[str], labels: Sequence[str]) -> list[LabelProbs]:
+        """Returns what `label_probs` returns, without blocking."""
+        ...
+
+
+def generation(lm: Generator) -> Operation[GenerationRequest, Completion]:
+    """Returns how an engine generates with a model: asynchronously or in steps where it can, else batch by batch."""
+    if isinstance(lm, AsyncGeneration):
+        return AsyncOperation(lm.generate_async)
+    if isinstance(lm, SteppedGeneration):
+        return SteppedOperation(lm.stepped_batch)
+    return lm.generate
+
+
+@runtime_checkable
+class HasCache(Protocol):
+    """Caches what it has computed, such as keys and values of prefixes, or notes."""
+
+    def clear_cache(self) -> None:
+        """Drops the cache, so that what comes next is computed as in a fresh process, to the last bit."""
+        ...
+
+
+def clear_caches(*parts: object) -> None:
+    """Clears the caches of those of `parts` that have one."""
+    for part in parts:
+        if isinstance(part, HasCache):
+            part.clear_cache()
+
+
+@runtime_checkable
+class Reproducible(Protocol):
+    """A model or critic that declares whether its results depend on what is computed in the same batch."""
+
+    @property
+    def is_reproducible(self) -> bool:
+        """Whether the same requests give the same texts and scores, whatever else is in their batch."""
+        ...
+
+
+def is_reproducible(*parts: object) -> bool:
+    """Returns whether all of `parts` declare themselves reproducible; None is no part.
+
+    One that declares nothing counts as not reproducible.
+    """
+    return all(isinstance(part, Reproducible) and part.is_reproducible for part in parts if part is not None)

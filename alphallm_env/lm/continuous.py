@@ -25,7 +25,7 @@ from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.local.vocabulary import Vocabulary
 from alphallm_env.lm.partial_completion import Writing
 from alphallm_env.lm.seeded_sampling import Draws, SeededSampling
-from alphallm_env.runtime.concurrency import together
+from alphallm_env.runtime.concurrency import gather
 from alphallm_env.runtime.loop_thread import LoopThread
 
 _CPU_TOKENS_CACHED = 16_384  # the manager would take most of the machine's memory
@@ -111,7 +111,7 @@ class ContinuousLM(TransformersLM):
             try:
                 yield self.model
             finally:
-                self.prefixes.forget()
+                self.prefixes.clear()
                 if manager is not None and manager.batch_processor is not None:
                     manager.batch_processor.cache.reset()
 
@@ -135,7 +135,7 @@ class ContinuousLM(TransformersLM):
             samples: dict[str, list[_Text]] = {}
             for text in texts:
                 samples.setdefault(text.request.prompt, []).append(text)
-            await together(self._write_samples(manager, group) for group in samples.values())
+            await gather(self._write_samples(manager, group) for group in samples.values())
         finally:
             self._num_open -= len(requests)
         for text in texts:
@@ -146,7 +146,7 @@ class ContinuousLM(TransformersLM):
         """Writes samples of one prompt. The first goes ahead until its blocks are there for the others."""
         if len(texts) > 1 and len(texts[0].prompt) > self.page_size:
             await self._extend(manager, texts[0], _LEAST_TOKENS)
-        await together(self._write(manager, text) for text in texts)
+        await gather(self._write(manager, text) for text in texts)
 
     async def _write(self, manager: ContinuousBatchingManager, text: _Text) -> None:
         while text.stop_reason is None:

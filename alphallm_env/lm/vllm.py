@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase
@@ -18,7 +18,7 @@ from alphallm_env.errors import ModelError
 from alphallm_env.lm.base import Completion, GenerationRequest, LabelProbs
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.partial_completion import Writing
-from alphallm_env.runtime.concurrency import together
+from alphallm_env.runtime.concurrency import gather
 from alphallm_env.runtime.loop_thread import LoopThread
 from alphallm_env.runtime.seeds import derive_seed
 
@@ -49,6 +49,11 @@ class VLLMLM:
         self._adapters = itertools.count(1)
         self._thread = LoopThread(f"vllm {source}")
         self._engine = self._thread.run(self._started(engine_arguments))
+
+    @classmethod
+    def load(cls, source: str, device: str = "auto", dtype: str = "auto") -> Self:  # noqa: ARG003
+        """Returns the model in a folder or of a hub name. vLLM chooses the device by itself."""
+        return cls(source, dtype=dtype)
 
     async def _started(self, arguments: dict[str, object]) -> Any:
         """Returns the engine, which belongs to the loop that starts it."""
@@ -106,7 +111,7 @@ class VLLMLM:
     async def _generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
         texts = [Writing(request, self._words.vocabulary) for request in requests]
         prompts = self._words.vocabulary.encode([request.prompt for request in requests]) if requests else []
-        await together(map(self._write, texts, prompts))
+        await gather(map(self._write, texts, prompts))
         return [text.completion() for text in texts]
 
     async def _write(self, text: Writing, prompt: list[int]) -> None:
@@ -139,7 +144,7 @@ class VLLMLM:
             found = output.outputs[0].logprobs[0]
             results[index] = LabelProbs(tuple(math.exp(found[i].logprob) for i in ids), len(tokens))
 
-        await together(judge(index, tokens) for index, tokens in enumerate(encoded))
+        await gather(judge(index, tokens) for index, tokens in enumerate(encoded))
         return [results[index] for index in range(len(prompts))]
 
     async def _output(self, tokens: list[int], **sampling: object) -> Any:

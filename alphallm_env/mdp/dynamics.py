@@ -45,7 +45,7 @@ def initial_state(problem: Problem) -> State:
 
 
 def transition(state: State, option: Option, rules: Rules) -> Transition:
-    """Returns the state after `option`, which is certain: the option's text is appended.
+    """Returns the state after `option`: deterministic, the option's text is appended.
 
     Raises StateError if the episode has ended already.
     """

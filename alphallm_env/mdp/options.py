@@ -1,6 +1,6 @@
-"""β: the rules that end an option. Token, sentence and option level, and regular expressions.
+"""β: the termination rules of options. Token, sentence and option level, regular expressions, and a user's own.
 
-A rule sees the option's own text only. Its `trigger` tells a decoder when to ask: β can fire only just
+A rule sees the option's own text only. Its `trigger` tells a decoder when to check it: β can fire only just
 after a token whose text contains the trigger (every token where the trigger is empty).
 """
 
@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from alphallm_env.registry import Registry
 from alphallm_env.types import Option
 
 # A dollar sign opens a formula before visible text and closes one after it, unless a digit follows: so
@@ -20,11 +21,11 @@ _BLANK_LINE = re.compile(r"\n[ \t]*\n$")
 
 @runtime_checkable
 class OptionRule(Protocol):
-    """Decides where the text of an option ends."""
+    """Decides where the text of an option ends: the termination function β. Attributes will do for the properties."""
 
     @property
     def name(self) -> str:
-        """The name that selects the rule on a command line and that a run's config records."""
+        """The name of the rule, as errors and records show it."""
         ...
 
     @property
@@ -65,7 +66,7 @@ class SentenceRule:
 class FormulaRule:
     r"""The paper's option for MATH: ends at a blank line if the text holds a formula.
 
-    A formula is `$…$`, `\(…\)`, `\[…\]` or a calculator mark `<<…>>`. Without one, the option goes on to
+    A formula is `$…$`, `\(…\)`, `\[…\]` or a calculator mark `<<…>>`. Without one, the option extends to
     the next blank line.
     """
 
@@ -79,15 +80,29 @@ class FormulaRule:
 
 @dataclass(frozen=True)
 class RegexRule:
-    """An option ends where the pattern matches at the end of its text."""
+    """An option ends where the pattern matches at the end of its text. Raises ValueError for a pattern that is none."""
 
     pattern: str
     trigger: str = ""
-    name: str = "regex"
+    name: str = ""  # regex:PATTERN where it is empty
+
+    def __post_init__(self) -> None:
+        try:
+            matches_nothing = re.search(self._suffix, "") is not None
+        except re.error as error:
+            raise ValueError(f"expected a regular expression, got {self.pattern!r}: {error}") from error
+        if matches_nothing:
+            raise ValueError(f"a pattern that ends an option must match some text, and {self.pattern!r} matches none")
+        if not self.name:
+            object.__setattr__(self, "name", f"regex:{self.pattern}")
+
+    @property
+    def _suffix(self) -> str:
+        return f"(?:{self.pattern})\\Z"
 
     def terminates(self, text: str) -> bool:
         """Returns whether the pattern matches a suffix of `text`."""
-        return re.search(f"(?:{self.pattern})\\Z", text) is not None
+        return re.search(self._suffix, text) is not None
 
 
 @dataclass(frozen=True)
@@ -103,14 +118,22 @@ class NeverRule:
 
 
 TO_THE_END = NeverRule()
-RULES: dict[str, OptionRule] = {"token": TokenRule(), "sentence": SentenceRule(), "option": FormulaRule()}
 
 
-def option_rule(name: str) -> OptionRule:
-    """Returns the rule of that name. Raises ValueError for an unknown one."""
-    if name not in RULES:
-        raise ValueError(f"option rule must be one of {', '.join(RULES)}, got {name!r}")
-    return RULES[name]
+def _as_rule(found: object) -> OptionRule:
+    """Returns a rule, or what a class or function makes of nothing. Raises TypeError for anything else."""
+    made = found() if isinstance(found, type) or (not isinstance(found, OptionRule) and callable(found)) else found
+    if not isinstance(made, OptionRule):
+        raise TypeError(f"expected a rule with name, trigger and terminates(text), got {made!r}")
+    return made
+
+
+TERMINATION_RULES: Registry[OptionRule] = Registry(
+    "termination rule",
+    {"token": TokenRule(), "sentence": SentenceRule(), "option": FormulaRule()},
+    _as_rule,
+    families={"regex": RegexRule},
+)
 
 
 def split_options(text: str, rule: OptionRule) -> tuple[str, ...]:

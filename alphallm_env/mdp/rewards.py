@@ -1,16 +1,13 @@
-"""What an environment pays for an option, and how a finished solution is graded."""
+"""What an environment pays for an option: reward functions by name, and the verdict on a finished solution."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Protocol, runtime_checkable
 
-from alphallm_env.simulator import Simulator
+from alphallm_env.registry import Registry
 from alphallm_env.types import Ending, Problem, State
-
-RewardSource = Literal["critics", "verifier"]
-REWARD_SOURCES: tuple[str, ...] = get_args(RewardSource)
 
 CORRECT = "correct"
 UNANSWERED = "unanswered"  # the episode ended without a final answer
@@ -19,31 +16,97 @@ NO_GOLD = "no_gold"  # the problem has no gold answer to compare with
 
 @dataclass(frozen=True, slots=True)
 class Reward:
-    """The reward of one step by its components; at most one differs from 0. All but `invalid` are in [0, 1]."""
+    """The reward of one step by its components."""
 
-    prm: float = 0.0
-    orm: float = 0.0
-    verifier: float = 0.0
+    prm: float = 0.0  # the PRM's score of the option, in [0, 1]
+    orm: float = 0.0  # the ORM's score of the whole solution, in [0, 1]
+    verifier: float = 0.0  # 1 for a correct answer
     invalid: float = 0.0  # what an invalid action costs, <= 0
+    other: float = 0.0  # whatever else a reward function pays
 
     @property
     def total(self) -> float:
         """What `step` returns."""
-        return self.prm + self.orm + self.verifier + self.invalid
+        return self.prm + self.orm + self.verifier + self.invalid + self.other
 
 
-async def critics_rewards(simulator: Simulator, states: Sequence[State]) -> list[Reward]:
-    """Returns by state the PRM's score of the last option, or the ORM's of the whole solution once it is answered.
+@runtime_checkable
+class RewardFunction(Protocol):
+    """Computes the reward of an option from the state after it, critics' scores and the problem.
 
-    A dead end stated no answer, so it is worth 0 and no critic is asked. An episode that a budget cut is
-    not finished: its last option is scored as any other.
+    It is a pure function: the environment asks the critics, for many episodes in one batch, and passes their scores.
+    Attributes will do for the properties.
     """
-    answered = [state for state in states if state.ending is Ending.ANSWERED]
-    others = [state for state in states if state.ending not in (Ending.ANSWERED, Ending.DEAD_END)]
-    orm, prm = await simulator.score("orm", answered), await simulator.score("prm", others)
-    rewards = {state: Reward(orm=score) for state, score in zip(answered, orm, strict=True)}
-    rewards |= {state: Reward(prm=score) for state, score in zip(others, prm, strict=True)}
-    return [rewards.get(state, Reward()) for state in states]
+
+    @property
+    def critics(self) -> tuple[str, ...]:
+        """The critics that it may need, of value, prm and orm. Without any, an episode needs no model."""
+        ...
+
+    @property
+    def needs_answers(self) -> bool:
+        """Whether every problem must have a gold answer: an environment refuses other problems when it is made."""
+        ...
+
+    def critics_for(self, state: State) -> Sequence[str]:
+        """Returns those of `critics` whose scores of `state` the reward depends on."""
+        ...
+
+    def reward(self, state: State, problem: Problem, scores: Mapping[str, float]) -> Reward:
+        """Returns the reward of the last option of `state`. `scores` holds at least those of `critics_for(state)`."""
+        ...
+
+
+@dataclass(frozen=True)
+class CriticsReward:
+    """The PRM's score of each option, and the ORM's of the whole solution once that states its answer.
+
+    A dead end states no answer, so it is worth 0 and no critic is asked. An episode that a budget cut is not
+    finished: its last option is scored as any other.
+    """
+
+    critics: tuple[str, ...] = ("orm", "prm")
+    needs_answers: bool = False
+
+    def critics_for(self, state: State) -> Sequence[str]:
+        """Returns the ORM for a solution that states its answer, no critic for a dead end, else the PRM."""
+        if state.ending is Ending.DEAD_END:
+            return ()
+        return ("orm",) if state.ending is Ending.ANSWERED else ("prm",)
+
+    def reward(self, state: State, problem: Problem, scores: Mapping[str, float]) -> Reward:  # noqa: ARG002
+        """Returns the score of the critic that `critics_for` names, 0 without one."""
+        asked = self.critics_for(state)
+        return Reward(prm=scores["prm"] if "prm" in asked else 0.0, orm=scores["orm"] if "orm" in asked else 0.0)
+
+
+@dataclass(frozen=True)
+class VerifierReward:
+    """1 for the option that completes a correct answer, else 0."""
+
+    critics: tuple[str, ...] = ()
+    needs_answers: bool = True
+
+    def critics_for(self, state: State) -> Sequence[str]:  # noqa: ARG002
+        """Returns nothing: no model is asked."""
+        return ()
+
+    def reward(self, state: State, problem: Problem, scores: Mapping[str, float]) -> Reward:  # noqa: ARG002
+        """Returns 1 where the grader finds the answer correct."""
+        return Reward(verifier=float(verdict_on(state, problem) == CORRECT))
+
+
+def _as_reward(found: object) -> RewardFunction:
+    """Returns a reward function, or what a class or function makes of nothing. Raises TypeError for anything else."""
+    made = found() if isinstance(found, type) or (callable(found) and not isinstance(found, RewardFunction)) else found
+    if not isinstance(made, RewardFunction):
+        raise TypeError(f"expected a RewardFunction with critics, needs_answers, critics_for and reward, got {made!r}")
+    return made
+
+
+REWARDS: Registry[RewardFunction] = Registry(
+    "reward", {"critics": CriticsReward(), "verifier": VerifierReward()}, _as_reward
+)
 
 
 def verdict_on(state: State, problem: Problem) -> str:

@@ -1,16 +1,27 @@
-"""One function for every source of problems, selected by a string that fits a command line."""
+"""Problem sets by name: one function for every source of problems."""
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Sequence
+from functools import lru_cache, partial
 from random import Random
+from typing import Protocol, cast
 
 from alphallm_env.errors import ProblemError
 from alphallm_env.problems import gsm_symbolic, hub
 from alphallm_env.problems.jsonl import read_jsonl
+from alphallm_env.registry import Registry
 from alphallm_env.types import Problem
 
-DEFAULT_NUM_GENERATED = 500  # how many problems an endless source gives where no limit is set
+DEFAULT_NUM_GENERATED = 500  # how many problems a generator yields without a limit
+
+
+class ProblemSet(Protocol):
+    """Problems by split. A user's own is a function of a module, named `module:attribute`."""
+
+    def __call__(self, split: str, limit: int | None, seed: int, /) -> Sequence[Problem]:
+        """Returns at most `limit` problems of a split with different ids, the same for the same arguments."""
+        ...
 
 
 def load_problems(source: str, split: str = "test", limit: int | None = None, seed: int = 0) -> list[Problem]:
@@ -18,26 +29,46 @@ def load_problems(source: str, split: str = "test", limit: int | None = None, se
 
     `source` is one of
 
-    - `gsm_symbolic` or `gsm_symbolic:full`: generated with `seed`, 500 where there is no limit;
+    - `gsm_symbolic` or `gsm_symbolic:full`: generated with `seed`, 500 without a limit;
     - the path of a `.jsonl` file, which is one split whatever `split` says;
-    - `gsm8k`, `math` or another `owner/name` of the hub, which downloads.
+    - `gsm8k`, `math` or another `owner/name` of the hub, which downloads;
+    - `module:attribute`: a function `(split, limit, seed)` of your own that returns problems;
+    - a name that was added by `PROBLEM_SETS.register`.
 
-    A limit below the size of a file or data set keeps a sample drawn with `seed`, in the source's order.
-    Raises ProblemError for an unknown source or one that is not usable.
+    A limit below the size of a file or hub data set draws a sample with `seed`, in the source's order.
+    Raises ProblemError, which lists the names, for an unknown source, and for one that is not usable.
     """
     if limit is not None and limit < 1:
         raise ProblemError(f"limit must be >= 1 or None, got {limit}")
-    name, _, level = source.partition(":")
-    if name == "gsm_symbolic":
-        return list(_generated(split, limit or DEFAULT_NUM_GENERATED, seed, level or "easy"))
     if source.endswith(".jsonl"):
         return _sample(read_jsonl(source), limit, seed)
-    if source in hub.SHORT_NAMES or _is_hub_name(source):
-        return _sample(hub.load_from_hub(source, split), limit, seed)
-    raise ProblemError(
-        "problems must be gsm_symbolic, gsm_symbolic:full, the path of a .jsonl file, "
-        f"{', '.join(hub.SHORT_NAMES)} or owner/name of the hub, got {source!r}"
-    )
+    if _is_hub_name(source):
+        return _from_hub(source, split, limit, seed)
+    try:
+        load = PROBLEM_SETS.resolve(source)
+    except ProblemError:
+        raise
+    except ValueError as error:
+        raise ProblemError(f"{error}; a .jsonl file or an owner/name of the hub will do too") from error
+    return _checked(load(split, limit, seed), source, limit)
+
+
+def _checked(problems: Sequence[Problem], source: str, limit: int | None) -> list[Problem]:
+    """Returns the problems as a list. Raises ProblemError where a problem set breaks its contract."""
+    listed = list(cast("Sequence[object]", problems))
+    wrong = next((item for item in listed if not isinstance(item, Problem)), None)
+    if wrong is not None:
+        raise ProblemError(f"{source}: expected problems, got {wrong!r}")
+    if limit is not None and len(listed) > limit:
+        raise ProblemError(f"{source}: expected at most {limit} problems, got {len(listed)}")
+    found = cast("list[Problem]", listed)
+    if len({problem.id for problem in found}) < len(found):
+        raise ProblemError(f"{source}: expected problems with different ids, got some twice")
+    return found
+
+
+def _gsm_symbolic(level: str) -> ProblemSet:
+    return lambda split, limit, seed: list(_generated(split, limit or DEFAULT_NUM_GENERATED, seed, level))
 
 
 @lru_cache(maxsize=16)
@@ -45,12 +76,33 @@ def _generated(split: str, limit: int, seed: int, level: str) -> tuple[Problem, 
     return tuple(gsm_symbolic.problems(split, limit, seed, level))
 
 
+def _from_hub(name: str, split: str, limit: int | None, seed: int) -> list[Problem]:
+    return _sample(hub.load_from_hub(name, split), limit, seed)
+
+
 def _is_hub_name(source: str) -> bool:
     owner, slash, name = source.partition("/")
-    return bool(owner and slash and name) and "/" not in name and not source.startswith((".", "~"))
+    return bool(owner and slash and name) and not {"/", ":"} & {*name, *owner} and not source.startswith((".", "~"))
 
 
 def _sample(problems: list[Problem], limit: int | None, seed: int) -> list[Problem]:
     if limit is None or limit >= len(problems):
         return problems
     return [problems[index] for index in sorted(Random(seed).sample(range(len(problems)), limit))]
+
+
+def _as_problem_set(found: object) -> ProblemSet:
+    if not callable(found):
+        raise TypeError(f"expected a function (split, limit, seed) that returns problems, got {found!r}")
+    return cast(ProblemSet, found)
+
+
+PROBLEM_SETS: Registry[ProblemSet] = Registry(
+    "problem set",
+    {
+        "gsm_symbolic": _gsm_symbolic("easy"),
+        **{name: partial(_from_hub, name) for name in hub.SHORT_NAMES},
+    },
+    _as_problem_set,
+    families={"gsm_symbolic": _gsm_symbolic},
+)

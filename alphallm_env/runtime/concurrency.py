@@ -1,4 +1,4 @@
-"""Waits for several things at once, and leaves nothing running behind a failure."""
+"""Awaits several coroutines at once, and leaves none running after a failure."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 
-async def together(works: Iterable[Coroutine[object, object, Result]]) -> list[Result]:
-    """Returns all results in order; the first failure cancels what is not done, and is raised.
+async def gather(works: Iterable[Coroutine[object, object, Result]]) -> list[Result]:
+    """Returns all results in order; the first failure cancels the others, and is raised.
 
-    One work alone is awaited as it is, without a task of its own.
+    A single coroutine is awaited directly, without a task.
     """
     several = list(works)
     if len(several) == 1:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import enum
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from alphallm_env.types import State, Trajectory, Transcript
 
@@ -153,6 +154,59 @@ class Meter:
 
 
 _current: ContextVar[Meter | None] = ContextVar("alphallm_env_meter", default=None)
+
+
+class Read(Protocol):
+    """A result that tells what a model read for it."""
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens of the text."""
+        ...
+
+    @property
+    def saved_tokens(self) -> int:
+        """Those of them that were cached, and not computed."""
+        ...
+
+
+class Written(Protocol):
+    """A result that tells what a model wrote for it, after a prompt."""
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens written."""
+        ...
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Tokens of the prompt that were computed."""
+        ...
+
+    @property
+    def saved_tokens(self) -> int:
+        """Tokens of the prompt that were cached, or are shared with other samples."""
+        ...
+
+
+def count_generated(role: Role, results: Sequence[Written]) -> None:
+    """Counts what the model of `role` wrote on the current meter."""
+    tokens = sum(result.num_tokens for result in results)
+    prefilled = sum(result.prompt_tokens for result in results)
+    current_meter().generated(role, tokens, prefilled, sum(result.saved_tokens for result in results))
+
+
+def count_scored(results: Sequence[Read]) -> None:
+    """Counts what a critic read on the current meter."""
+    tokens = sum(result.num_tokens for result in results)
+    current_meter().scored(tokens, sum(result.saved_tokens for result in results))
+
+
+def count_read(role: Role, results: Sequence[Read]) -> None:
+    """Counts what the model of `role` read, which is no part of the budget, on the current meter."""
+    saved = sum(result.saved_tokens for result in results)
+    prefilled = sum(result.num_tokens for result in results) - saved
+    current_meter().worked(role, Work(prefilled=prefilled, saved=saved))
 
 
 def active_meter() -> Meter | None:

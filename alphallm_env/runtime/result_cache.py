@@ -1,4 +1,4 @@
-"""What models told before, so that the same question has the same answer to the last bit."""
+"""Cache of model results, so that repeated queries are bit-identical."""
 
 from __future__ import annotations
 
@@ -9,60 +9,63 @@ from weakref import WeakKeyDictionary
 from alphallm_env.runtime.metering import Meter, active_meter
 
 Key = TypeVar("Key", bound=Hashable)
-Fact = TypeVar("Fact")
+Value = TypeVar("Value")
 
-MOST_KEPT = 20_000  # facts; the oldest are dropped
+DEFAULT_SIZE = 20_000  # entries
 
 
-class Memo(Generic[Key, Fact]):
-    """Facts by what was asked. The last bits of a model's numbers depend on what is computed beside them.
+class ResultCache(Generic[Key, Value]):
+    """Results by query; beyond `max_size` the oldest are evicted.
 
-    Every meter pays once for each fact: where one has not paid yet the models are asked again, and the answer
-    is still the first one.
+    The last bits of a model's numbers depend on what is computed in the same batch, so a query is answered by its
+    first result. Every meter pays once for each: where the current one has not paid, the models compute the result
+    again, and the first one is returned.
     """
 
-    def __init__(self, most: int = MOST_KEPT) -> None:
-        if most < 1:
-            raise ValueError(f"most must be >= 1, got {most}")
-        self._most = most
-        self._facts: dict[Key, Fact] = {}
+    def __init__(self, max_size: int = DEFAULT_SIZE) -> None:
+        if max_size < 1:
+            raise ValueError(f"max_size must be >= 1, got {max_size}")
+        self._max_size = max_size
+        self._values: dict[Key, Value] = {}
         self._paid: WeakKeyDictionary[Meter, dict[Key, None]] = WeakKeyDictionary()
 
-    def __reduce__(self) -> tuple[type[Memo[Key, Fact]], tuple[int]]:
-        return type(self), (self._most,)  # a pickled memo is empty: it is nothing but a memory
+    def __reduce__(self) -> tuple[type[ResultCache[Key, Value]], tuple[int]]:
+        return type(self), (self._max_size,)  # pickled and copied without its entries
 
     def __len__(self) -> int:
-        return len(self._facts)
+        return len(self._values)
 
-    def known(self, key: Key) -> Fact | None:
-        """Returns the fact, None where it was not asked for or has been dropped."""
-        return self._facts.get(key)
+    def get(self, key: Key) -> Value | None:
+        """Returns the cached result, None where there is none."""
+        return self._values.get(key)
 
-    def tell(self, key: Key, fact: Fact) -> Fact:
-        """Keeps a fact that nobody has to pay for. Returns it, or the one that was there."""
-        fact = self._facts.setdefault(key, fact)
-        _drop_oldest(self._facts, self._most)
-        return fact
+    def put(self, key: Key, value: Value) -> Value:
+        """Caches a result that no meter pays for, unless there is one. Returns the cached one."""
+        value = self._values.setdefault(key, value)
+        _evict_oldest(self._values, self._max_size)
+        return value
 
-    async def find(self, keys: Sequence[Key], ask: Callable[[list[Key]], Awaitable[Sequence[Fact]]]) -> list[Fact]:
-        """Returns a fact for each key. Asks at once for all that are not known or not paid for by the current meter."""
+    async def get_or_compute(
+        self, keys: Sequence[Key], compute: Callable[[list[Key]], Awaitable[Sequence[Value]]]
+    ) -> list[Value]:
+        """Returns a result for each key. One call computes all that are not cached or that the meter has not paid."""
         meter = active_meter()
         paid = None if meter is None else self._paid.setdefault(meter, {})
-        due = [key for key in dict.fromkeys(keys) if key not in self._facts or (paid is not None and key not in paid)]
-        found = {key: self._facts[key] for key in keys if key in self._facts}
-        for key, fact in zip(due, await ask(due) if due else (), strict=True):
-            found[key] = self.tell(key, fact)
+        due = [key for key in dict.fromkeys(keys) if key not in self._values or (paid is not None and key not in paid)]
+        found = {key: self._values[key] for key in keys if key in self._values}
+        for key, value in zip(due, await compute(due) if due else (), strict=True):
+            found[key] = self.put(key, value)
             if paid is not None:
                 paid[key] = None
-                _drop_oldest(paid, self._most)
+                _evict_oldest(paid, self._max_size)
         return [found[key] for key in keys]
 
-    def forget(self) -> None:
-        """Drops everything."""
-        self._facts.clear()
+    def clear(self) -> None:
+        """Drops all results, and what meters have paid."""
+        self._values.clear()
         self._paid.clear()
 
 
-def _drop_oldest(kept: dict[Key, Fact] | dict[Key, None], most: int) -> None:
-    while len(kept) > most:
+def _evict_oldest(kept: dict[Key, Value] | dict[Key, None], max_size: int) -> None:
+    while len(kept) > max_size:
         kept.pop(next(iter(kept)), None)

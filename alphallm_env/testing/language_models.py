@@ -6,35 +6,28 @@ import asyncio
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from alphallm_env.lm.base import Completion, GenerationRequest, LabelProbs, LanguageModel
+from alphallm_env.lm.base import (
+    AsyncGeneration,
+    AsyncLabelling,
+    Completion,
+    GenerationRequest,
+    LanguageModel,
+    is_reproducible,
+)
 from alphallm_env.mdp.options import SentenceRule
 from alphallm_env.types import StopReason
 
 PROMPTS = ("Question: What is 2 + 3?\nAnswer:", "Question: What is 7 * 6, more or less?\nAnswer:")
 
 
-@runtime_checkable
-class AsynchronousModel(Protocol):
-    """What a language model offers beside the blocking methods if it answers asynchronously."""
-
-    async def generate_async(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
-        """Returns what `generate` returns."""
-        ...
-
-    async def label_probs_async(self, prompts: Sequence[str], labels: Sequence[str]) -> list[LabelProbs]:
-        """Returns what `label_probs` returns."""
-        ...
-
-
 def check_language_model(lm: LanguageModel, prompts: Sequence[str] = PROMPTS, max_tokens: int = 12) -> None:
     """Checks order, repeatability, limits, honest counts, and that a batch equals its items one by one.
 
     A seed is not used at temperature 0, and a text ends before its `stop_text`. Texts must be equal to the letter,
-    unless the model says `is_reproducible = False`; log-probabilities and label probabilities within 0.001, since a
+    where the model declares `is_reproducible = True`; log-probabilities and label probabilities within 0.001, since a
     batch may be computed in another order. A model that answers asynchronously too must do so on any event loop.
     """
     requests = [
@@ -47,16 +40,18 @@ def check_language_model(lm: LanguageModel, prompts: Sequence[str] = PROMPTS, ma
     for request, completion in zip(requests, batch, strict=True):
         _check_completion(request, completion)
         _check_count(lm, completion)
-    if getattr(lm, "is_reproducible", True):
+    if is_reproducible(lm):
         _check_repeatable(lm, requests, batch)
         _check_greedy(lm, requests)
     _check_stop_text(lm, requests, batch)
     assert list(lm.generate([])) == [], "no requests must give no completions"
     assert lm.count_tokens("") < lm.count_tokens(prompts[0]), "a text must have more tokens than no text"
     _check_label_probs(lm, prompts)
-    if isinstance(lm, AsynchronousModel):
-        for _ in range(2):  # each time on a new event loop
-            asyncio.run(_check_asynchronous(lm, requests, batch, prompts))
+    for _ in range(2):  # each time on a new event loop
+        if isinstance(lm, AsyncGeneration):
+            asyncio.run(_check_async_generation(lm, requests, batch))
+        if isinstance(lm, AsyncLabelling):
+            asyncio.run(_check_async_labelling(lm, prompts))
 
 
 def _check_repeatable(lm: LanguageModel, requests: Sequence[GenerationRequest], batch: Sequence[Completion]) -> None:
@@ -81,7 +76,7 @@ def _check_stop_text(lm: LanguageModel, requests: Sequence[GenerationRequest], b
     stopped = replace(request, stop_text=words[len(words) // 2])
     [found] = lm.generate([stopped])
     assert stopped.stop_text not in found.text, f"a text must end before {stopped.stop_text!r}, got {found.text!r}"
-    if getattr(lm, "is_reproducible", True):
+    if is_reproducible(lm):
         expected = stopped.before_stop(written.text)
         assert found.text == expected, f"a text must be the same before its stop text: {expected!r}, got {found.text!r}"
 
@@ -94,14 +89,17 @@ def _check_count(lm: LanguageModel, completion: Completion) -> None:
     )
 
 
-async def _check_asynchronous(
-    lm: AsynchronousModel, requests: Sequence[GenerationRequest], batch: Sequence[Completion], prompts: Sequence[str]
+async def _check_async_generation(
+    lm: AsyncGeneration, requests: Sequence[GenerationRequest], batch: Sequence[Completion]
 ) -> None:
     answers = await asyncio.gather(*(lm.generate_async([request]) for request in requests))
     for request, expected, [completion] in zip(requests, batch, answers, strict=True):
         _check_completion(request, completion)
-        if getattr(lm, "is_reproducible", True):
+        if is_reproducible(lm):
             _check_same(request, expected, completion, "awaited and not")
+
+
+async def _check_async_labelling(lm: AsyncLabelling, prompts: Sequence[str]) -> None:
     found = await lm.label_probs_async(prompts, ("True", "False"))
     assert len(found) == len(prompts), f"expected {len(prompts)} label probabilities, got {len(found)}"
 
@@ -134,6 +132,6 @@ def _check_label_probs(lm: LanguageModel, prompts: Sequence[str], labels: Sequen
         valid = all(0.0 <= prob <= 1.0 for prob in found.probs) and sum(found.probs) <= 1.001
         assert valid, f"label probabilities must be in [0, 1] and sum to at most 1, got {found}"
         alone = lm.label_probs([prompt], labels)[0]
-        assert np.allclose(found.probs, alone.probs, atol=1e-3 if getattr(lm, "is_reproducible", True) else 0.05), (
+        assert np.allclose(found.probs, alone.probs, atol=1e-3 if is_reproducible(lm) else 0.05), (
             f"a prompt must be judged the same in a batch and alone: {found} and {alone}"
         )

@@ -30,6 +30,8 @@ class ScriptedLM:
     '1 + 1 = 2\\n#### 2\\n'
     """
 
+    is_reproducible = True
+
     def __init__(
         self,
         script: Mapping[str, Continuations],

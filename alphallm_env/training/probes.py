@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 from alphallm_env.critics.measures import area_under_roc
-from alphallm_env.critics.probes.probe import Probe, ProbeTrunk
+from alphallm_env.critics.probes.probe import Probe
+from alphallm_env.critics.probes.trunk import ProbeTrunk
 from alphallm_env.critics.provenance import model_revision
 from alphallm_env.runtime.files import write_whole
 from alphallm_env.runtime.seeds import derive_seed
@@ -51,7 +52,7 @@ def read_prefixes(trunk: ProbeTrunk, data: Sequence[ProblemData], folder: Path) 
             read = load(path.read_bytes())["vectors"]
         else:
             read = np.stack([seen.vector for seen in trunk.hidden_states(states)])
-            trunk.forget()
+            trunk.clear_cache()
             write_whole(path, save({"vectors": read}))
             print(f"read {start + len(part)}/{len(data)} problems", flush=True)
         vectors |= {

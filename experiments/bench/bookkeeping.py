@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from agents.base import Budget, PlanResult
 from agents.mcts import EtaMCTS, MCTSConfig
 from agents.tree.node import num_nodes
+from alphallm_env.lm.policy import Policy
 from alphallm_env.lm.prompts.templates import TinyTemplate
 from alphallm_env.mdp import dynamics
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.runtime.metering import Role
 from alphallm_env.runtime.seeds import derive_seed
-from alphallm_env.simulator import Policy, Simulator
+from alphallm_env.simulator import Simulator
 from alphallm_env.testing.scripted import ScriptedLM
 from alphallm_env.types import Option, Problem, State, StopReason
 

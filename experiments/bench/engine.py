@@ -27,6 +27,7 @@ from agents.running import run_episodes
 from alphallm_env.lm.base import GenerationRequest
 from alphallm_env.lm.local.decoder import Decoder, Text, written
 from alphallm_env.lm.local.transformers_lm import TransformersLM
+from alphallm_env.lm.policy import Policy
 from alphallm_env.loading import build_simulator, load_policy
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.mdp.options import SentenceRule
@@ -34,7 +35,7 @@ from alphallm_env.problems import load_problems
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.runtime.files import write_whole
 from alphallm_env.runtime.metering import Usage
-from alphallm_env.simulator import Policy, Simulator
+from alphallm_env.simulator import Simulator
 from alphallm_env.types import Problem
 from experiments.bench import bookkeeping, faults
 from experiments.bench.bandwidth import measured_bandwidth, share_of_limit
@@ -86,7 +87,7 @@ class Searched:
 
 def searched(simulator: Simulator, problems: Sequence[Problem], budget: int, concurrency: int) -> Searched:
     """Searches the problems with ηMCTS, with empty caches."""
-    simulator.forget()
+    simulator.clear_cache()
     before = replace(simulator.engine.statistics)
     started = time.perf_counter()
     episodes = run_episodes(
@@ -111,7 +112,7 @@ def requests_for(policy: Policy, problems: Sequence[Problem], num: int, max_toke
 
 def raw_tokens_per_second(lm: TransformersLM, requests: Sequence[GenerationRequest], concurrency: int) -> float:
     """Returns the tokens a second of a decoder that nothing but the requests keeps busy, so many at once."""
-    lm.forget()
+    lm.clear_cache()
     decoder = lm.generate_in_steps
     waiting, num_written = list(requests), 0
     started = time.perf_counter()
@@ -154,12 +155,12 @@ def raw_and_generate(lm: TransformersLM, prompts: Sequence[str], num_tokens: int
     """
     endless = replace(lm.vocabulary, banned=lm.vocabulary.banned.clone())
     endless.banned[list(lm.vocabulary.end_ids)] = True
-    lm.forget()
+    lm.clear_cache()
     requests = [GenerationRequest(prompt, seed, num_tokens) for seed, prompt in enumerate(prompts)]
     started = time.perf_counter()
     written(Decoder(lm.model, endless, lambda: lm.prefixes), requests)
     ours = time.perf_counter() - started
-    lm.forget()
+    lm.clear_cache()
     batch = lm.tokenizer(list(prompts), return_tensors="pt", padding=True, add_special_tokens=False).to(lm.model.device)  # type: ignore[union-attr]
     started = time.perf_counter()
     lm.model.generate(  # type: ignore[operator]

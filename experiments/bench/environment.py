@@ -28,12 +28,12 @@ from gymnasium.vector import SyncVectorEnv
 from rich.table import Table
 
 from alphallm_env import MathReasoningEnv, OptionChoiceEnv, Policy, Problem, Rules, Simulator, State
+from alphallm_env.critics.critic_set import Critics
+from alphallm_env.critics.monte_carlo import MonteCarloValue
 from alphallm_env.critics.prompted.generative import OutcomeRewardModel, ProcessRewardModel
-from alphallm_env.critics.trained.value import MonteCarloValue
 from alphallm_env.lm.prompts.templates import TinyTemplate
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.runtime.files import write_whole
-from alphallm_env.simulator import Critics
 from alphallm_env.testing.scripted import ScriptedLM
 from experiments.runs.screen import quiet_libraries, results_console
 
@@ -74,7 +74,7 @@ def steps_per_second(envs: gym.vector.VectorEnv[Any, Any, Any], config: BenchCon
     act = valid_actions if choice else texts
     rounds = max(config.min_rounds, config.min_steps // envs.num_envs)
     for env in cast(Any, envs).envs:
-        env.unwrapped.forget()
+        env.unwrapped.clear_cache()
     rng = np.random.default_rng(config.seed)
     started = time.perf_counter()
     _, infos = envs.reset(seed=config.seed)
@@ -137,7 +137,7 @@ def scripted_simulator() -> Simulator:
     prm, orm = ProcessRewardModel(lm, template, engine), OutcomeRewardModel(lm, template, engine)
     rules = Rules(max_options=4)
     judged = Simulator(Policy(lm, template), Critics(prm=prm, orm=orm), rules, engine=engine)
-    value = MonteCarloValue(judged, num_rollouts=1)
+    value = MonteCarloValue(judged, orm, num_rollouts=1)
     return Simulator(judged.policy, Critics(value, prm, orm), rules, engine=engine)
 
 

@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from agents.base import Budget, PlanResult
 from agents.mcts import EtaMCTS, SearchInterruptedError, eta_mcts
 from agents.tree.node import render_tree
+from alphallm_env.lm.policy import Policy
 from alphallm_env.lm.prompts.templates import FewShotTemplate
 from alphallm_env.lm.server.client import ServerLM
 from alphallm_env.lm.server.pool import ServerSettings
 from alphallm_env.loading import build_simulator
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.runtime.engine import Engine
-from alphallm_env.simulator import Policy, Simulator
+from alphallm_env.simulator import Simulator
 from alphallm_env.testing.faulty_server import FaultServer
 from alphallm_env.types import Problem, Trajectory
 

@@ -10,7 +10,6 @@ from typing import Any, cast
 from agents.base import Budget
 from agents.registry import make_planner
 from alphallm_env.errors import RunError
-from alphallm_env.mdp.rewards import RewardSource
 from alphallm_env.problems import load_problems
 from alphallm_env.runtime.files import Json
 from experiments.choice.offers import OfferBook, RecordedChoiceEnv
@@ -92,7 +91,7 @@ class Comparison:
     def _env(self, split: str, limit: int, reward: str, book: OfferBook) -> RecordedChoiceEnv:
         config = self.config
         return RecordedChoiceEnv(
-            config.problems, split, limit, book=book, reward=cast("RewardSource", reward),
+            config.problems, split, limit, book=book, reward=reward,
             num_options=config.num_options, max_tokens=config.max_tokens, embedding=config.embedding, render_mode=None,
         )  # fmt: skip
 

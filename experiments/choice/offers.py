@@ -9,11 +9,11 @@ from typing import Any, cast
 
 import numpy as np
 
-from alphallm_env.envs.base import Question
+from alphallm_env.envs.base import ModelQuery
 from alphallm_env.envs.choice.env import ChoiceAction, OptionChoiceEnv
 from alphallm_env.envs.choice.state import ChoiceState
-from alphallm_env.envs.proposals import Proposals, Stand, propose
-from alphallm_env.runtime.concurrency import together
+from alphallm_env.envs.proposals import ProposalRequest, Proposals, propose
+from alphallm_env.runtime.concurrency import gather
 from alphallm_env.runtime.files import Journal, Json
 from alphallm_env.runtime.metering import Meter, metering
 
@@ -29,10 +29,10 @@ class Stop:
     ended: bool
 
     @staticmethod
-    def of(stand: Stand) -> Stop:
+    def of(request: ProposalRequest) -> Stop:
         """Returns where an environment asks what is on offer."""
-        state = stand.state
-        return Stop(state.problem_id, stand.seed, state.depth, state.text, stand.ended)
+        state = request.state
+        return Stop(state.problem_id, request.seed, state.depth, state.text, request.ended)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,43 +110,51 @@ class RecordedChoiceEnv(OptionChoiceEnv):
         """Returns the tokens that it took to know what is on offer now. Raises ResetNeeded before the first reset."""
         return self.book[_stop(self._current())].num_tokens
 
-    def _begun(self, rng: np.random.Generator, options: dict[str, object] | None) -> ChoiceState:
-        place = super()._begun(rng, options)
+    def _initial(self, rng: np.random.Generator, options: dict[str, object] | None) -> ChoiceState:
+        place = super()._initial(rng, options)
         return replace(place, seed=self.episode_seeds[place.seed % len(self.episode_seeds)])
 
     # What is in the book is looked up here, and does not go to the engine's thread and back.
 
-    def upcoming_step(self, action: ChoiceAction, then_reset: bool = False) -> Sequence[Question]:
+    def queries_of_step(self, action: ChoiceAction, then_reset: bool = False) -> Sequence[ModelQuery]:
         """Returns what `step(action)` would ask the models that is not in the book."""
-        return self._unknown(super().upcoming_step(action, then_reset))
+        return self._unknown(super().queries_of_step(action, then_reset))
 
-    def upcoming_reset(self, seed: int | None = None, options: dict[str, object] | None = None) -> Sequence[Question]:
+    def queries_of_reset(
+        self, seed: int | None = None, options: dict[str, object] | None = None
+    ) -> Sequence[ModelQuery]:
         """Returns what `reset` would ask the models that is not in the book."""
-        return self._unknown(super().upcoming_reset(seed, options))
+        return self._unknown(super().queries_of_reset(seed, options))
 
-    def _unknown(self, questions: Sequence[Question]) -> list[Question]:
-        return [asked for asked in questions if not isinstance(asked, Stand) or Stop.of(asked) not in self.book]
+    def _unknown(self, questions: Sequence[ModelQuery]) -> list[ModelQuery]:
+        return [
+            asked for asked in questions if not isinstance(asked, ProposalRequest) or Stop.of(asked) not in self.book
+        ]
 
-    def _furnished(self, place: ChoiceState) -> ChoiceState:
-        stop = _stop(place)
-        return replace(place, proposals=self.book[stop].proposals) if stop in self.book else super()._furnished(place)
+    def _with_proposals(self, choice: ChoiceState) -> ChoiceState:
+        stop = _stop(choice)
+        return (
+            replace(choice, proposals=self.book[stop].proposals)
+            if stop in self.book
+            else super()._with_proposals(choice)
+        )
 
-    async def _offered(self, stands: Sequence[Stand]) -> list[Proposals]:
-        missing = {stop: stand for stand in stands if (stop := Stop.of(stand)) not in self.book}
+    async def _offered(self, requests: Sequence[ProposalRequest]) -> list[Proposals]:
+        missing = {stop: request for request in requests if (stop := Stop.of(request)) not in self.book}
         if missing:
-            self.book.add(await together(self._charged(stand) for stand in missing.values()))
-        return [self.book[Stop.of(stand)].proposals for stand in stands]
+            self.book.add(await gather(self._charged(request) for request in missing.values()))
+        return [self.book[Stop.of(request)].proposals for request in requests]
 
-    async def _charged(self, stand: Stand) -> Offer:
+    async def _charged(self, request: ProposalRequest) -> Offer:
         """Asks the models, on a meter of its own; they still work on all questions in common batches."""
         with metering(Meter()) as meter:
-            if stand.state.depth and not stand.ended:
+            if request.state.depth and not request.ended:
                 # An episode pays once for a critic's notes on the question, and did when this state was on offer.
-                await self.simulator.score("prm", [stand.state])
+                await self.simulator.score("prm", [request.state])
             paid_before = meter.usage.tokens
-            [proposals] = await propose(self.simulator, [stand], self.num_options, embeds=self._embedding_size > 0)
-        return Offer(Stop.of(stand), proposals, meter.usage.tokens - paid_before)
+            [proposals] = await propose(self.simulator, [request], self.num_options, embeds=self._embedding_size > 0)
+        return Offer(Stop.of(request), proposals, meter.usage.tokens - paid_before)
 
 
 def _stop(place: ChoiceState) -> Stop:
-    return Stop.of(Stand(place.state, place.seed, ended=place.ending is not None))
+    return Stop.of(ProposalRequest(place.state, place.seed, ended=place.ending is not None))

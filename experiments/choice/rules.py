@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from alphallm_env.envs.base import Question
+from alphallm_env.envs.base import ModelQuery
 from experiments.choice.offers import RecordedChoiceEnv
 
 Observations = Mapping[str, NDArray[np.float32 | np.int8]]  # of B episodes: [B, …] by name
@@ -80,7 +80,7 @@ def play(env: RecordedChoiceEnv, chooser: Chooser, problem_ids: Sequence[str], s
     first = env.with_seed(seed)
     envs = [copy.deepcopy(first) for _ in problem_ids]
     starts: list[dict[str, object]] = [{"problem_id": problem_id} for problem_id in problem_ids]
-    _ask(first, [env.upcoming_reset(seed, options) for env, options in zip(envs, starts, strict=True)])
+    _ask(first, [env.queries_of_reset(seed, options) for env, options in zip(envs, starts, strict=True)])
     told = [env.reset(seed=seed, options=options) for env, options in zip(envs, starts, strict=True)]
     tokens = [env.num_tokens_here() for env in envs]
     steps, invalid = [0] * len(envs), [0] * len(envs)
@@ -89,7 +89,7 @@ def play(env: RecordedChoiceEnv, chooser: Chooser, problem_ids: Sequence[str], s
         observations = {key: np.stack([told[index][0][key] for index in running]) for key in told[0][0]}
         actions = chooser.choose(observations)
         chosen = list(zip(running, actions.tolist(), strict=True))
-        _ask(first, [envs[index].upcoming_step(action) for index, action in chosen])
+        _ask(first, [envs[index].queries_of_step(action) for index, action in chosen])
         still_running: list[int] = []
         for index, action in chosen:
             observation, _, terminated, truncated, info = envs[index].step(action)
@@ -106,7 +106,7 @@ def play(env: RecordedChoiceEnv, chooser: Chooser, problem_ids: Sequence[str], s
     ]
 
 
-def _ask(env: RecordedChoiceEnv, upcoming: Sequence[Sequence[Question]]) -> None:
+def _ask(env: RecordedChoiceEnv, upcoming: Sequence[Sequence[ModelQuery]]) -> None:
     """Has the models answer everything that several copies of `env` are about to ask, in common batches."""
     if questions := list(chain.from_iterable(upcoming)):
-        env.simulator.engine.run(env.answer(questions))
+        env.simulator.engine.run(env.prefetch(questions))

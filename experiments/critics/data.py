@@ -16,11 +16,11 @@ from random import Random
 from alphallm_env.errors import ProblemError
 from alphallm_env.grading import Verdict, extract_answer, grade
 from alphallm_env.lm.base import GenerationRequest
+from alphallm_env.lm.policy import Policy
 from alphallm_env.mdp.options import TO_THE_END, OptionRule, split_options
 from alphallm_env.problems import check_overlap, load_problems
 from alphallm_env.runtime.files import Journal
 from alphallm_env.runtime.seeds import derive_seed
-from alphallm_env.simulator import Policy
 from alphallm_env.training.graded import LabelledStep, ProblemData, Sample, prefix_counts
 from alphallm_env.types import Problem
 from experiments.critics.config import AT_ONCE

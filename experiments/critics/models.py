@@ -8,15 +8,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from alphallm_env.critics.probes.probe import Probe, ProbeTrunk, TrunkRecord, save_probes
+from alphallm_env.critics.loading import READER_FOLDER, TINY_CRITICS
+from alphallm_env.critics.probes.probe import Probe, TrunkRecord, save_probes
+from alphallm_env.critics.probes.trunk import ProbeTrunk
 from alphallm_env.critics.provenance import model_revision
 from alphallm_env.critics.trained.model import CriticModel
 from alphallm_env.critics.trained.notes import save_notes_limit
 from alphallm_env.critics.trained.value import save_head
 from alphallm_env.lm.local.transformers_lm import TransformersLM
+from alphallm_env.lm.policy import Policy
 from alphallm_env.lm.prompts.templates import template_for
-from alphallm_env.loading import READER_FOLDER, TINY_CRITICS, TINY_POLICY, resolve
-from alphallm_env.simulator import Policy
+from alphallm_env.loading import TINY_POLICY, resolve
 from alphallm_env.training.critics import CriticTraining
 from alphallm_env.training.graded import CRITICS, ProblemData, items_of, state_after
 from alphallm_env.training.probes import fit_probe, read_prefixes
@@ -64,7 +66,7 @@ def save_models(folder: Path, critic: CriticModel, reader: TransformersLM | None
     critic.tokenizer.save_pretrained(folder)
     save_head(folder, critic.head.weight.detach().cpu(), critic.head.bias.detach().cpu())
     critic.model.float()
-    critic.forget()
+    critic.clear_cache()
     if reader is not None:
         save_notes_limit(folder, max_tokens)
         reader.model.bfloat16().save_pretrained(folder / READER_FOLDER)
@@ -83,7 +85,7 @@ def probe_trunk(policy: Policy, config: CriticsConfig) -> ProbeTrunk | None:
         lm = TransformersLM.load(trunk_of(config), config.models.device, config.models.dtype)
     trunk = ProbeTrunk(lm, template_for(lm.tokenizer), config.critics.probe_layers, config.critics.calculations)
     trunk.read([state_after("How many?", ())])
-    trunk.forget()
+    trunk.clear_cache()
     return trunk
 
 

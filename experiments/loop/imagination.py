@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from alphallm_env.lm.base import GenerationRequest
+from alphallm_env.lm.policy import Policy
 from alphallm_env.lm.prompts.templates import plain
 from alphallm_env.mdp.options import TO_THE_END
 from alphallm_env.problems.overlap import normalise_question
-from alphallm_env.runtime.metering import Role, current_meter
+from alphallm_env.runtime.metering import Role, count_generated
 from alphallm_env.runtime.seeds import derive_seed
-from alphallm_env.simulator import Policy
 from alphallm_env.types import Problem, StopReason
 
 _NUMBER = re.compile(r"\d+")
@@ -107,8 +107,7 @@ def _write(
             )
         )  # fmt: skip
     completions = policy.lm.generate(requests)
-    for completion in completions:
-        current_meter().generated(Role.POLICY, completion.num_tokens, completion.prompt_tokens, completion.saved_tokens)
+    count_generated(Role.POLICY, completions)
     return [
         (plain(opening) + completion.text).strip() if completion.stop_reason is StopReason.END_OF_TEXT else None
         for opening, completion in zip(openings, completions, strict=True)

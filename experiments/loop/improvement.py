@@ -14,7 +14,7 @@ from alphallm_env.errors import RunError
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.loading import TINY_POLICY, resolve
 from alphallm_env.mdp.dynamics import Rules
-from alphallm_env.mdp.options import option_rule
+from alphallm_env.mdp.options import TERMINATION_RULES
 from alphallm_env.problems import check_overlap, load_problems, normalise_question
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.runtime.files import Json
@@ -48,7 +48,7 @@ class SelfImprovement:
         self.engine = Engine()
         self.monitor = Monitor(self.folder.path / "tensorboard", screen)
         self.rules = Rules(
-            option_rule=option_rule(config.problems.option_rule), max_tokens=config.problems.max_tokens
+            option_rule=TERMINATION_RULES.resolve(config.problems.option_rule), max_tokens=config.problems.max_tokens
         )  # fmt: skip
         self.fine_tuner = FINE_TUNERS.resolve(config.fine_tuning.fine_tuner)
         sets, sizes = config.problems, config.evaluation

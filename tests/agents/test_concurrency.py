@@ -29,7 +29,7 @@ def trees(problems: Iterable[Problem], concurrency: int) -> dict[str, Tree]:
             load_policy("tiny", "cpu"), "tiny", Rules(SentenceRule(), max_tokens=100), engine, "cpu"
         )
         assert simulator.is_reproducible
-        simulator.forget()
+        simulator.clear_cache()
         planner = eta_mcts("tiny_large", leaves_in_flight=3)
         episodes = run_episodes(planner, simulator, problems, Budget(tokens=1_000), 0, concurrency=concurrency)
         return {

@@ -10,19 +10,22 @@ from agents import eta_mcts
 from agents.base import Budget
 from agents.best_of_n import BestOfN
 from agents.running import run_episodes
+from alphallm_env.critics.critic_set import Critics
+from alphallm_env.critics.loading import READER_FOLDER, TINY_CRITICS
 from alphallm_env.critics.prompted.generative import OutcomeRewardModel, ProcessRewardModel
 from alphallm_env.critics.trained.model import CriticModel
 from alphallm_env.critics.trained.notes import NoteTaker
 from alphallm_env.critics.trained.value import LearnedValue
 from alphallm_env.lm.local.transformers_lm import TransformersLM
+from alphallm_env.lm.policy import Policy
 from alphallm_env.lm.prompts.templates import TinyTemplate
-from alphallm_env.loading import READER_FOLDER, TINY_CRITICS, TINY_POLICY
+from alphallm_env.loading import TINY_POLICY
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.mdp.options import SentenceRule
 from alphallm_env.problems import gsm_symbolic
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.runtime.metering import Usage
-from alphallm_env.simulator import Critics, Policy, Simulator
+from alphallm_env.simulator import Simulator
 
 PROBLEMS = gsm_symbolic.problems("test", 6)
 TEMPLATE = TinyTemplate()
@@ -56,7 +59,7 @@ def test_the_ledgers_of_all_searches_add_up_to_the_models_work(
             OutcomeRewardModel(judge, TEMPLATE, engine, notes),
         )
         simulator = Simulator(Policy(policy, TEMPLATE), critics, Rules(SentenceRule(), max_tokens=80), engine=engine)
-        simulator.forget()
+        simulator.clear_cache()
         models = (policy, judge, reader)
         before = [replace(model.prefixes.statistics) for model in models]
         episodes = run_episodes(planner, simulator, PROBLEMS, Budget(tokens=900), 0, concurrency=concurrency)  # type: ignore[arg-type]

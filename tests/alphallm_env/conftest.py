@@ -27,6 +27,7 @@ class RecordingLM:
     """Writes lines that depend on prompt and seed only, and answers at the fourth. A word is a token."""
 
     name = "recording"
+    is_reproducible = True
 
     def __init__(self) -> None:
         self.prompts: list[str] = []

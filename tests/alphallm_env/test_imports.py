@@ -1,7 +1,9 @@
 import ast
+import graphlib
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -74,6 +76,48 @@ def test_no_layer_of_the_core_imports_one_above_it(root):
     assert not wrong, "\n".join(sorted(wrong))
 
 
+PACKAGES = ("alphallm_env", "agents", "experiments")
+
+
+def statements_of(tree: ast.AST, lazy: bool) -> Iterator[ast.AST]:
+    """Yields what runs when a module is imported, and with `lazy` what its functions run later too; no types."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        yield node
+        if lazy or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield from statements_of(node, lazy)
+
+
+def import_graph(root: Path, lazy: bool) -> dict[str, set[str]]:
+    """Returns for each module of the three packages those that it imports."""
+    paths = {
+        ".".join(p.relative_to(root).with_suffix("").parts): p for name in PACKAGES for p in (root / name).rglob("*.py")
+    }
+    paths = {name.removesuffix(".__init__"): path for name, path in paths.items()}
+    graph: dict[str, set[str]] = {}
+    for name, path in paths.items():
+        found = graph.setdefault(name, set())
+        for node in statements_of(ast.parse(path.read_text(encoding="utf-8")), lazy):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                full = {f"{node.module}.{alias.name}" for alias in node.names}
+                found |= {name if name in paths else node.module for name in full}
+        found &= set(paths)
+    return graph
+
+
+@pytest.mark.parametrize("lazy", [False, True], ids=["when imported", "also when called"])
+def test_no_module_imports_itself_on_a_way_round(root, lazy):
+    graph = import_graph(root, lazy)
+    assert len(graph) > 100
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(" imports ".join(reversed(error.args[1])))
+
+
 def test_tests_of_the_core_import_nothing_above_it(root):
     files = list((root / "tests" / "alphallm_env").rglob("*.py"))
     assert files
@@ -86,7 +130,7 @@ def test_tests_of_the_core_import_nothing_above_it(root):
 MOST_MODULES, MOST_LINES = 15, 400  # in a folder, in a file
 
 
-@pytest.mark.parametrize("package", ["alphallm_env", "agents", "experiments"])
+@pytest.mark.parametrize("package", PACKAGES)
 def test_folders_and_files_stay_small(root, package):
     files = list((root / package).rglob("*.py"))
     long = {str(p.relative_to(root)): n for p in files if (n := len(p.read_text().splitlines())) > MOST_LINES}
@@ -95,7 +139,7 @@ def test_folders_and_files_stay_small(root, package):
     assert not {str(folder.relative_to(root)): n for folder, n in modules.items() if n > MOST_MODULES}
 
 
-@pytest.mark.parametrize("package", ["alphallm_env", "agents", "experiments"])
+@pytest.mark.parametrize("package", PACKAGES)
 def test_every_folder_says_what_it_offers(root, package):
     folders = {p.parent for p in (root / package).rglob("*.py")}
     assert folders

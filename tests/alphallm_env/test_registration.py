@@ -61,7 +61,7 @@ def test_benchmarks_say_that_they_need_problems(name, make):
 def test_rollouts_from_forgetful_models_are_equal_to_the_last_bit(name, arguments):
     def rollout():
         env = gym.make(name, **arguments[name])
-        env.unwrapped.forget()
+        env.unwrapped.clear_cache()
         env.action_space.seed(1)
         found = [env.reset(seed=1)]
         for _ in range(4):
@@ -79,7 +79,7 @@ def test_a_restored_state_replays_to_the_bit_on_the_shipped_models(name, argumen
     env.reset(seed=0)
     start, action = env.unwrapped.clone_state(), 0 if name in CHOICES else "2 + 3 = 5\n"
     first = env.step(action)
-    env.unwrapped.simulator.forget()  # the critics' prefixes and notes: numbers computed anew differ in last bits
+    env.unwrapped.simulator.clear_cache()  # the critics' prefixes and notes: numbers computed anew differ in last bits
     env.unwrapped.restore_state(start)
     assert data_equivalence(env.step(action), first, exact=True)
 

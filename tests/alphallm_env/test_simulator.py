@@ -8,15 +8,17 @@ from unittest.mock import ANY
 
 import pytest
 
+from alphallm_env.critics.critic_set import Critics
 from alphallm_env.critics.prompted.generative import OutcomeRewardModel
 from alphallm_env.errors import CriticError, StateError
 from alphallm_env.lm.base import Completion, GenerationRequest
+from alphallm_env.lm.policy import Policy
 from alphallm_env.lm.prompts.templates import TinyTemplate
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.mdp.options import TO_THE_END
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.runtime.metering import Meter, Role, Usage, Work, metering
-from alphallm_env.simulator import Critics, Policy, Simulator
+from alphallm_env.simulator import Simulator
 from alphallm_env.testing.scripted import ScriptedLM
 from alphallm_env.types import Ending, Option, Problem, State, StopReason
 

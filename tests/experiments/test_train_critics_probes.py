@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from alphallm_env.loading import load_critics
+from alphallm_env.critics.loading import load_critics
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.training.graded import state_after
 from experiments import train_critics

@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from agents.base import AsyncPlanner, Budget, PlanResult
 from agents.tree.node import Node
+from alphallm_env.critics.critic_set import Critics
+from alphallm_env.lm.policy import Policy
 from alphallm_env.lm.prompts.templates import TinyTemplate
 from alphallm_env.mdp.dynamics import Rules, transition
 from alphallm_env.runtime.metering import current_meter
-from alphallm_env.simulator import Critics, Policy, Simulator
+from alphallm_env.simulator import Simulator
 from alphallm_env.testing.scripted import Continuations, ScriptedLM
 from alphallm_env.types import Option, Problem, State, Trajectory
 
@@ -31,6 +33,8 @@ SUM_SCRIPT: dict[str, Continuations] = {
 
 class ScriptedCritic:
     """Scores a state by a function of its text, charges one token for each, and remembers what was asked."""
+
+    is_reproducible = True
 
     def __init__(self, name: str, score: Callable[[str], float] = lambda text: 0.5) -> None:
         self.name = name

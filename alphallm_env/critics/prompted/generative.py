@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
-from alphallm_env.critics.base import last_option
-from alphallm_env.critics.provenance import Provenance, model_revision, prompt_version
+from alphallm_env.critics.base import CompositeCritic, last_option
+from alphallm_env.critics.provenance import Provenance, model_provenance
 from alphallm_env.critics.trained.notes import NoteTaker, notes_on
 from alphallm_env.errors import CriticError
-from alphallm_env.lm.base import LabelProbs, LanguageModel, forget, is_reproducible
+from alphallm_env.lm.base import AsyncLabelling, LabelProbs, LanguageModel
 from alphallm_env.lm.prompts.templates import LABELS, PromptTemplate
-from alphallm_env.runtime.engine import Engine, asynchronous
-from alphallm_env.runtime.metering import Role, current_meter
+from alphallm_env.runtime.engine import Engine
+from alphallm_env.runtime.metering import Role, count_scored
+from alphallm_env.runtime.operations import AsyncOperation, Operation
 from alphallm_env.types import State
 
 
@@ -29,16 +30,17 @@ class Labeller:
         """Returns the probabilities of True and False after each prompt."""
         return self.lm.label_probs(prompts, self.labels)
 
-    @property
-    def judge_async(self) -> Callable[[Sequence[str]], Awaitable[list[LabelProbs]]] | None:
-        """What an engine awaits instead of `judge`, where the model batches by itself; else None."""
-        twin = asynchronous(self.lm.label_probs)
-        return None if twin is None else partial(twin, labels=self.labels)
+    @cached_property
+    def operation(self) -> Operation[str, LabelProbs]:
+        """What an engine runs: `judge`, or its asynchronous form where the model batches its own requests."""
+        if isinstance(self.lm, AsyncLabelling):
+            return AsyncOperation(partial(self.lm.label_probs_async, labels=self.labels))
+        return self.judge
 
     async def share_true(self, engine: Engine, prompts: Sequence[str]) -> list[float]:
         """Returns p(True) / (p(True) + p(False)) per prompt. Counts the tokens read."""
-        answers = await engine.submit(self.judge, prompts, role=Role.CRITIC)
-        current_meter().scored(sum(a.num_tokens for a in answers), sum(a.saved_tokens for a in answers))
+        answers = await engine.submit(self.operation, prompts, role=Role.CRITIC)
+        count_scored(answers)
         return [share_of_true(answer.probs) for answer in answers]
 
 
@@ -50,14 +52,13 @@ def share_of_true(probs: tuple[float, ...]) -> float:
     return true / (true + false)
 
 
-class GenerativeCritic(ABC):
-    """What PRM and ORM have in common: take notes where there is a taker, render, ask for True or False."""
-
-    name: str
+class GenerativeCritic(CompositeCritic):
+    """What PRM and ORM have in common: take notes if there is a note taker, render a prompt, ask for True or False."""
 
     def __init__(
         self, lm: LanguageModel, template: PromptTemplate, engine: Engine, notes: NoteTaker | None = None
     ) -> None:
+        super().__init__(lm, notes)
         self._labeller = Labeller(lm, template.labels)
         self._template = template
         self._engine = engine
@@ -68,22 +69,10 @@ class GenerativeCritic(ABC):
         """Returns the prompt after which the model writes True or False."""
 
     @property
-    def is_reproducible(self) -> bool:
-        """Whether a score does not depend on what is judged beside it."""
-        return is_reproducible(self._labeller.lm)
-
-    @property
     def provenance(self) -> Provenance:
         """The model asked, the wording of the question, and the reader of the notes."""
-        lm = self._labeller.lm
-        return Provenance(
-            self.name, lm.name, model_revision(lm), prompt_version(self._template),
-            parts=() if self._notes is None else (self._notes.provenance,),
-        )  # fmt: skip
-
-    def forget(self) -> None:
-        """Drops prefixes and notes."""
-        forget(self._labeller.lm, self._notes)
+        parts = () if self._notes is None else (self._notes.provenance,)
+        return model_provenance(self.name, self._labeller.lm, self._template, parts=parts)
 
     async def evaluate(self, states: Sequence[State]) -> list[float]:
         """Returns p(True) / (p(True) + p(False)) in [0, 1] of each state, in order."""

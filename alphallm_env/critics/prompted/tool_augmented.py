@@ -1,8 +1,8 @@
-"""The tool-augmented ORM: may write Python, sees what it prints, and then judges. PAPER §3.
+"""The tool-augmented ORM: may write Python, sees its output, and then judges. PAPER §3.
 
-A check is text that the critic writes, greedily, after problem and solution. It decides itself whether to write
-a program. One that it writes is run in the sandbox and its output put behind it; then the critic goes on. At last
-it is asked for True or False as any ORM, with the check as its notes on the solution.
+A check is text that the critic generates, greedily, after problem and solution. The critic decides whether to write
+a program. A program runs in the sandbox, its output is appended, and generation resumes. Then the critic is asked for
+True or False as any ORM, with the check as its notes on the solution.
 
 Differs: AlphaLLM does not say how programs are asked for, nor how many. Here by worked examples, at most two.
 """
@@ -12,20 +12,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from alphallm_env.critics.base import CompositeCritic
 from alphallm_env.critics.prompted.generative import Labeller
-from alphallm_env.critics.provenance import Provenance, model_revision, prompt_version
+from alphallm_env.critics.provenance import Provenance, model_provenance
 from alphallm_env.errors import CriticError, SandboxError
-from alphallm_env.lm.base import Completion, GenerationRequest, LanguageModel, forget, is_reproducible
+from alphallm_env.lm.base import Completion, GenerationRequest, LanguageModel, generation
 from alphallm_env.lm.prompts.templates import PromptTemplate, ToolTemplate
 from alphallm_env.lm.prompts.tools import program_in, program_with_output
 from alphallm_env.mdp.options import RegexRule
-from alphallm_env.runtime.concurrency import together
+from alphallm_env.runtime.concurrency import gather
 from alphallm_env.runtime.engine import Engine
-from alphallm_env.runtime.metering import Role, current_meter
+from alphallm_env.runtime.metering import Role, count_generated, current_meter
 from alphallm_env.sandbox import ProgramResult, Sandbox, Status
 from alphallm_env.types import ProgramRun, State, StopReason, Transcript
 
-# A piece of a check ends with the block of a program.
+# A check is generated in pieces, each of which ends after the block of a program.
 END_OF_PROGRAM = RegexRule(r"(?si:```(?:python|py)[ \t]*\n(?:(?!```).)*```\s*)", trigger="`", name="end_of_program")
 _FAILURES = {
     Status.ERROR: "(the program failed)",
@@ -43,11 +44,12 @@ class _Check:
     programs: tuple[ProgramRun, ...] = ()
 
 
-class ToolAugmentedORM:
+class ToolAugmentedORM(CompositeCritic):
     """ORM: how likely the whole solution of a state is correct, judged after a check that may run programs.
 
-    A program that fails is shown to the critic as that, and is no verdict. `max_tokens` bound a check, outputs
-    left out; `max_output` are characters of an output that the critic sees. The sandbox is the caller's to close.
+    A program that fails is shown to the critic as a failure, and is no verdict. `max_tokens` limits the text of a check
+    without the outputs; `max_output` is how many characters of an output the critic sees. The caller closes the
+    sandbox. Scores are reproducible except for programs that time out.
     """
 
     name = "tool_orm"
@@ -71,6 +73,7 @@ class ToolAugmentedORM:
         for name, value in (("max_tokens", max_tokens), ("max_programs", max_programs), ("max_output", max_output)):
             if value < 1:
                 raise ValueError(f"{name} must be >= 1, got {value}")
+        super().__init__(lm)
         self._lm = lm
         self._labeller = Labeller(lm, template.labels)
         self._template = template
@@ -81,25 +84,16 @@ class ToolAugmentedORM:
         self._max_output = max_output
 
     @property
-    def is_reproducible(self) -> bool:
-        """Whether a score does not depend on what is judged beside it, programs that run out of time left out."""
-        return is_reproducible(self._lm)
-
-    @property
     def provenance(self) -> Provenance:
         """The model asked, and the wording of its questions, those for programs included."""
-        return Provenance(self.name, self._lm.name, model_revision(self._lm), prompt_version(self._template))
-
-    def forget(self) -> None:
-        """Drops prefixes."""
-        forget(self._lm)
+        return model_provenance(self.name, self._lm, self._template)
 
     async def evaluate(self, states: Sequence[State]) -> list[float]:
         """Returns p(True) / (p(True) + p(False)) in [0, 1] of each state, in order, after its check.
 
-        Raises CriticError where no program can be run. The transcripts are kept on the search's meter.
+        Raises CriticError where no program can be run. The search's meter records the transcripts.
         """
-        checks = await together(map(self._check, states))
+        checks = await gather(map(self._check, states))
         prompts = [
             self._template.judge_outcome(state.question, state.text, check.text)
             for state, check in zip(states, checks, strict=True)
@@ -125,13 +119,13 @@ class ToolAugmentedORM:
         return check
 
     async def _write(self, state: State, work: str, max_tokens: int) -> Completion:
-        """Returns the next piece of a check, up to its end or that of a program. Counts its tokens."""
+        """Returns the next piece of a check, which ends with the check or after a program. Counts its tokens."""
         prompt = self._template.check_outcome(state.question, state.text, work)
         request = GenerationRequest(
             prompt, 0, max_tokens, END_OF_PROGRAM, temperature=0.0, stop_text=self._template.check_stop_text
         )
-        [piece] = await self._engine.submit(self._lm.generate, [request], role=Role.CRITIC)
-        current_meter().generated(Role.CRITIC, piece.num_tokens, piece.prompt_tokens, piece.saved_tokens)
+        [piece] = await self._engine.submit(generation(self._lm), [request], role=Role.CRITIC)
+        count_generated(Role.CRITIC, [piece])
         return piece
 
     async def _run(self, code: str) -> ProgramRun:
@@ -145,7 +139,7 @@ class ToolAugmentedORM:
 def output_shown(result: ProgramResult, most: int) -> str:
     """Returns what the critic sees of a program's result: the output, and how it failed if it did.
 
-    Of a long output it sees the beginning, of an error's traceback the last line.
+    A long output is cut after `most` characters; of an error's traceback only the last line is shown.
     """
     shown = result.stdout.rstrip()
     if len(shown) > most:

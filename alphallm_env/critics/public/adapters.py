@@ -1,4 +1,4 @@
-"""Public PRMs as critics: which model is read how is said by an adapter's name, never guessed from a model's.
+"""Public PRMs as critics. An adapter, chosen by name and never guessed from the model's, says how a model is read.
 
 critic = load_public_prm("qwen_prm:FOLDER", engine)          # the last step's score
 critic = load_public_prm("math_shepherd:FOLDER", engine, aggregation="min", name="orm")
@@ -14,15 +14,9 @@ from typing import cast
 import torch
 from transformers import PreTrainedModel
 
-from alphallm_env.critics.aggregation import aggregate, check_aggregation
+from alphallm_env.critics.combine import aggregate, check_aggregation
 from alphallm_env.critics.provenance import Provenance
-from alphallm_env.critics.public.formats import (
-    MathShepherdFormat,
-    QwenPRMFormat,
-    RLHFlowFormat,
-    SkyworkFormat,
-    StepFormat,
-)
+from alphallm_env.critics.public.formats import FORMATS
 from alphallm_env.critics.public.reader import (
     Head,
     Solution,
@@ -37,7 +31,7 @@ from alphallm_env.critics.public.reader import (
 )
 from alphallm_env.errors import ModelError
 from alphallm_env.runtime.engine import Engine
-from alphallm_env.runtime.metering import Role, current_meter
+from alphallm_env.runtime.metering import Role, count_scored
 from alphallm_env.types import State
 
 
@@ -45,7 +39,7 @@ class PublicPRM:
     """Scores each option of a state as a step, and makes one score of them by an aggregation.
 
     `last` judges the option just taken, as a PRM does; `min`, `product` and `mean` the whole solution. A state's
-    text is read whole each time. Raises CriticError at a state without options.
+    text is prefilled whole each time, without a prefix cache. Raises CriticError at a state without options.
     """
 
     def __init__(self, reader: StepReader, engine: Engine, aggregation: str = "last", name: str = "prm") -> None:
@@ -57,7 +51,7 @@ class PublicPRM:
 
     @property
     def is_reproducible(self) -> bool:
-        """Whether a score does not depend on what is judged beside it: float32 rounds finely enough for that."""
+        """Whether a score does not depend on the other items of a batch: float32 rounds finely enough for that."""
         return self._reader.trunk.dtype == torch.float32
 
     @property
@@ -70,7 +64,7 @@ class PublicPRM:
         """Returns the scores in [0, 1] of the options of each state, first to last. Counts the tokens read."""
         solutions = [Solution(state.question, tuple(option.text for option in state.options)) for state in states]
         found = await self._engine.submit(self._reader.score, solutions, role=Role.CRITIC)
-        current_meter().scored(sum(scores.num_tokens for scores in found))
+        count_scored(found)
         return [scores.scores for scores in found]
 
     async def evaluate(self, states: Sequence[State]) -> list[float]:
@@ -79,32 +73,17 @@ class PublicPRM:
 
 
 @dataclass(frozen=True)
-class _Adapter:
-    """A format, and a head made of tensors of the checkpoint; without one, a causal LM's + and − are asked."""
+class _CheckpointHead:
+    """A head that is made of tensors of the checkpoint."""
 
-    text_format: type[StepFormat]
-    make_head: Callable[[dict[str, torch.Tensor]], Head] | None = None
-    head_tensors: tuple[str, ...] = ()
+    make: Callable[[dict[str, torch.Tensor]], Head]
+    tensors: tuple[str, ...]
 
 
-ADAPTERS = {
-    "math_shepherd": _Adapter(MathShepherdFormat),
-    "rlhflow": _Adapter(RLHFlowFormat),
-    "qwen_prm": _Adapter(
-        QwenPRMFormat, two_class_head, ("score.0.weight", "score.0.bias", "score.2.weight", "score.2.bias")
-    ),
-    "skywork": _Adapter(SkyworkFormat, value_head, ("v_head.summary.weight", "v_head.summary.bias")),
+_HEADS = {  # by adapter; one without is a causal LM whose + and − are compared
+    "qwen_prm": _CheckpointHead(two_class_head, ("score.0.weight", "score.0.bias", "score.2.weight", "score.2.bias")),
+    "skywork": _CheckpointHead(value_head, ("v_head.summary.weight", "v_head.summary.bias")),
 }
-
-
-def split_source(source: str) -> tuple[str, str] | None:
-    """Returns adapter and model of `ADAPTER:MODEL`, None where the part before the colon is no adapter.
-
-    >>> split_source("qwen_prm:folder/of/it"), split_source("folder/of/it")
-    (('qwen_prm', 'folder/of/it'), None)
-    """
-    adapter, colon, model = source.partition(":")
-    return (adapter, model) if colon and adapter in ADAPTERS else None
 
 
 def load_public_prm(
@@ -118,23 +97,22 @@ def load_public_prm(
 ) -> PublicPRM:
     """Returns the PRM called `ADAPTER:MODEL`, the model being a folder or a hub name.
 
-    Only safetensors are read, and no code of the checkpoint is run. Raises ModelError for an unknown adapter, or a
-    model that is not what the adapter expects.
+    Only safetensors are loaded, and no code of the checkpoint is run. Raises ModelError for an unknown adapter, or a
+    model that does not fit the adapter.
     """
-    found = split_source(source)
-    if found is None:
-        raise ModelError(f"a public PRM must be ADAPTER:MODEL with one of {', '.join(ADAPTERS)}, got {source!r}")
-    return PublicPRM(_load_reader(*found, device, dtype), engine, aggregation, name)
+    adapter, colon, model = source.partition(":")
+    if not colon or adapter not in FORMATS:
+        raise ModelError(f"a public PRM must be ADAPTER:MODEL with one of {', '.join(FORMATS)}, got {source!r}")
+    return PublicPRM(_load_reader(adapter, model, device, dtype), engine, aggregation, name)
 
 
 @lru_cache(maxsize=2)  # PRM and ORM share one
 def _load_reader(adapter: str, model: str, device: str, dtype: str) -> StepReader:
-    chosen = ADAPTERS[adapter]
-    text_format = chosen.text_format(load_tokenizer(model))
-    if chosen.make_head is None:
+    text_format = FORMATS[adapter](load_tokenizer(model))
+    head = _HEADS.get(adapter)
+    if head is None:
         causal = load_causal(model, device, dtype)
         trunk = cast(PreTrainedModel, causal.base_model)
         return StepReader(trunk, label_head(causal, text_format.label_ids()), text_format, model)
     trunk = load_trunk(model, device, dtype)
-    tensors = read_head(model, chosen.head_tensors, trunk.device)
-    return StepReader(trunk, chosen.make_head(tensors), text_format, model)
+    return StepReader(trunk, head.make(read_head(model, head.tensors, trunk.device)), text_format, model)

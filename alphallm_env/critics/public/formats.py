@@ -1,6 +1,6 @@
-"""How public PRMs want a solution to be written, and where in it the score of each step is read.
+"""The input formats of public PRMs: how a solution is written, and at which token the score of each step is read.
 
-One class for each published format. What a policy wrote is text: it can close no step and open no turn.
+One class per published format. A policy's text is escaped: it can neither close a step nor open a turn.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _NUMBERED = re.compile(r"\s*Step \d+:")
 
 @dataclass(frozen=True)
 class StepText:
-    """What a PRM reads: token ids, and for each step the place in them at which its score is read."""
+    """A PRM's input: token ids, and for each step the index of the token at which its score is read."""
 
     ids: tuple[int, ...]
     places: tuple[int, ...]
 
 
 class StepFormat(ABC):
-    """Writes a question and the steps of a solution as one model was trained to read them."""
+    """Formats a question and the steps of a solution as one model was trained to read them."""
 
     name: str
 
@@ -39,10 +39,10 @@ class StepFormat(ABC):
 
     @abstractmethod
     def write(self, question: str, steps: Sequence[str]) -> StepText:
-        """Returns the text as token ids, with one place a step."""
+        """Returns the text as token ids, with one index per step."""
 
     def encode(self, question: str, steps: Sequence[str]) -> StepText:
-        """Returns what `write` does. Raises CriticError unless there are steps, and a place for each, in order."""
+        """Returns what `write` returns. Raises CriticError unless there are steps, and an index for each, in order."""
         if not steps:
             raise CriticError("a PRM judges steps; expected a solution with at least one, got none")
         text = self.write(question, steps)
@@ -53,18 +53,18 @@ class StepFormat(ABC):
         return text
 
     def token_ids(self, text: str, *, whole: bool = False) -> list[int]:
-        """Returns the tokens of a text; of a `whole` one with those that the tokenizer puts around it."""
+        """Returns the tokens of a text; with `whole`, the special tokens that the tokenizer adds around it too."""
         return list(cast("list[int]", self.tokenizer(text, add_special_tokens=whole)["input_ids"]))
 
     def token_id(self, text: str) -> int:
-        """Returns the last token of a text that should be one token. Raises ModelError where it is unknown."""
+        """Returns the last token of a text that should be one token. Raises ModelError for an unknown token."""
         ids = self.token_ids(text)
         if not ids or ids[-1] == self.tokenizer.unk_token_id:
             raise ModelError(f"format {self.name} needs {text!r} in the tokenizer, got tokens {ids}")
         return ids[-1]
 
     def label_ids(self) -> tuple[int, int]:
-        """Returns the tokens of + and −, as models that write their judgement do."""
+        """Returns the tokens of + and −, the labels of models that generate their judgement."""
         good, bad = self.token_id("+"), self.token_id("-")
         if good == bad:
             raise ModelError(f"format {self.name} needs different tokens for + and -, got {good} for both")
@@ -95,13 +95,13 @@ class RLHFlowFormat(StepFormat):
     """A chat: a step as the user, `+` as the assistant, in turns. A step's score is read just before its `+`.
 
     So RLHFlow's `math-rm` does it for Llama3.1-8B-PRM-Mistral-Data and -Deepseek-Data (Xiong et al. 2024); the
-    question stands before the first step.
+    question comes before the first step.
     """
 
     name = "rlhflow"
 
     def write(self, question: str, steps: Sequence[str]) -> StepText:
-        """Returns the chat, whose last judgement is left out as nothing depends on it."""
+        """Returns the chat, without the last judgement, on which no score depends."""
         turns: list[dict[str, str]] = []
         openings: list[list[int]] = []
         for number, step in enumerate(steps):
@@ -121,14 +121,14 @@ class RLHFlowFormat(StepFormat):
 
 
 class QwenPRMFormat(StepFormat):
-    """A chat whose answer has `<extra_0>` behind every step, where its score is read. Zhang et al. 2025, model card."""
+    """A chat whose answer has `<extra_0>` after every step, where its score is read. Zhang et al. 2025, model card."""
 
     name = "qwen_prm"
     separator = "<extra_0>"
     system = "Please reason step by step, and put your final answer within \\boxed{}."
 
     def write(self, question: str, steps: Sequence[str]) -> StepText:
-        """Returns the chat with a separator behind every step."""
+        """Returns the chat with a separator after every step."""
         answer = "".join(plain(step).strip() + self.separator for step in steps)
         turns = [
             {"role": "system", "content": self.system},
@@ -161,3 +161,8 @@ class SkyworkFormat(StepFormat):
             ids += [*self.token_ids(plain(step).strip()), newline]
             places.append(len(ids) - 1)
         return StepText(tuple(ids), tuple(places))
+
+
+FORMATS: dict[str, type[StepFormat]] = {
+    text_format.name: text_format for text_format in (MathShepherdFormat, RLHFlowFormat, QwenPRMFormat, SkyworkFormat)
+}

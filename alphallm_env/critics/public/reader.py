@@ -1,4 +1,4 @@
-"""A public PRM's model: a trunk that reads a whole solution once, and a head that scores each of its steps."""
+"""A public PRM's model: a trunk that reads a whole solution in one forward pass, and a head that scores its steps."""
 
 from __future__ import annotations
 
@@ -32,17 +32,18 @@ class Solution:
 
 @dataclass(frozen=True)
 class StepScores:
-    """One score in [0, 1] a step, and the tokens that were read for them."""
+    """One score in [0, 1] per step, and the number of tokens that were read."""
 
     scores: tuple[float, ...]
     num_tokens: int
+    saved_tokens: int = 0  # nothing is cached here
 
 
 class StepReader:
-    """Scores the steps of solutions. Owned by one engine: not to be called from two threads at once."""
+    """Scores the steps of solutions. Owned by one engine: not thread-safe."""
 
     def __init__(self, trunk: PreTrainedModel, head: Head, text_format: StepFormat, name: str) -> None:
-        """`trunk` gives hidden states, [texts, tokens, hidden size], as its `last_hidden_state`."""
+        """`trunk` returns hidden states, [texts, tokens, hidden size], as `last_hidden_state`."""
         self.trunk = trunk.eval()
         self.format = text_format
         self.name = name
@@ -54,9 +55,9 @@ class StepReader:
         return source_revision(self.name, self.trunk)
 
     def score(self, solutions: Sequence[Solution]) -> list[StepScores]:
-        """Returns the scores of each solution's steps, in order. Reads every solution once, whole.
+        """Returns the scores of each solution's steps, in order, from one forward pass over the whole solution.
 
-        Raises CriticError where the steps cannot be told apart, or a text is longer than the model can read.
+        Raises CriticError where the steps are ambiguous, or a text is longer than the model's context.
         """
         texts = [self.format.encode(solution.question, solution.steps) for solution in solutions]
         most = getattr(self.trunk.config, "max_position_embeddings", None)
@@ -78,7 +79,7 @@ class StepReader:
             ids[row, : len(text.ids)] = torch.tensor(text.ids)
             mask[row, : len(text.ids)] = 1
         device = self.trunk.device
-        # Padded on the right: no token sees one after it, so what pads is never seen.
+        # Right padding: attention is causal, so no token attends to the padding.
         hidden = self.trunk(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False).last_hidden_state
         return [
             StepScores(tuple(self._head(hidden[row, list(text.places)].float()).tolist()), len(text.ids))
@@ -89,7 +90,7 @@ class StepReader:
 def label_head(model: PreTrainedModel, labels: tuple[int, int]) -> Head:
     """Returns p(good) / (p(good) + p(bad)) of the next token, for the tokens `labels` of a causal LM.
 
-    Raises ModelError where its output layer has a bias, which no published model of this kind has.
+    Raises ModelError where the output layer has a bias; no published model of this kind has one.
     """
     output = cast(torch.nn.Linear, model.get_output_embeddings())
     if getattr(output, "bias", None) is not None:
@@ -116,7 +117,7 @@ def _linear(tensors: dict[str, torch.Tensor], name: str) -> Callable[[torch.Tens
 
 
 def load_tokenizer(source: str) -> PreTrainedTokenizerBase:
-    """Returns the tokenizer in a folder or of a hub name. Raises ModelError where there is none."""
+    """Returns the tokenizer in a folder or of a hub name. Raises ModelError where it is missing."""
     try:
         return cast("PreTrainedTokenizerBase", AutoTokenizer.from_pretrained(source, trust_remote_code=False))
     except (OSError, ValueError) as error:
@@ -124,12 +125,12 @@ def load_tokenizer(source: str) -> PreTrainedTokenizerBase:
 
 
 def load_causal(source: str, device: str, dtype: str) -> PreTrainedModel:
-    """Returns a causal LM, its output layer included. Raises ModelError where a weight is missing."""
+    """Returns a causal LM with its output layer. Raises ModelError where a weight is missing."""
     return _load(AutoModelForCausalLM, source, device, dtype)
 
 
 def load_trunk(source: str, device: str, dtype: str) -> PreTrainedModel:
-    """Returns a model without any head. No code of the checkpoint is run. Raises ModelError if a weight is missing."""
+    """Returns a model without a head. No code of the checkpoint is run. Raises ModelError if a weight is missing."""
     return _load(AutoModel, source, device, dtype)
 
 
@@ -154,7 +155,7 @@ def _load(kind: type[AutoModel] | type[AutoModelForCausalLM], source: str, devic
 def read_head(source: str, names: Sequence[str], device: torch.device) -> dict[str, torch.Tensor]:
     """Returns tensors by name from the checkpoint in a folder or of a hub name, in float32.
 
-    Raises ModelError where one is not there, or the checkpoint is not in safetensors.
+    Raises ModelError where one is missing, or the checkpoint is not in safetensors.
     """
     tensors: dict[str, torch.Tensor] = {}
     for name in names:
@@ -166,7 +167,7 @@ def read_head(source: str, names: Sequence[str], device: torch.device) -> dict[s
 
 
 def _file_of(source: str, tensor: str) -> str:
-    """Returns the file of a checkpoint that holds a tensor, or would hold it."""
+    """Returns the file of a checkpoint in which a tensor is or should be."""
     index = _checkpoint_file(source, "model.safetensors.index.json")
     files = json.loads(Path(index).read_text())["weight_map"] if index else {tensor: "model.safetensors"}
     if tensor not in files:

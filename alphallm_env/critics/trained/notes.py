@@ -1,10 +1,10 @@
-"""What a critic notes on a solution before it judges: a mark for every line, made by a reader.
+"""Notes on a solution, which a critic reads before it judges: one mark per line, made by a reader.
 
-The reader is a language model of its own. It solves the question once, greedily, and then reads the
-solution line by line. Its mark of a line has two parts: a digit, how likely the line's least likely token
-was to it (9 is certain); and T or F, whether the line's last number stands in its own solution too (for the
-last line of a finished solution: whether it is the reader's own answer). A critic that works before it
-judges beats one that only looks (Zhang et al. 2024, Generative Verifiers); marks keep its work short.
+The reader is a separate language model. It solves the question once, greedily, and then reads the solution line by
+line. A line's mark has two parts: a digit for the probability of the line's least likely token (9 is certain), and T
+or F, whether the line's last number occurs in the reader's own solution (in the last line of a finished solution:
+whether it is the reader's answer). A critic that works before it judges beats one that only reads (Zhang et al. 2024,
+Generative Verifiers); marks keep that work short.
 """
 
 from __future__ import annotations
@@ -16,8 +16,16 @@ from pathlib import Path
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
-from alphallm_env.critics.provenance import Provenance, model_revision
-from alphallm_env.lm.base import Completion, GenerationRequest, Passage, Reading, forget
+from alphallm_env.critics.provenance import Provenance, model_provenance
+from alphallm_env.lm.base import (
+    Completion,
+    GenerationRequest,
+    Passage,
+    Reading,
+    clear_caches,
+    generation,
+    is_reproducible,
+)
 from alphallm_env.lm.prompts.templates import PromptTemplate, plain
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.runtime.metering import Meter, Role, Usage, Work, current_meter
@@ -26,13 +34,18 @@ from alphallm_env.types import State
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _ANSWER = re.compile(r"^\s*####")
 _SCALE = 1.5  # digits per nat
-_MOST_KEPT = 200_000  # notes and solutions held in memory
-_LIMIT_FILE = "notes.json"  # beside the critics
+_MOST_KEPT = 200_000  # cached solutions, and cached readings
+_LIMIT_FILE = "notes.json"  # in the critics' folder
 DEFAULT_MAX_TOKENS = 120  # of the reader's own solution
 
 
 class Reader(Protocol):
-    """A language model that writes, and tells how likely given text is."""
+    """A language model that generates text, and scores given text."""
+
+    @property
+    def name(self) -> str:
+        """Folder or hub name."""
+        ...
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
         """Returns one completion per request, in order."""
@@ -72,10 +85,10 @@ def mark(line: str, lowest: float, own: str) -> str:
 
 
 class NoteTaker:
-    """Takes notes through the engine; a search pays once for each solution and question it has noted.
+    """Takes notes through the engine, and caches them; a search pays once for each question and solution.
 
-    What was worked out for another search is not computed again, but it is counted again, so that a
-    search costs the same whatever runs beside it.
+    A result cached for another search is not computed again but is counted again, so that a search costs the same
+    whatever runs beside it.
     """
 
     def __init__(
@@ -90,18 +103,23 @@ class NoteTaker:
         self._paid: WeakKeyDictionary[Meter, set[Hashable]] = WeakKeyDictionary()
 
     @property
+    def is_reproducible(self) -> bool:
+        """Whether the reader's text and readings do not depend on the other items of a batch."""
+        return is_reproducible(self._reader)
+
+    @property
     def provenance(self) -> Provenance:
         """The reader's model."""
-        return Provenance("notes", getattr(self._reader, "name", None), model_revision(self._reader))
+        return model_provenance("notes", self._reader)
 
-    def forget(self) -> None:
-        """Drops solutions and readings."""
+    def clear_cache(self) -> None:
+        """Clears solutions, readings, and the reader's own cache."""
         self._solutions.clear()
         self._readings.clear()
-        forget(self._reader)
+        clear_caches(self._reader)
 
     async def take(self, questions: Sequence[str], solutions: Sequence[str]) -> list[str]:
-        """Returns the notes on each solution, one mark a line; none on an empty one."""
+        """Returns the notes on each solution, one mark per line; empty notes for an empty solution."""
         own = await self._own_solutions(questions)
         passages = [
             Passage(self._template.solve(q, ""), lines_of(plain(s))) for q, s in zip(questions, solutions, strict=True)
@@ -125,7 +143,7 @@ class NoteTaker:
             )
             for question in missing
         ]  # fmt: skip
-        written = await self._engine.submit(self._reader.generate, requests, role=Role.CRITIC)
+        written = await self._engine.submit(generation(self._reader), requests, role=Role.CRITIC)
         computed: dict[str, Work] = {}
         for question, request, completion in zip(missing, requests, written, strict=True):
             cost = self._reader.count_tokens(request.prompt) + completion.num_tokens
@@ -133,7 +151,7 @@ class NoteTaker:
             computed[question] = Work(generated=completion.num_tokens, prefilled=completion.prompt_tokens)
         for question in different:
             self._pay(question, found[question][1], computed.get(question, Work()))
-        _forget_oldest(self._solutions)
+        _drop_oldest(self._solutions)
         return {question: text for question, (text, _) in found.items()}
 
     async def _read(self, passages: Sequence[Passage]) -> dict[Passage, Reading]:
@@ -147,11 +165,11 @@ class NoteTaker:
         for passage in different:
             read = fresh[passage].num_tokens - fresh[passage].saved_tokens if passage in fresh else 0
             self._pay(passage, found[passage].num_tokens, Work(prefilled=read))
-        _forget_oldest(self._readings)
+        _drop_oldest(self._readings)
         return found
 
     def _pay(self, what: Hashable, num_tokens: int, computed: Work) -> None:
-        """Charges the search, once, for tokens of which some were `computed` for it and the others known before."""
+        """Charges the search once for `num_tokens`, of which some were `computed` now and the others cached."""
         meter = current_meter()
         paid = self._paid.setdefault(meter, set())
         if what not in paid:
@@ -162,24 +180,24 @@ class NoteTaker:
             meter.worked(Role.CRITIC, computed)
 
 
-def _forget_oldest(kept: dict[str, tuple[str, int]] | dict[Passage, Reading]) -> None:
+def _drop_oldest(kept: dict[str, tuple[str, int]] | dict[Passage, Reading]) -> None:
     while len(kept) > _MOST_KEPT:
         del kept[next(iter(kept))]  # type: ignore[arg-type]
 
 
 def save_notes_limit(folder: Path, max_tokens: int) -> None:
-    """Writes beside the critics how long the reader's own solutions may be."""
+    """Writes into the critics' folder how many tokens the reader's own solutions may have."""
     (folder / _LIMIT_FILE).write_text(json.dumps({"max_tokens": max_tokens}) + "\n")
 
 
 def load_notes_limit(folder: Path) -> int:
-    """Returns what `save_notes_limit` wrote, the default where nothing is there."""
+    """Returns what `save_notes_limit` wrote, `DEFAULT_MAX_TOKENS` where it wrote nothing."""
     path = folder / _LIMIT_FILE
     return int(json.loads(path.read_text())["max_tokens"]) if path.is_file() else DEFAULT_MAX_TOKENS
 
 
 async def notes_on(taker: NoteTaker | None, states: Sequence[State]) -> list[str]:
-    """Returns the notes on each state's solution, empty ones where nobody takes any."""
+    """Returns the notes on each state's solution, empty ones without a note taker."""
     if taker is None:
         return [""] * len(states)
     return await taker.take([state.question for state in states], [state.text for state in states])

@@ -1,4 +1,4 @@
-"""Where an episode of a Choice environment stands: a state, and what is on offer in it."""
+"""The state of an episode of a Choice environment: the solution so far, and the options on offer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from alphallm_env.types import Ending, State
 
 @dataclass(frozen=True, slots=True)
 class ChoiceState:
-    """The snapshot that a Choice environment's `clone_state` returns: immutable, and everything that moves.
+    """The snapshot that a Choice environment's `clone_state` returns: immutable, and all that changes in an episode.
 
     `seed` is the episode's: what the policy offers anywhere is a function of it and of the text there. `ending`
     is also set where invalid actions ended the episode. Budgets are in it: the state's tokens and options, and

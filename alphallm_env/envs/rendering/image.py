@@ -57,10 +57,10 @@ def render_image(
     rows += [_Row(""), *_solution_rows(state, rewards)]
     room = (HEIGHT - 2 * _MARGIN) // _LINE - 1
     above = _newest(rows, room - len(below) - bool(below))
-    for place, row in enumerate(above):
-        _draw(draw, row, _MARGIN + place * _LINE)
-    for place, row in enumerate(below):
-        _draw(draw, row, HEIGHT - _MARGIN - _LINE * (len(below) - place + 1))
+    for line, row in enumerate(above):
+        _draw(draw, row, _MARGIN + line * _LINE)
+    for line, row in enumerate(below):
+        _draw(draw, row, HEIGHT - _MARGIN - _LINE * (len(below) - line + 1))
     draw.text((_MARGIN, HEIGHT - _MARGIN - _FONT_SIZE), status(state, rewards, ending), fill=_QUIET, font=_font())
     return np.asarray(picture, dtype=np.uint8).copy()
 

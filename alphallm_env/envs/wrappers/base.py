@@ -1,4 +1,4 @@
-"""What the wrappers have in common: a record of the episode that can be saved, set back, and trusted."""
+"""What the wrappers have in common: a record of the episode that can be saved and restored beside the environment."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class Clonable(Protocol):
     """An environment whose state can be saved."""
 
     def clone_state(self) -> object:
-        """Returns the current state: a `State`, or something that holds it as its `state`."""
+        """Returns a snapshot: a `State`, or something that holds one as its `state`."""
         ...
 
 
 @dataclass(frozen=True)
 class EpisodeState(Generic[Record]):
-    """Where a wrapper's environment stands, and what the wrapper has recorded on the way there."""
+    """The snapshot of a wrapper's environment, and what the wrapper has recorded up to there."""
 
-    place: object
+    snapshot: object
     record: Record
 
 
@@ -41,9 +41,8 @@ class EpisodeWrapper(
     """A wrapper that keeps an immutable record of the running episode.
 
     `episode_state` is all that changes in it: save it beside `env.unwrapped.clone_state()`, and set it again after
-    `env.unwrapped.restore_state(state)`. A step from a place where the wrapper did not see the environment go raises
-    StateError, so a record never mixes two episodes. Planners that act on `env.unwrapped` and restore it where they
-    found it need none of this.
+    `env.unwrapped.restore_state(state)`. A step from a state that the wrapper has not recorded raises StateError, so a
+    record never mixes two episodes. Planners that act on `env.unwrapped` and restore it need none of this.
     """
 
     def __init__(self, env: gym.Env[ObsType, ActType]) -> None:
@@ -54,7 +53,7 @@ class EpisodeWrapper(
 
     @property
     def episode_state(self) -> EpisodeState[Record] | None:
-        """Everything that changes in this wrapper, immutable; None before the first reset."""
+        """All that changes in this wrapper, as an immutable value; None before the first reset."""
         return self._episode
 
     @episode_state.setter
@@ -62,28 +61,28 @@ class EpisodeWrapper(
         self._episode = state
 
     def _keep(self, record: Record) -> None:
-        """Keeps the record of the place that the environment has reached."""
-        self._episode = EpisodeState(self._place(), record)
+        """Stores the record up to the environment's current state."""
+        self._episode = EpisodeState(self._snapshot(), record)
 
     def _record(self) -> Record:
-        """Returns the record up to here. Raises StateError if the environment was moved behind the wrapper's back."""
+        """Returns the record up to here. Raises StateError if the environment was moved without this wrapper."""
         if self._episode is None:
             raise ResetNeeded(f"expected an episode that reset of {self.class_name()} began, got none")
-        known, found = self._episode.place, self._place()
-        if found is not known and found != known:
+        recorded, found = self._episode.snapshot, self._snapshot()
+        if found is not recorded and found != recorded:
             raise StateError(
-                f"{self.class_name()} expected the environment at {known}, and it was moved to {found}: set "
+                f"{self.class_name()} expected the environment at {recorded}, and it was moved to {found}: set "
                 "`episode_state` where you call `restore_state`, or plan on `env.unwrapped`"
             )
         return self._episode.record
 
-    def _place(self) -> object:
+    def _snapshot(self) -> object:
         return cast(Clonable, self.env.unwrapped).clone_state()
 
     def _state(self) -> State:
         """Returns the state of the decision process. Raises TypeError if the environment's snapshot holds none."""
-        place = self._place()
-        state = place if isinstance(place, State) else getattr(place, "state", None)
+        snapshot = self._snapshot()
+        state = snapshot if isinstance(snapshot, State) else getattr(snapshot, "state", None)
         if not isinstance(state, State):
-            raise TypeError(f"expected a snapshot that is or holds a State, got {type(place).__name__}")
+            raise TypeError(f"expected a snapshot that is or holds a State, got {type(snapshot).__name__}")
         return state

@@ -1,4 +1,4 @@
-"""ComposeReward: a reward that is a weighted sum of named parts, each of which stays visible."""
+"""ComposeReward: a reward that is a weighted sum of named parts, each reported in `info`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TypeVar, cast
 import gymnasium as gym
 from gymnasium.utils import RecordConstructorArgs
 
+from alphallm_env.envs.base import BaseReasoningEnv
 from alphallm_env.envs.wrappers.base import EpisodeWrapper, Info
 from alphallm_env.errors import ProblemError
 from alphallm_env.mdp.rewards import NO_GOLD
@@ -62,8 +63,8 @@ class ComposeReward(EpisodeWrapper[ObsType, ActType, None]):
     | `truncated` | 1 at the step that a budget cuts, else 0 |
     | `invalid` | 1 for an action that the environment refused (`info["invalid_action"]`), else 0 |
 
-    What shall be punished has a weight below 0. `info["reward_parts"]` holds weight · part by name; they sum to the
-    reward. At `reset` they are 0. Snapshots: `episode_state`; nothing is recorded but the place.
+    A penalty has a weight below 0. `info["reward_parts"]` holds weight · part by name; they sum to the
+    reward. At `reset` they are 0. Snapshots: `episode_state`; its record is empty.
 
     >>> import alphallm_env
     >>> env = gym.make("AlphaLLM/GSMSymbolic-v0", reward="verifier", limit=1)
@@ -108,7 +109,8 @@ def _check(weights: Mapping[str, float]) -> None:
 
 
 def _check_critics(env: gym.Env[ObsType, ActType], weights: Mapping[str, float]) -> None:
-    """Raises ValueError where the environment is known to ask no critic, so that prm and orm would always be 0."""
-    asked = {"prm", "orm"} & set(weights)
-    if asked and env.spec is not None and env.spec.kwargs.get("reward") == "verifier":
-        raise ValueError(f'parts {sorted(asked)} need an environment with reward="critics", got "verifier"')
+    """Raises ValueError where the environment's reward asks none of these critics, so that prm or orm is always 0."""
+    if isinstance(env.unwrapped, BaseReasoningEnv):
+        function = env.unwrapped.reward_function
+        if never := sorted({"prm", "orm"} & set(weights) - set(function.critics)):
+            raise ValueError(f'parts {never} need an environment with reward="critics", got {function}')

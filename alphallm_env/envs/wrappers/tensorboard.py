@@ -1,4 +1,4 @@
-"""TensorBoardEpisodes: what became of each episode, as curves and texts that TensorBoard shows."""
+"""TensorBoardEpisodes: writes each episode to TensorBoard, as curves and texts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HyperParameter = bool | int | float | str
 
 @dataclass(frozen=True)
 class Episode:
-    """What is remembered of a running episode: a reward for each step, and the option that it took, if any."""
+    """The record of a running episode: a reward for each step, and the option that it took, if any."""
 
     rewards: tuple[float, ...] = ()
     options: tuple[Option | None, ...] = ()

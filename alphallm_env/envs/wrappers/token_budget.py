@@ -53,7 +53,7 @@ class TokenBudget(EpisodeWrapper[ObsType, ActType, int]):
             observation, info = self.env.reset(seed=seed, options=options)
         used = self._cost(meter.usage, 0)
         self._keep(used)
-        return observation, self._told(info, used)
+        return observation, self._with_tokens(info, used)
 
     def step(self, action: ActType) -> tuple[ObsType, float, bool, bool, Info]:
         """Takes a step, and truncates the episode if no token is left after it."""
@@ -62,7 +62,7 @@ class TokenBudget(EpisodeWrapper[ObsType, ActType, int]):
             observation, reward, terminated, truncated, info = self.env.step(action)
         used += self._cost(meter.usage, self._state().num_tokens - tokens_before)
         self._keep(used)
-        info = self._told(info, used)
+        info = self._with_tokens(info, used)
         if used >= self.max_tokens and not (terminated or truncated):
             truncated = True
             info |= {"ending": Ending.OUT_OF_TOKENS.value, "verdict": UNANSWERED}
@@ -72,5 +72,5 @@ class TokenBudget(EpisodeWrapper[ObsType, ActType, int]):
         generated = usage.policy_tokens + usage.rollout_tokens + (num_written if self._agent_writes else 0)
         return generated + (usage.critic_tokens if self.count_critics else 0)
 
-    def _told(self, info: dict[str, object], used: int) -> Info:
+    def _with_tokens(self, info: dict[str, object], used: int) -> Info:
         return {**info, "tokens_used": used, "tokens_left": max(0, self.max_tokens - used)}

@@ -19,7 +19,7 @@ from alphallm_env.lm.base import Completion, GenerationRequest
 from alphallm_env.lm.local.forward import Passes
 from alphallm_env.lm.local.kv_cache import RowCache, layers_of
 from alphallm_env.lm.local.prefill import TOKENS_PER_BATCH, batches_by_length, in_halves, prefill
-from alphallm_env.lm.local.prefix_cache import Prefixes
+from alphallm_env.lm.local.prefix_cache import PrefixCache
 from alphallm_env.lm.local.sampling import draw, uniforms
 from alphallm_env.lm.local.stepping import step_of
 from alphallm_env.lm.local.vocabulary import Vocabulary
@@ -79,7 +79,7 @@ class _Sharing:
 class Decoder:
     """The texts under way in one model."""
 
-    def __init__(self, model: PreTrainedModel, vocabulary: Vocabulary, prefixes: Callable[[], Prefixes]) -> None:
+    def __init__(self, model: PreTrainedModel, vocabulary: Vocabulary, prefixes: Callable[[], PrefixCache]) -> None:
         self._model = model
         self._vocabulary = vocabulary
         self._prefixes = prefixes
@@ -115,7 +115,7 @@ class Decoder:
         if empty := [prompt for prompt, tokens in encoded.items() if not tokens]:
             raise ValueError(f"expected prompts of at least one token, got {empty[0]!r}")
         texts = [Text(request, self._vocabulary, encoded[request.prompt]) for request in requests]
-        known = [self._prefixes().known(tokens) for tokens in encoded.values()]
+        known = [self._prefixes().lookup(tokens) for tokens in encoded.values()]
         self._count(texts, list(encoded.values()), known)
         groups: dict[str, list[Text]] = {}
         for text in texts:
@@ -160,7 +160,7 @@ class Decoder:
         """Returns keys and values of the prompts without their last token, padded on the right with garbage."""
         prefixes = self._prefixes()
         texts = [tokens[:-1] for tokens in prompts]
-        known = [prefixes.known(tokens) for tokens in prompts]  # anew: a full store may have forgotten some meanwhile
+        known = [prefixes.lookup(tokens) for tokens in prompts]  # anew: a full store may have forgotten some meanwhile
         read = prefill(self._read_prompts, texts, known, prefixes, self._vocabulary.pad_id)
         # In the cache, what was known ends where what was read begins, and each part is padded on its left.
         border, end = max(map(len, known)), read.cache.get_seq_length()
@@ -244,8 +244,8 @@ class Decoder:
         self._close_gaps()
 
     @torch.inference_mode()
-    def leave(self, texts: Sequence[Text]) -> None:
-        """Takes texts out that nobody waits for."""
+    def leave(self, texts: Sequence[object]) -> None:
+        """Removes texts that no search waits for any more."""
         gone = set(map(id, texts))
         self._rows = [[text for text in shared if id(text) not in gone] for shared in self._rows]
         self._sharing = None

@@ -12,7 +12,7 @@ import torch
 from transformers.cache_utils import DynamicCache
 
 from alphallm_env.lm.local.forward import Forward
-from alphallm_env.lm.local.prefix_cache import Prefixes
+from alphallm_env.lm.local.prefix_cache import PrefixCache
 
 TOKENS_PER_BATCH = 16_384  # computed at once
 _PASS_TOKENS = {"cpu": 64}  # elsewhere a whole batch
@@ -31,7 +31,7 @@ def prefill(
     forward: Forward,
     texts: Sequence[Sequence[int]],
     known: Sequence[Sequence[int]],
-    prefixes: Prefixes,
+    prefixes: PrefixCache,
     pad_id: int,
 ) -> Prefill:
     """Reads texts of which the prefixes in the slots `known` need not be computed, and keeps what was read."""

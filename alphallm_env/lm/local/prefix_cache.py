@@ -39,14 +39,14 @@ class PrefixStatistics:
         return self.prompt_tokens - self.computed_tokens
 
 
-class Prefixes:
+class PrefixCache:
     """The store of one model. Forgets everything once `max_bytes` are used up."""
 
     def __init__(self, max_bytes: int = DEFAULT_BYTES) -> None:
         if max_bytes < 0:
             raise ValueError(f"max_bytes must be >= 0, got {max_bytes}")
         self.statistics = PrefixStatistics()
-        self.num_forgotten = 0  # times that all was dropped: slots found before are not those of now
+        self.num_clears = 0  # times that all was dropped: slots found before are not those of now
         self._max_bytes = max_bytes
         self._slots: dict[tuple[int, int], int] = {}  # (slot of the token before, token) -> slot
         self._log_probs: list[float | None] = []  # of each slot's token after those before it, where it was asked for
@@ -55,14 +55,14 @@ class Prefixes:
     def __len__(self) -> int:
         return len(self._log_probs)
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Drops all prefixes. To be called whenever the model's weights have changed."""
         self._slots.clear()
         self._log_probs.clear()
         self._store = None
-        self.num_forgotten += 1
+        self.num_clears += 1
 
-    def known(self, tokens: Sequence[int], log_probs_from: int | None = None, found: Sequence[int] = ()) -> list[int]:
+    def lookup(self, tokens: Sequence[int], log_probs_from: int | None = None, found: Sequence[int] = ()) -> list[int]:
         """Returns the slots of the longest prefix that is known, short of the last token.
 
         From the position `log_probs_from` on, a token counts as known only together with its log-probability.
@@ -165,7 +165,7 @@ class Prefixes:
         fresh = torch.stack(parts, 1)  # [places, layers, 2, heads, head size]
         used = len(self._log_probs)
         if used * fresh[0].nbytes > self._max_bytes:
-            self.forget()
+            self.clear()
             return
         if self._store is None or used > len(self._store):
             room = fresh.new_empty((max(_FIRST_CAPACITY, 2 * used), *fresh.shape[1:]))

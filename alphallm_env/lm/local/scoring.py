@@ -8,13 +8,13 @@ import torch
 
 from alphallm_env.lm.local.forward import Forward
 from alphallm_env.lm.local.prefill import TOKENS_PER_BATCH, Prefill, batches_by_length, in_halves, pass_tokens, prefill
-from alphallm_env.lm.local.prefix_cache import Prefixes
-from alphallm_env.lm.local.shared_prefixes import common_beginnings
+from alphallm_env.lm.local.prefix_cache import PrefixCache
+from alphallm_env.lm.local.shared_prefixes import shared_prefixes
 
 
 @torch.inference_mode()
 def last_outputs(
-    forward: Forward, texts: Sequence[Sequence[int]], prefixes: Prefixes, pad_id: int
+    forward: Forward, texts: Sequence[Sequence[int]], prefixes: PrefixCache, pad_id: int
 ) -> tuple[torch.Tensor, list[int]]:
     """Returns the float32 output of `forward` at the last token of each text, [texts, …], on the CPU.
 
@@ -26,7 +26,7 @@ def last_outputs(
 
 
 def _last_outputs(
-    forward: Forward, texts: Sequence[Sequence[int]], prefixes: Prefixes, pad_id: int
+    forward: Forward, texts: Sequence[Sequence[int]], prefixes: PrefixCache, pad_id: int
 ) -> tuple[list[torch.Tensor], list[int]]:
     """Returns what `last_outputs` does, beginnings that several of the texts share read before them."""
     once = _different(texts)
@@ -58,7 +58,7 @@ def _read_beginnings(
     texts: Sequence[Sequence[int]],
     different: Sequence[int],
     slots_of: _KnownSlots,
-    prefixes: Prefixes,
+    prefixes: PrefixCache,
     pad_id: int,
 ) -> list[tuple[int, int]]:
     """Reads what several of the texts have in common, where that pays for a pass of the model.
@@ -66,7 +66,7 @@ def _read_beginnings(
     Returns the first text of each beginning, which bears it, and how many tokens were computed.
     """
     known = [len(slots_of(index)) for index in different]
-    chosen = common_beginnings([texts[index] for index in different], known, pass_tokens(forward.device))
+    chosen = shared_prefixes([texts[index] for index in different], known, pass_tokens(forward.device))
     if not chosen:
         return []
     bearers = [different[beginning.texts[0]] for beginning in chosen]
@@ -79,21 +79,21 @@ class _KnownSlots:
     """The known prefixes of texts, by index: what other texts' reading adds to them is found by going on from there."""
 
     def __init__(
-        self, prefixes: Prefixes, texts: Sequence[Sequence[int]], log_probs_from: Sequence[int] | None = None
+        self, prefixes: PrefixCache, texts: Sequence[Sequence[int]], log_probs_from: Sequence[int] | None = None
     ) -> None:
         self._prefixes = prefixes
         self._texts = texts
         self._log_probs_from = log_probs_from
         self._found: dict[int, list[int]] = {}
-        self._num_forgotten = prefixes.num_forgotten
+        self._num_clears = prefixes.num_clears
 
     def __call__(self, index: int) -> list[int]:
-        """Returns the slots of the text's longest known prefix, as `Prefixes.known` does."""
-        if self._num_forgotten != self._prefixes.num_forgotten:
+        """Returns the slots of the text's longest known prefix, as `PrefixCache.lookup` does."""
+        if self._num_clears != self._prefixes.num_clears:
             self._found.clear()
-            self._num_forgotten = self._prefixes.num_forgotten
+            self._num_clears = self._prefixes.num_clears
         start = None if self._log_probs_from is None else self._log_probs_from[index]
-        found = self._prefixes.known(self._texts[index], start, self._found.get(index, ()))
+        found = self._prefixes.lookup(self._texts[index], start, self._found.get(index, ()))
         self._found[index] = found
         return found
 
@@ -116,7 +116,7 @@ def _batches(
     return [[chosen[place] for place in batch] for batch in batches]
 
 
-def _add_to_statistics(texts: Sequence[Sequence[int]], saved: Sequence[int], prefixes: Prefixes) -> None:
+def _add_to_statistics(texts: Sequence[Sequence[int]], saved: Sequence[int], prefixes: PrefixCache) -> None:
     prefixes.statistics.count(sum(map(len, texts)), sum(map(len, texts)) - sum(saved))
 
 
@@ -125,7 +125,7 @@ def token_log_probs(
     forward: Forward,
     texts: Sequence[Sequence[int]],
     starts: Sequence[int],
-    prefixes: Prefixes,
+    prefixes: PrefixCache,
     pad_id: int,
     most_tokens: int,
 ) -> tuple[list[list[float]], list[int]]:

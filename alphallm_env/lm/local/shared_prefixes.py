@@ -11,7 +11,7 @@ from itertools import pairwise
 
 
 @dataclass(frozen=True)
-class Beginning:
+class SharedPrefix:
     """The first `length` tokens of the texts with these indices, and how many tokens it saves to read them first."""
 
     length: int
@@ -25,27 +25,27 @@ class _Node:
 
     length: int
     first: int
-    inside: list[Beginning] = field(default_factory=list)
+    inside: list[SharedPrefix] = field(default_factory=list)
 
     @property
     def saving_inside(self) -> int:
         return sum(beginning.saving for beginning in self.inside)
 
 
-def common_beginnings(texts: Sequence[Sequence[int]], known: Sequence[int], least_saving: int) -> list[Beginning]:
+def shared_prefixes(texts: Sequence[Sequence[int]], known: Sequence[int], least_saving: int) -> list[SharedPrefix]:
     """Returns the beginnings that save most; none of them where all together save less than `least_saving` tokens.
 
     Of each text the first `known` tokens need no reading, and the last one is always read. No text has two of the
     beginnings: they are nodes of the texts' prefix tree, none below another.
 
-    >>> [(b.length, b.texts) for b in common_beginnings([[1, 2, 3], [7, 8], [1, 2, 4], [1, 2, 5]], [0, 0, 0, 0], 4)]
+    >>> [(b.length, b.texts) for b in shared_prefixes([[1, 2, 3], [7, 8], [1, 2, 4], [1, 2, 5]], [0, 0, 0, 0], 4)]
     [(2, (0, 2, 3))]
     """
     order = sorted(range(len(texts)), key=lambda index: list(texts[index]))
     agreed = [_agreed(texts[one], texts[other]) for one, other in pairwise(order)]
     path = [_Node(0, 0)]  # from the root to the node of the last text
     for place, shared in enumerate([*agreed, 0], 1):
-        first, inside = place - 1, list[Beginning]()
+        first, inside = place - 1, list[SharedPrefix]()
         while path[-1].length > shared:
             node = path.pop()
             first, inside = node.first, _best(node, order[node.first : place], known)
@@ -57,10 +57,10 @@ def common_beginnings(texts: Sequence[Sequence[int]], known: Sequence[int], leas
     return found if sum(beginning.saving for beginning in found) >= max(1, least_saving) else []
 
 
-def _best(node: _Node, texts: Sequence[int], known: Sequence[int]) -> list[Beginning]:
+def _best(node: _Node, texts: Sequence[int], known: Sequence[int]) -> list[SharedPrefix]:
     """Returns what pays more: to read the node's own beginning first, or those inside it."""
     saving = (len(texts) - 1) * (node.length - min((known[index] for index in texts), default=0))
-    return [Beginning(node.length, tuple(texts), saving)] if saving > node.saving_inside else node.inside
+    return [SharedPrefix(node.length, tuple(texts), saving)] if saving > node.saving_inside else node.inside
 
 
 def _agreed(one: Sequence[int], other: Sequence[int]) -> int:

@@ -18,7 +18,7 @@ from alphallm_env.lm.base import Completion, Embedding, GenerationRequest, Label
 from alphallm_env.lm.device import resolved_device, resolved_dtype
 from alphallm_env.lm.local.decoder import Decoder, written
 from alphallm_env.lm.local.forward import Forward, Passes
-from alphallm_env.lm.local.prefix_cache import Prefixes
+from alphallm_env.lm.local.prefix_cache import PrefixCache
 from alphallm_env.lm.local.scoring import last_outputs, token_log_probs
 from alphallm_env.lm.local.vocabulary import vocabulary_of
 from alphallm_env.lm.revision import source_revision
@@ -35,7 +35,7 @@ class TransformersLM:
         self.name = name
         self.vocabulary = vocabulary_of(model, tokenizer)
         self.passes = Passes(model)
-        self.prefixes = Prefixes()
+        self.prefixes = PrefixCache()
         self._label_ids: dict[tuple[str, ...], tuple[int, ...]] = {}
 
     @classmethod
@@ -77,8 +77,8 @@ class TransformersLM:
         return written(self._decoder(), requests)
 
     @cached_property
-    def generate_in_steps(self) -> Decoder:
-        """What an engine writes with, one token at a time, so that texts join and leave the running batch."""
+    def stepped_batch(self) -> Decoder:
+        """The batch that an engine decodes one token at a time, so that texts join and leave between steps."""
         return self._decoder()
 
     def _decoder(self) -> Decoder:
@@ -153,9 +153,9 @@ class TransformersLM:
         vectors = (hidden / scale).flatten(1).numpy()
         return [Embedding(row.copy(), len(text), n) for row, text, n in zip(vectors, encoded, saved, strict=True)]
 
-    def forget(self) -> None:
+    def clear_cache(self) -> None:
         """Drops the prefixes that are kept."""
-        self.prefixes.forget()
+        self.prefixes.clear()
 
     def count_tokens(self, text: str) -> int:
         """Returns how many tokens the tokenizer makes of `text`."""

@@ -13,7 +13,7 @@ from alphallm_env.lm.server.answers import AnswerError
 from alphallm_env.lm.server.completing import Draft, shown, write
 from alphallm_env.lm.server.labels import LabelReader, first_tokens
 from alphallm_env.lm.server.pool import RefusedError, ServerPool, ServerSettings
-from alphallm_env.runtime.concurrency import together
+from alphallm_env.runtime.concurrency import gather
 from alphallm_env.runtime.loop_thread import LoopThread
 from alphallm_env.types import StopReason
 
@@ -93,12 +93,12 @@ class ServerLM:
     async def _generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
         sent = [replace(request, prompt=self._sent(request.prompt)) for request in requests]
         await self._see_temperature(sent)
-        written = await together(write(self._pool, request) for request in sent)
+        written = await gather(write(self._pool, request) for request in sent)
         return _completions(sent, written)
 
     async def _label_probs(self, prompts: Sequence[str], labels: Sequence[str]) -> list[LabelProbs]:
         tokens = first_tokens(labels, self.tokenizer)
-        return await together(self._labels.read(self._sent(prompt), labels, tokens) for prompt in prompts)
+        return await gather(self._labels.read(self._sent(prompt), labels, tokens) for prompt in prompts)
 
     def _sent(self, prompt: str) -> str:
         """Returns the prompt without the token that begins every text: servers put it there themselves."""
@@ -110,7 +110,7 @@ class ServerLM:
         if self.log_probs_follow_temperature is not None or not prompts:
             return
         bodies = [{"prompt": prompts[0], "max_tokens": 1, "logprobs": 1, "temperature": t} for t in (1.0, _HOT)]
-        answers = await together(self._pool.complete(body, shown(prompts[0])) for body in bodies)
+        answers = await gather(self._pool.complete(body, shown(prompts[0])) for body in bodies)
         tops = [answer.tokens[0].top.values() for answer in answers if answer.tokens]
         if len(tops) == len(bodies) and all(tops):
             self.log_probs_follow_temperature = abs(max(tops[0]) - max(tops[1])) > _SAME

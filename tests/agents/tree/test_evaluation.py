@@ -5,7 +5,7 @@ from scripted_world import START, add_child, asked, make_simulator
 
 from agents.tree.evaluation import Evaluator, LeafScoring, Outcomes, weighted_score
 from agents.tree.node import Node
-from alphallm_env.critics.trained.value import MonteCarloValue
+from alphallm_env.critics.monte_carlo import MonteCarloValue
 from alphallm_env.runtime.metering import Meter, Usage, metering
 from alphallm_env.simulator import Simulator
 
@@ -61,7 +61,7 @@ def test_a_weight_of_zero_never_asks_the_critic(critic: str):
 
 def test_a_monte_carlo_value_is_taken_from_the_rollouts_that_a_leaf_gets_anyway():
     simulator = make_simulator()
-    critics = replace(simulator.critics, value=MonteCarloValue(simulator))
+    critics = replace(simulator.critics, value=MonteCarloValue(simulator, simulator.critics.require("orm")))
     root = Node(START)
     leaf = add_child(root, "2 + 3 = 5\n")
     shared = Evaluator(replace(simulator, critics=critics), LeafScoring(num_rollouts=3), needs_values=True)

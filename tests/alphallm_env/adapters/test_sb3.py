@@ -9,19 +9,16 @@ from gymnasium.vector import AutoresetMode
 from sb3_contrib.common.maskable.utils import get_action_masks, is_masking_supported
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from alphallm_env import OptionChoiceEnv, Problem
+from alphallm_env import Problem, Rules
 from alphallm_env.adapters.sb3 import SB3VecEnv, info_of
 from alphallm_env.envs.vector import BatchedVectorEnv
-from experiments.bench.environment import scripted_simulator
 
 PROBLEMS = [Problem("a", "How many?", "5"), Problem("b", "How few?", "5")]
 
 
 @pytest.fixture(scope="module")
-def env():
-    return OptionChoiceEnv.from_parts(
-        scripted_simulator(), PROBLEMS, embedding=False, num_options=3, reward="verifier", render_mode=None
-    )
+def env(make_choice):
+    return make_choice(rules=Rules(max_options=3), problems=PROBLEMS, embedding=False, num_options=3, reward="verifier")
 
 
 def batched(env, num_envs=3, mode=AutoresetMode.SAME_STEP, **arguments):

@@ -67,7 +67,7 @@ def test_temperature_scaling_by_hand() -> None:
     scores = [0.99] * 100 + [0.01] * 100
     outcomes = [1.0] * 80 + [0.0] * 20 + [1.0] * 20 + [0.0] * 80
     assert fit_temperature(scores, outcomes).temperature == pytest.approx(math.log(99) / math.log(4), abs=1e-3)
-    with pytest.raises(ValueError, match="rise with outcomes"):
+    with pytest.raises(ValueError, match="increase with outcomes"):
         fit_temperature([0.9, 0.8, 0.2, 0.1], [0.0, 0.0, 1.0, 1.0])
 
 
@@ -82,8 +82,8 @@ def test_isotonic_regression_by_hand() -> None:
     assert scaling(1.0) == 1.0
     for scores, values, message in (
         ((), (), "as many"),
-        ((0.2, 0.1), (0.0, 1.0), "rise"),
-        ((0.1, 0.2), (1.0, 0.0), "not fall"),
+        ((0.2, 0.1), (0.0, 1.0), "increase"),
+        ((0.1, 0.2), (1.0, 0.0), "not decrease"),
         ((0.1,), (1.5,), r"in \[0, 1\]"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -14,6 +14,7 @@ import pytest
 
 from alphallm_env.critics.base import checked_scores
 from alphallm_env.critics.combine import MixedCritic
+from alphallm_env.critics.loading import TINY_CRITICS
 from alphallm_env.critics.prompted.generative import ProcessRewardModel, share_of_true
 from alphallm_env.critics.provenance import Provenance, prompt_version, provenance_of
 from alphallm_env.critics.trained import notes
@@ -23,7 +24,7 @@ from alphallm_env.errors import CriticError
 from alphallm_env.lm.base import Passage, Reading
 from alphallm_env.lm.prompts.templates import FewShotTemplate, TinyTemplate
 from alphallm_env.lm.revision import weights_digest
-from alphallm_env.loading import TINY_CRITICS, build_simulator, load_policy, load_simulator
+from alphallm_env.loading import build_simulator, load_policy, load_simulator
 from alphallm_env.mdp import dynamics
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.problems import gsm_symbolic

@@ -495,11 +495,11 @@ def test_critics_that_are_missing_are_named_at_once(make_simulator, problems):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"reward": "praise"}, "reward must be one of critics, verifier, got 'praise'"),
+        ({"reward": "praise"}, "reward must be one of critics, verifier, module:attribute, got 'praise'"),
         ({"render_mode": "ascii"}, "render_mode must be one of .*, got 'ascii'"),
-        ({"option_rule": "word"}, "option rule must be one of"),
+        ({"option_rule": "word"}, "termination rule must be one of"),
         ({"split": "exam"}, "split must be one of"),
-        ({"problems": "gsm9k"}, "problems must be .*, got 'gsm9k'"),
+        ({"problems": "gsm9k"}, "problem set must be .*, got 'gsm9k'"),
         ({"max_tokens": 0}, "max_tokens must be >= 1, got 0"),
     ],
 )

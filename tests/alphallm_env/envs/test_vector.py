@@ -193,7 +193,7 @@ def test_the_shipped_models_write_the_same_side_by_side_and_alone():
     """Texts are equal to the letter; numbers may differ in their last bits, as batches are cut differently."""
     num_envs, rng = 3, np.random.default_rng(0)
     envs = gym.make_vec(CHOICE, num_envs=num_envs, limit=4)
-    envs.envs[0].unwrapped.forget()
+    envs.envs[0].unwrapped.clear_cache()
     found = [envs.reset(seed=0)]
     actions = []
     for _ in range(2):
@@ -201,7 +201,7 @@ def test_the_shipped_models_write_the_same_side_by_side_and_alone():
         found.append(envs.step(actions[-1]))
     for index in range(num_envs):
         env = gym.make(CHOICE, limit=4)
-        env.unwrapped.forget()
+        env.unwrapped.clear_cache()
         alone, ended = env.reset(seed=index), False
         for step in range(3):
             if step and ended:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alphallm_env.mdp.options import (
-    RULES,
+    TERMINATION_RULES,
     FormulaRule,
     NeverRule,
     OptionRule,
@@ -13,9 +13,10 @@ from alphallm_env.mdp.options import (
     SentenceRule,
     TokenRule,
     discount,
-    option_rule,
     split_options,
 )
+from alphallm_env.testing import check_termination_rule
+from alphallm_env.testing.rules import SOLUTIONS
 from alphallm_env.types import Option
 
 
@@ -71,16 +72,69 @@ def test_never_never_ends(text):
 
 @given(st.text(st.sampled_from("a$ \n<>2"), max_size=20))
 def test_rules_fire_only_where_their_trigger_lets_a_decoder_ask(text):
-    for rule in RULES.values():
+    for rule in [*map(TERMINATION_RULES.resolve, TERMINATION_RULES), RegexRule(r"\d\n", trigger="\n")]:
         assert isinstance(rule, OptionRule)
         if rule.terminates(text):
             assert text.endswith(rule.trigger)
 
 
+class LineOfNoughts:
+    """What a user's module may hold: a class, a rule, or a function that makes one."""
+
+    name = "noughts"
+    trigger = "0"
+
+    def terminates(self, text: str) -> bool:
+        return text.endswith("000")
+
+
+def made_by_a_function() -> LineOfNoughts:
+    return LineOfNoughts()
+
+
+NOUGHTS, NO_RULE = LineOfNoughts(), 3
+
+
+@pytest.mark.parametrize("name", ["token", "sentence", "option", r"regex:\d\n", f"{__name__}:LineOfNoughts"])
+def test_rules_keep_the_contract(name):
+    texts = ("1000002000\n",) if "Noughts" in name else SOLUTIONS
+    check_termination_rule(TERMINATION_RULES.resolve(name), texts)
+
+
 def test_rules_are_found_by_their_names():
-    assert {name: option_rule(name).name for name in RULES} == {name: name for name in RULES}
-    with pytest.raises(ValueError, match="token, sentence, option, got 'word'"):
-        option_rule("word")
+    names = ["token", "sentence", "option"]
+    assert [TERMINATION_RULES.resolve(name).name for name in TERMINATION_RULES] == names
+    wrong = "termination rule must be one of token, sentence, option, regex:…, module:attribute, got 'word'"
+    with pytest.raises(ValueError, match=wrong):
+        TERMINATION_RULES.resolve("word")
+
+
+def test_a_rule_may_be_a_regular_expression():
+    rule = TERMINATION_RULES.resolve(r"regex:step: \d+\.")
+    assert rule == RegexRule(r"step: \d+\.")
+    assert rule.name == r"regex:step: \d+\."
+    assert TERMINATION_RULES.resolve(rule.name) == rule
+    assert split_options("step: 1.step: 23. end", rule) == ("step: 1.", "step: 23.", " end")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [("(", r"expected a regular expression, got '\(': missing \)"), ("", "must match some text"), ("a*", "'a\\*'")],
+)
+def test_a_pattern_that_cannot_end_an_option_is_named(pattern, message):
+    with pytest.raises(ValueError, match=message):
+        TERMINATION_RULES.resolve(f"regex:{pattern}")
+
+
+@pytest.mark.parametrize("attribute", ["LineOfNoughts", "NOUGHTS", "made_by_a_function"])
+def test_a_rule_may_come_from_any_module(attribute):
+    rule = TERMINATION_RULES.resolve(f"{__name__}:{attribute}")
+    assert split_options("1000002000", rule) == ("1000", "002000")
+
+
+def test_what_is_no_rule_is_named():
+    with pytest.raises(ValueError, match=r"expected a rule with name, trigger and terminates.*got 3"):
+        TERMINATION_RULES.resolve(f"{__name__}:NO_RULE")
 
 
 def test_discount_is_per_option_or_per_token():

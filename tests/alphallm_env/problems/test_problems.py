@@ -12,7 +12,7 @@ from paths import DATA
 
 from alphallm_env.errors import OverlapError, ProblemError
 from alphallm_env.grading import Verdict, grade
-from alphallm_env.problems import check_overlap, gsm_symbolic, load_problems, normalise_question
+from alphallm_env.problems import PROBLEM_SETS, check_overlap, gsm_symbolic, load_problems, normalise_question
 from alphallm_env.problems.jsonl import read_jsonl
 from alphallm_env.problems.rows import problem_from_row
 from alphallm_env.types import Problem
@@ -173,8 +173,55 @@ def test_generated_problems_by_name():
 
 @pytest.mark.parametrize("source", ["gsm9k", "", "./owner", "a/b/c", "problems.json"])
 def test_an_unknown_source_is_named(source):
-    with pytest.raises(ProblemError, match=f"problems must be .*, got '{source}'"):
+    choices = "gsm_symbolic, gsm8k, math, gsm_symbolic:…, module:attribute"
+    with pytest.raises(
+        ProblemError, match=rf"problem set must be one of {choices}, got '{source}'.*\.jsonl.*owner/name"
+    ):
         load_problems(source)
+
+
+@pytest.fixture
+def mine(monkeypatch):
+    """A user's module."""
+
+    def squares(split, limit, seed):
+        return [Problem(f"{split}/{seed}/{n}", f"{n} squared?", str(n * n)) for n in range(limit or 5)]
+
+    module = SimpleNamespace(
+        squares=squares,
+        twice=lambda split, limit, seed: squares(split, 1, seed) * 2,
+        all_of_them=lambda split, limit, seed: squares(split, None, seed),
+        texts=lambda split, limit, seed: ["How many?"],
+        number=7,
+    )
+    monkeypatch.setitem(sys.modules, "mine", module)
+
+
+@pytest.mark.usefixtures("mine")
+def test_a_problem_set_of_your_own_is_a_function_of_a_module(monkeypatch):
+    assert [problem.id for problem in load_problems("mine:squares", "train", 2, seed=3)] == ["train/3/0", "train/3/1"]
+    assert len(load_problems("mine:squares")) == 5
+    monkeypatch.setattr(PROBLEM_SETS, "_parts", dict(PROBLEM_SETS._parts))
+    PROBLEM_SETS.register("squares", "mine:squares")
+    assert load_problems("squares", limit=1)[0].answer == "0"
+
+
+@pytest.mark.usefixtures("mine")
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("mine:missing", "problem set must be one of gsm_symbolic.*got 'mine:missing'"),
+        ("nowhere:at_all", "problem set must be one of gsm_symbolic.*No module named 'nowhere'"),
+        ("mine:number", r"a function \(split, limit, seed\) that returns problems, got 7"),
+        ("mine:texts", "mine:texts: expected problems, got 'How many"),
+        ("mine:twice", "mine:twice: expected problems with different ids, got some twice"),
+        ("mine:all_of_them", "mine:all_of_them: expected at most 4 problems, got 5"),
+        ("gsm_symbolic:hard", "level must be one of easy, full, got 'hard'"),
+    ],
+)
+def test_what_is_no_problem_set_is_told(source, message):
+    with pytest.raises(ProblemError, match=message):
+        load_problems(source, limit=4)
 
 
 def test_a_limit_is_at_least_one():

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from alphallm_env.runtime.engine import Engine
+from alphallm_env.runtime.operations import AsyncOperation, SteppedOperation
 
 
 class Doubler:
@@ -34,6 +35,10 @@ class SelfBatching(Doubler):
     async def double_async(self, items: Sequence[int]) -> list[int]:
         await asyncio.sleep(0)
         return self.double(items)
+
+    @property
+    def operation(self) -> AsyncOperation[int, int]:
+        return AsyncOperation(self.double_async)
 
 
 class Countdown:
@@ -81,10 +86,11 @@ class Counter(Doubler):
 
     def __init__(self) -> None:
         super().__init__()
-        self.count_in_steps = Countdown()
+        self.countdown = Countdown()
 
-    def count(self, items: Sequence[int]) -> list[int]:
-        raise NotImplementedError("the engine uses the steps")
+    @property
+    def count(self) -> SteppedOperation[int, int]:
+        return SteppedOperation(self.countdown)
 
 
 @pytest.fixture
@@ -93,22 +99,22 @@ def engine():
         yield started
 
 
-async def together(*work):
+async def gather(*work):
     return await asyncio.gather(*work, return_exceptions=True)
 
 
 def test_coroutines_share_a_batch_and_each_gets_its_own_in_order(engine):
     model = Doubler()
     work = [engine.submit(model.double, items) for items in ([1, 2], [3], [4, 5, 6])]
-    assert engine.run(together(*work)) == [[2, 4], [6], [8, 10, 12]]
+    assert engine.run(gather(*work)) == [[2, 4], [6], [8, 10, 12]]
     assert model.batches == [[1, 2, 3, 4, 5, 6]]
     assert (engine.statistics.batches, engine.statistics.items) == (1, 6)
 
 
 def test_a_backend_that_batches_by_itself_is_awaited_by_each_search(engine):
     model = SelfBatching()
-    work = [engine.submit(model.double, items) for items in ([1, 2], [-1], [3])]
-    first, failed, last = engine.run(together(*work))
+    work = [engine.submit(model.operation, items) for items in ([1, 2], [-1], [3])]
+    first, failed, last = engine.run(gather(*work))
     assert (first, last) == ([2, 4], [6])
     assert isinstance(failed, ArithmeticError)
     assert sorted(model.batches) == [[-1], [1, 2], [3]]
@@ -121,9 +127,9 @@ def test_what_works_in_steps_is_joined_while_it_works(engine):
     async def search(*items: int) -> list[int]:
         return [(await engine.submit(model.count, [item]))[0] for item in items]
 
-    assert engine.run(together(search(5), search(2, 2), search(1, 1))) == [[5], [2, 2], [1, 1]]
+    assert engine.run(gather(search(5), search(2, 2), search(1, 1))) == [[5], [2, 2], [1, 1]]
     # The searches that have their answers ask again while the longest one still waits for its own.
-    assert model.count_in_steps.steps == [[5, 2, 1], [5, 2, 1], [5, 2], [5, 2], [5]]
+    assert model.countdown.steps == [[5, 2, 1], [5, 2, 1], [5, 2], [5, 2], [5]]
     assert (engine.statistics.steps, engine.statistics.items_stepped) == (5, 11)
 
 
@@ -132,9 +138,9 @@ def test_other_work_is_done_between_steps_once_enough_of_it_waits(engine):
 
     async def search(item: int) -> list[int]:
         counted = await engine.submit(model.count, [item])
-        return counted + await engine.submit(model.double, [len(model.count_in_steps)])
+        return counted + await engine.submit(model.double, [len(model.countdown)])
 
-    results = engine.run(together(*(search(item) for item in range(1, 9))))
+    results = engine.run(gather(*(search(item) for item in range(1, 9))))
     assert [counted for counted, _ in results] == list(range(1, 9))
     assert [under_way for _, under_way in results] == [14, 12, 10, 8, 6, 4, 2, 0]  # when each was done, doubled
     assert model.batches == [[7, 6], [5, 4], [3], [2], [1], [0]]
@@ -144,17 +150,17 @@ def test_only_so_many_are_under_way_at_once():
     model = Counter()
     with Engine(max_batch=3) as engine:
         assert engine.run(engine.submit(model.count, [2] * 7)) == [2] * 7
-    assert max(map(len, model.count_in_steps.steps)) == 3
+    assert max(map(len, model.countdown.steps)) == 3
 
 
 def test_an_error_in_a_step_reaches_all_that_were_under_way(engine):
     model = Counter()
-    model.count_in_steps.fails = True
-    first, second = engine.run(together(engine.submit(model.count, [2]), engine.submit(model.count, [3])))
+    model.countdown.fails = True
+    first, second = engine.run(gather(engine.submit(model.count, [2]), engine.submit(model.count, [3])))
     assert isinstance(first, ArithmeticError)
     assert isinstance(second, ArithmeticError)
-    model.count_in_steps.fails = False
-    joined, refused = engine.run(together(engine.submit(model.count, [2]), engine.submit(Counter().count, [-1])))
+    model.countdown.fails = False
+    joined, refused = engine.run(gather(engine.submit(model.count, [2]), engine.submit(Counter().count, [-1])))
     assert joined == [2]
     assert isinstance(refused, ArithmeticError)
 
@@ -172,12 +178,12 @@ def test_an_engine_that_closes_leaves_nothing_under_way():
 
     thread = threading.Thread(target=search)
     thread.start()
-    while not model.count_in_steps.steps:
+    while not model.countdown.steps:
         time.sleep(0.001)
     engine.close()
     thread.join()
     assert failures == ["the engine was closed while this search was in flight"]
-    assert len(model.count_in_steps) == 0
+    assert len(model.countdown) == 0
     with engine:
         assert engine.run(engine.submit(model.count, [3])) == [3]
 
@@ -192,8 +198,8 @@ def test_what_nobody_waits_for_leaves(engine):
         return await engine.submit(model.count, [2])
 
     assert engine.run(give_up()) == [2]
-    assert len(model.count_in_steps) == 0
-    assert len(model.count_in_steps.steps) == 5
+    assert len(model.countdown) == 0
+    assert len(model.countdown.steps) == 5
 
 
 def test_searches_of_different_length_stay_together_while_they_last(engine):
@@ -204,13 +210,13 @@ def test_searches_of_different_length_stay_together_while_they_last(engine):
         return value
 
     model = Doubler()
-    assert engine.run(together(search(1), search(3), search(2))) == [2, 8, 4]
+    assert engine.run(gather(search(1), search(3), search(2))) == [2, 8, 4]
     assert [len(batch) for batch in model.batches] == [3, 2, 1]
 
 
 def test_different_functions_have_different_batches(engine):
     one, other = Doubler(), Doubler()
-    engine.run(together(engine.submit(one.double, [1]), engine.submit(other.double, [2])))
+    engine.run(gather(engine.submit(one.double, [1]), engine.submit(other.double, [2])))
     assert (one.batches, other.batches) == ([[1]], [[2]])
 
 
@@ -234,7 +240,7 @@ def test_an_error_reaches_every_caller_of_its_batch_and_no_other(engine):
         engine.submit(model.double, [-1]),
         engine.submit(other.double, [3]),
     ]
-    first, second, third = engine.run(together(*work))
+    first, second, third = engine.run(gather(*work))
     assert isinstance(first, ArithmeticError)
     assert isinstance(second, ArithmeticError)
     assert third == [6]

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from alphallm_env.runtime.engine import Engine
-from alphallm_env.runtime.openmp import give_back_workers
+from alphallm_env.runtime.openmp import release_openmp_workers
 
 if not list((Path(torch.__file__).parent / "lib").glob("libgomp*")) or not os.path.isdir("/proc/self/task"):
     print("none")
@@ -41,7 +41,7 @@ with Engine() as engine:
     print(before - alone, during - alone, num_threads() - alone)
     multiply()
     print(num_threads() - alone)
-give_back_workers()
+release_openmp_workers()
 print(float(multiply()[0, 0]))
 """
 

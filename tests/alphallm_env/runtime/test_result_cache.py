@@ -4,7 +4,7 @@ import pickle
 import pytest
 
 from alphallm_env.runtime.metering import Meter, Usage, current_meter, metering
-from alphallm_env.runtime.result_cache import Memo
+from alphallm_env.runtime.result_cache import ResultCache
 
 
 class Counting:
@@ -19,46 +19,46 @@ class Counting:
         return [len(self.asked)] * len(keys)
 
 
-def find(memo, keys, source):
-    return asyncio.run(memo.find(keys, source.ask))
+def find(cache, keys, source):
+    return asyncio.run(cache.get_or_compute(keys, source.ask))
 
 
 def test_what_was_asked_is_not_asked_again():
-    memo, source = Memo(), Counting()
-    assert find(memo, ["a", "b", "a"], source) == [1, 1, 1]
-    assert find(memo, ["c", "a"], source) == [2, 1]
-    assert find(memo, ["c"], source) == [2]
+    cache, source = ResultCache(), Counting()
+    assert find(cache, ["a", "b", "a"], source) == [1, 1, 1]
+    assert find(cache, ["c", "a"], source) == [2, 1]
+    assert find(cache, ["c"], source) == [2]
     assert source.asked == [["a", "b"], ["c"]]
-    assert (memo.known("c"), memo.known("d")) == (2, None)
+    assert (cache.get("c"), cache.get("d")) == (2, None)
 
 
 def test_each_meter_pays_once_and_hears_what_the_first_heard():
-    memo, source = Memo(), Counting()
+    cache, source = ResultCache(), Counting()
     for _ in range(2):
         with metering(Meter()) as meter:
-            assert find(memo, ["a"], source) == [1]
-            assert find(memo, ["a"], source) == [1]
+            assert find(cache, ["a"], source) == [1]
+            assert find(cache, ["a"], source) == [1]
         assert meter.usage.critic_tokens == 1
     assert len(source.asked) == 2
 
 
-def test_the_oldest_facts_are_dropped():
-    memo, source = Memo(most=2), Counting()
-    assert find(memo, ["a", "b", "c"], source) == [1, 1, 1]
-    assert len(memo) == 2
-    assert memo.known("a") is None
-    memo.forget()
-    assert len(memo) == 0
-    with pytest.raises(ValueError, match="most must be >= 1, got 0"):
-        Memo(most=0)
+def test_the_oldest_results_are_evicted():
+    cache, source = ResultCache(max_size=2), Counting()
+    assert find(cache, ["a", "b", "c"], source) == [1, 1, 1]
+    assert len(cache) == 2
+    assert cache.get("a") is None
+    cache.clear()
+    assert len(cache) == 0
+    with pytest.raises(ValueError, match="max_size must be >= 1, got 0"):
+        ResultCache(max_size=0)
 
 
 def test_what_was_told_first_stays():
-    memo = Memo()
-    assert (memo.tell("a", 1), memo.tell("a", 2)) == (1, 1)
+    cache = ResultCache()
+    assert (cache.put("a", 1), cache.put("a", 2)) == (1, 1)
 
 
-def test_a_pickled_memo_is_empty():
-    memo = Memo(most=5)
-    memo.tell("a", 1)
-    assert len(pickle.loads(pickle.dumps(memo))) == 0
+def test_a_pickled_cache_is_empty():
+    cache = ResultCache(max_size=5)
+    cache.put("a", 1)
+    assert len(pickle.loads(pickle.dumps(cache))) == 0

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alphallm_env.critics.probes.probe import ProbeTrunk
+from alphallm_env.critics.probes.trunk import ProbeTrunk
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.loading import TINY_POLICY, load_policy
 from alphallm_env.training.graded import LabelledStep, ProblemData, Sample, state_after

@@ -53,8 +53,8 @@ def assert_same_episode(one, other):
 def test_it_is_the_process_of_the_choice_environment_under_that_seed(first):
     _, problem_ids, told = first
     plain = OptionChoiceEnv("gsm_symbolic", "train", 3, **RULES)
-    begun = plain._begun
-    plain._begun = lambda rng, options: type(place := begun(rng, options))(place.state, 11, place.proposals)
+    begun = plain._initial
+    plain._initial = lambda rng, options: type(place := begun(rng, options))(place.state, 11, place.proposals)
     assert_same_episode(told, episode(plain, problem_ids[0]))
 
 
@@ -73,8 +73,8 @@ def test_an_episode_costs_what_a_meter_counts_of_it():
     env = recorded(OfferBook(), embedding=False)
     [played] = play(env, chooser, env.problem_ids[:1], seed=3)
     plain = OptionChoiceEnv("gsm_symbolic", "train", 3, embedding=False, **RULES)
-    begun = plain._begun
-    plain._begun = lambda rng, options: type(place := begun(rng, options))(place.state, 3, place.proposals)
+    begun = plain._initial
+    plain._initial = lambda rng, options: type(place := begun(rng, options))(place.state, 3, place.proposals)
     with metering(Meter()) as meter:
         observation, info = plain.reset(seed=0, options={"problem_id": env.problem_ids[0]})
         terminated = truncated = False

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pytest
 
-from agents.base import Budget
-from agents.best_of_n import BestOfN
-from alphallm_env import CriticError, Critics, Policy, Problem, Rules, Simulator
-from alphallm_env.critics.calibration import CalibratedCritic, PlattScaling
+from alphallm_env import CriticError, Policy, Problem, Rules
 from alphallm_env.critics.prompted.tool_augmented import END_OF_PROGRAM, ToolAugmentedORM, output_shown
 from alphallm_env.lm.prompts.templates import ChatTemplate, FewShotTemplate, TinyTemplate
 from alphallm_env.lm.prompts.tools import program_in, program_with_output
@@ -22,7 +18,6 @@ from alphallm_env.runtime.metering import Meter, metering
 from alphallm_env.sandbox import Limits, ProgramResult, Sandbox, Status
 from alphallm_env.testing.scripted import Continuations, ScriptedLM
 from alphallm_env.types import Option, ProgramRun, State, StopReason, Trajectory, Transcript
-from experiments.runs.search_records import SearchRecord, record_of
 
 if sys.platform != "linux":
     pytest.skip("programs are run on Linux only", allow_module_level=True)
@@ -171,24 +166,6 @@ def test_a_real_model_is_asked_in_a_chat(sandbox: Sandbox) -> None:
     assert 0.0 <= score <= 1.0
     assert transcript.score == score
     assert 1 <= meter.usage.critic.generated <= 12
-
-
-def test_transcripts_are_part_of_the_record_of_a_search(sandbox: Sandbox) -> None:
-    wrong, right = "12 + 24 = 38\n#### 38\n", "12 + 24 = 36\n#### 36\n"
-    policy = Policy(ScriptedLM({"": [(wrong, 0.5), (right, 0.5)]}, marker="Answer:\n"), FewShotTemplate())
-    orm, engine = critic(sandbox, ADDED, believes(right, OUTPUT))
-    calibrated = CalibratedCritic(orm, PlattScaling(slope=2.0))  # between critic and record, and in nobody's way
-    simulator = Simulator(policy, Critics(orm=calibrated), Rules(), engine=engine)
-    with engine:
-        search = BestOfN("orm", num_samples=8).metered_search(simulator, simulator.initial_state(PROBLEM), Budget(), 3)
-        result = engine.run(search)
-    assert {trajectory.state.text for trajectory in result.finished} == {wrong, right}
-    assert all(trajectory.transcript is not None for trajectory in result.finished)
-    assert result.best.transcript == Transcript(
-        PROGRAM + OUTPUT + WORDS, (ProgramRun("print(12 + 24)\n", "ok", "36"),), pytest.approx(0.9)
-    )
-    record = record_of(PROBLEM, result)
-    assert SearchRecord.from_json(json.loads(json.dumps(record.to_json()))) == record
 
 
 @pytest.mark.parametrize("marker", ["python", "py", "Python"])

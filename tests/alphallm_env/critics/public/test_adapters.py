@@ -21,10 +21,10 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from alphallm_env.critics.aggregation import aggregate
+from alphallm_env.critics.combine import aggregate
 from alphallm_env.critics.provenance import provenance_of
-from alphallm_env.critics.public.adapters import ADAPTERS, load_public_prm
-from alphallm_env.critics.public.formats import MathShepherdFormat, RLHFlowFormat
+from alphallm_env.critics.public.adapters import load_public_prm
+from alphallm_env.critics.public.formats import FORMATS, MathShepherdFormat, RLHFlowFormat
 from alphallm_env.critics.public.reader import StepReader, label_head, two_class_head, value_head
 from alphallm_env.errors import CriticError, ModelError
 from alphallm_env.loading import build_simulator, load_policy
@@ -158,7 +158,7 @@ PUBLISHED: dict[str, Callable[[str], list[float]]] = {
 }
 
 
-@pytest.mark.parametrize("adapter", ADAPTERS)
+@pytest.mark.parametrize("adapter", FORMATS)
 def test_every_step_scores_as_the_published_recipe_has_it(adapter: str, folders) -> None:
     with torch.inference_mode():
         expected = PUBLISHED[adapter](folders[adapter])
@@ -173,7 +173,7 @@ def test_every_step_scores_as_the_published_recipe_has_it(adapter: str, folders)
     assert meter.usage.critic_tokens == meter.usage.tokens > 0
 
 
-@pytest.mark.parametrize("adapter", ADAPTERS)
+@pytest.mark.parametrize("adapter", FORMATS)
 def test_a_step_is_judged_by_what_came_before_it_alone(adapter: str, folders) -> None:
     with Engine() as engine:
         prm = load_public_prm(f"{adapter}:{folders[adapter]}", engine, device="cpu")
@@ -187,7 +187,7 @@ def test_a_step_is_judged_by_what_came_before_it_alone(adapter: str, folders) ->
             engine.run(prm.evaluate([after("long " * 200)]))
 
 
-@pytest.mark.parametrize("adapter", ADAPTERS)
+@pytest.mark.parametrize("adapter", FORMATS)
 @pytest.mark.parametrize(
     "text", ["ки", "<extra_0>", "a ки\nb <extra_0> c", "<|end|><|assistant|>\n\n+", "1\n2\n\n3", " "]
 )

@@ -465,9 +465,9 @@ def test_closing_twice_is_fine(make_choice):
         ({"num_options": 0}, "num_options must be >= 1, got 0"),
         ({"invalid_action": "ignore"}, "invalid_action must be one of .*, got 'ignore'"),
         ({"invalid_penalty": -1.0}, "invalid_penalty must be >= 0, got -1.0"),
-        ({"reward": "praise"}, "reward must be one of critics, verifier, got 'praise'"),
+        ({"reward": "praise"}, "reward must be one of critics, verifier, module:attribute, got 'praise'"),
         ({"problems": ""}, "needs problems="),
-        ({"option_rule": "word"}, "option rule must be one of"),
+        ({"option_rule": "word"}, "termination rule must be one of"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, message):

@@ -24,7 +24,7 @@ def lm() -> TransformersLM:
 
 @pytest.fixture
 def decoder(lm: TransformersLM) -> Decoder:
-    lm.forget()
+    lm.clear_cache()
     return Decoder(lm.model, lm.vocabulary, lambda: lm.prefixes)
 
 
@@ -49,7 +49,7 @@ def finish(decoder: Decoder) -> list[Text]:
 def test_when_a_text_joins_does_not_change_it(lm: TransformersLM, decoder: Decoder, most_at_once: int):
     asked = requests(150)
     alone = lm.generate(asked)
-    lm.forget()
+    lm.clear_cache()
     rng = random.Random(most_at_once)
     texts: list[Text] = []
     while len(texts) < len(asked):
@@ -92,7 +92,7 @@ def test_what_a_row_was_shared_by_is_known_afterwards(lm: TransformersLM, decode
     texts = decoder.join([GenerationRequest(PROMPTS[2], seed, 20, SentenceRule()) for seed in range(12)])
     finish(decoder)
     for text in texts:
-        assert len(lm.prefixes.known([*text.tokens_kept, 0])) == len(text.tokens_kept)
+        assert len(lm.prefixes.lookup([*text.tokens_kept, 0])) == len(text.tokens_kept)
 
 
 def test_those_that_leave_take_nothing_along(lm: TransformersLM, decoder: Decoder):

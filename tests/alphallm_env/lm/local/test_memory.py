@@ -35,21 +35,21 @@ def small_device(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
 def test_what_does_not_fit_is_read_in_halves(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
     lm = TransformersLM.load(TINY_POLICY, device="cpu")
     labels = lm.label_probs(PROMPTS, ("True", "False"))
-    lm.forget()
+    lm.clear_cache()
     readings = lm.read(PASSAGES)
     texts = [completion.text for completion in lm.generate(REQUESTS)]
     small_device(monkeypatch, 3)
-    lm.forget()
+    lm.clear_cache()
     with caplog.at_level(logging.WARNING, prefill.__name__):
         again = lm.label_probs(PROMPTS, ("True", "False"))
     for found, wanted in zip(again, labels, strict=True):
         assert found.probs == pytest.approx(wanted.probs, abs=1e-5)
     assert sum(found.saved_tokens for found in again) >= sum(wanted.saved_tokens for wanted in labels)
     assert "a batch of 7 did not fit" in caplog.messages[0]
-    lm.forget()
+    lm.clear_cache()
     for reading, wanted in zip(lm.read(PASSAGES), readings, strict=True):
         assert reading.lowest == pytest.approx(wanted.lowest, abs=1e-4)
-    lm.forget()
+    lm.clear_cache()
     assert [completion.text for completion in lm.generate(REQUESTS)] == texts
 
 

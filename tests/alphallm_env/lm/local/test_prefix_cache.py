@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
+from alphallm_env.critics.loading import TINY_CRITICS
 from alphallm_env.critics.trained.model import CriticModel
 from alphallm_env.lm.base import GenerationRequest, Passage
-from alphallm_env.lm.local.prefix_cache import Prefixes
+from alphallm_env.lm.local.prefix_cache import PrefixCache
 from alphallm_env.lm.prompts.templates import TinyTemplate
-from alphallm_env.loading import TINY_CRITICS
 from alphallm_env.mdp.options import SentenceRule
 from alphallm_env.problems import gsm_symbolic
 
@@ -51,7 +51,7 @@ def test_a_child_reuses_what_its_parent_read_and_wrote(lm: CriticModel):
     # The last token that was written has not been read yet, and the last of a prompt is always computed.
     assert computed(lm, lambda: lm.generate(after)) == len(after)
     warm = lm.generate(after)
-    lm.forget()
+    lm.clear_cache()
     assert [completion.text for completion in warm] == [completion.text for completion in lm.generate(after)]
 
 
@@ -62,14 +62,14 @@ def test_scores_are_the_same_looked_up_or_computed(lm: CriticModel):
     for probs, found in zip(cold, lm.label_probs(texts[::-1], ("True", "False"))[::-1], strict=True):
         assert found.probs == pytest.approx(probs, abs=1e-5)
     warm = [estimate.value for estimate in lm.values(texts)]
-    lm.forget()
+    lm.clear_cache()
     assert [estimate.value for estimate in lm.values(texts)] == pytest.approx(warm, abs=1e-5)
 
 
 def test_readings_go_on_from_what_was_read_before(lm: CriticModel):
     passages = [Passage(prompt, LINES[:length]) for prompt in prompts() for length in (1, 2, 3)]
     one_by_one = [lm.read([passage])[0] for passage in passages]
-    lm.forget()
+    lm.clear_cache()
     for before, together in zip(one_by_one, lm.read(passages), strict=True):
         assert together.lowest == pytest.approx(before.lowest, abs=1e-4)
         assert together.num_tokens == before.num_tokens
@@ -81,7 +81,7 @@ def test_a_prefix_that_a_policy_wrote_has_no_log_probability_yet(lm: CriticModel
     [prompt, *_] = prompts()
     [line] = lm.generate([GenerationRequest(prompt, 0, 40, SentenceRule(), temperature=0.0)])
     [warm] = lm.read([Passage(prompt, (line.text,))])
-    lm.forget()
+    lm.clear_cache()
     [cold] = lm.read([Passage(prompt, (line.text,))])
     assert warm.lowest == pytest.approx(cold.lowest, abs=1e-4)
 
@@ -91,7 +91,7 @@ def test_a_full_store_forgets_and_changes_nothing(lm: CriticModel, max_bytes: in
     requests = [GenerationRequest(prompt, seed, 30) for seed, prompt in enumerate(prompts() * 2)]
     passages = [Passage(prompt, LINES) for prompt in prompts()]
     texts, readings = [completion.text for completion in lm.generate(requests)], lm.read(passages)
-    lm.prefixes = Prefixes(max_bytes)
+    lm.prefixes = PrefixCache(max_bytes)
     for _ in range(2):
         assert [completion.text for completion in lm.generate(requests)] == texts
         for found, wanted in zip(lm.read(passages), readings, strict=True):
@@ -107,4 +107,4 @@ def test_nothing_is_stored_twice(lm: CriticModel):
 
 def test_a_store_has_no_negative_size():
     with pytest.raises(ValueError, match="max_bytes must be >= 0, got -1"):
-        Prefixes(-1)
+        PrefixCache(-1)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from alphallm_env.lm.local.scoring import last_outputs
-from alphallm_env.lm.local.shared_prefixes import Beginning, common_beginnings
+from alphallm_env.lm.local.shared_prefixes import SharedPrefix, shared_prefixes
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.prompts.templates import TinyTemplate
 from alphallm_env.loading import TINY_POLICY
@@ -44,7 +44,7 @@ def trees(seed: int) -> tuple[list[list[int]], list[int]]:
 @pytest.mark.parametrize("seed", range(60))
 def test_no_other_beginnings_save_more(seed: int):
     texts, known = trees(seed)
-    found = common_beginnings(texts, known, 1)
+    found = shared_prefixes(texts, known, 1)
     assert sum(beginning.saving for beginning in found) == best_saving(texts, known)
     for one, other in combinations(found, 2):
         assert not set(one.texts) & set(other.texts)
@@ -55,15 +55,15 @@ def test_no_other_beginnings_save_more(seed: int):
 
 def test_little_is_not_worth_a_pass():
     texts = [[1, 2, 3, 4], [1, 2, 3, 5], [1, 2, 3, 6]]
-    assert common_beginnings(texts, [0, 0, 0], 6) == [Beginning(3, (0, 1, 2), 6)]
-    assert common_beginnings(texts, [0, 0, 0], 7) == []
-    assert common_beginnings(texts, [3, 3, 3], 1) == []
-    assert common_beginnings([], [], 1) == common_beginnings([[1]], [0], 1) == []
+    assert shared_prefixes(texts, [0, 0, 0], 6) == [SharedPrefix(3, (0, 1, 2), 6)]
+    assert shared_prefixes(texts, [0, 0, 0], 7) == []
+    assert shared_prefixes(texts, [3, 3, 3], 1) == []
+    assert shared_prefixes([], [], 1) == shared_prefixes([[1]], [0], 1) == []
 
 
 def test_a_long_chain_of_texts_is_no_deep_recursion():
     texts = [[0] * length + [1] for length in range(3_000)]
-    assert sum(beginning.saving for beginning in common_beginnings(texts, [0] * 3_000, 1)) == 1_500 * 1_499
+    assert sum(beginning.saving for beginning in shared_prefixes(texts, [0] * 3_000, 1)) == 1_500 * 1_499
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_a_common_beginning_is_computed_once_and_changes_nothing(lm: Transformer
     questions = [problem.question for problem in gsm_symbolic.problems("test", 6)]
     prompts = [solve(question, f"{n} + 3 = {n + 3}\n" * n) for question in questions for n in range(1, 5)]
     texts = lm.vocabulary.encode(prompts)
-    lm.forget()
+    lm.clear_cache()
     lm.prefixes.statistics.computed_tokens = lm.prefixes.statistics.prompt_tokens = 0
     outputs, saved = last_outputs(lm.passes.last_logits, texts, lm.prefixes, lm.vocabulary.pad_id)
     different = {tuple(text[:length]) for text in texts for length in range(1, len(text) + 1)}
@@ -89,6 +89,6 @@ def test_a_common_beginning_is_computed_once_and_changes_nothing(lm: Transformer
     assert total - sum(saved) >= len(different)
     alone = []
     for text in texts:
-        lm.forget()
+        lm.clear_cache()
         alone.append(last_outputs(lm.passes.last_logits, [text], lm.prefixes, lm.vocabulary.pad_id)[0][0])
     assert torch.allclose(outputs, torch.stack(alone), atol=1e-4)

@@ -118,7 +118,7 @@ def test_log_prob_is_that_of_a_plain_forward_pass(lm: TransformersLM, prompts: l
 
 def test_samples_of_one_prompt_read_it_once(lm: TransformersLM, prompts: list[str]) -> None:
     length = lm.count_tokens(prompts[0])
-    lm.forget()
+    lm.clear_cache()
     completions = lm.generate([request(prompts[0], seed) for seed in range(4)])
     # The last token of a prompt is read by each, as it is the first step of writing.
     assert [completion.prompt_tokens for completion in completions] == [length, 1, 1, 1]
@@ -137,7 +137,7 @@ def test_label_probs_are_those_of_a_plain_forward_pass(lm: TransformersLM, promp
 
 
 def test_an_embedding_is_the_last_hidden_state_of_a_plain_forward_pass(lm: TransformersLM, prompts: list[str]) -> None:
-    lm.forget()
+    lm.clear_cache()
     lm.generate([request(prompts[0])])
     embeddings = lm.embed(prompts)
     ids = torch.tensor(lm.vocabulary.encode(prompts[:1]))
@@ -151,7 +151,7 @@ def test_an_embedding_is_the_last_hidden_state_of_a_plain_forward_pass(lm: Trans
 
 
 def test_hidden_states_are_those_after_the_layers_asked_for(lm: TransformersLM, prompts: list[str]) -> None:
-    lm.forget()
+    lm.clear_cache()
     last = lm.num_layers
     found = lm.hidden_states(prompts, [1, 3, last])
     for prompt, state in zip(prompts, found, strict=True):

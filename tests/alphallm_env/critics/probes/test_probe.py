@@ -11,18 +11,19 @@ import numpy as np
 import pytest
 
 from alphallm_env.critics.calibration import PlattScaling, save_calibration
+from alphallm_env.critics.loading import load_critics
 from alphallm_env.critics.probes.probe import (
     Probe,
     ProbeCritic,
-    ProbeTrunk,
     TrunkRecord,
     load_probes,
     save_probes,
 )
+from alphallm_env.critics.probes.trunk import ProbeTrunk
 from alphallm_env.critics.provenance import provenance_of
 from alphallm_env.errors import CriticError, ModelError
 from alphallm_env.lm.local.transformers_lm import TransformersLM
-from alphallm_env.loading import TINY_POLICY, load_critics, load_policy
+from alphallm_env.loading import TINY_POLICY, load_policy
 from alphallm_env.mdp import dynamics
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.runtime.engine import Engine
@@ -66,7 +67,7 @@ def test_extreme_logits_stay_in_range():
 
 
 def test_what_one_critic_read_the_others_know(trunk: ProbeTrunk, probes: dict[str, Probe]):
-    trunk.forget()
+    trunk.clear_cache()
     with Engine() as engine, metering(Meter()) as meter:
         read = []
         for name, state in (("value", STATE), ("value", NEXT), ("prm", NEXT), ("orm", NEXT)):
@@ -84,7 +85,7 @@ def test_probes_see_the_end_of_the_solution_and_the_mean_over_ends_of_lines(trun
     )
     for seen in (trunk.hidden_states([lines])[0], trunk.hidden_states([STATE, lines])[1]):
         assert seen.vector == pytest.approx(np.concatenate([third, (one + other + third) / 3]), abs=1e-4)
-    trunk.forget()
+    trunk.clear_cache()
     [start] = trunk.hidden_states([STATE])
     assert np.array_equal(*np.split(start.vector, 2)), "before the first line both are where the question ends"
 
@@ -100,7 +101,7 @@ def test_probes_see_what_the_calculations_are_worth(trunk: ProbeTrunk):
 
 
 def test_what_is_read_is_counted_once(trunk: ProbeTrunk):
-    trunk.forget()
+    trunk.clear_cache()
     [first, second] = trunk.read([NEXT, NEXT])
     assert first.num_tokens == second.num_tokens == second.saved_tokens > first.saved_tokens
 

@@ -1,0 +1,128 @@
+"""Critics from folders and names: trained ones, probes, prompted ones and public PRMs."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alphallm_env.critics.base import Critic
+from alphallm_env.critics.calibration import CALIBRATION_FILE, CalibratedCritic, Scaling, load_calibration
+from alphallm_env.critics.critic_set import CRITIC_NAMES, Critics
+from alphallm_env.critics.probes.probe import TRUNK_FILE, ProbeCritic, load_probes
+from alphallm_env.critics.probes.trunk import ProbeTrunk
+from alphallm_env.critics.prompted.generative import OutcomeRewardModel, ProcessRewardModel
+from alphallm_env.critics.prompted.tool_augmented import ToolAugmentedORM
+from alphallm_env.critics.public.adapters import load_public_prm
+from alphallm_env.critics.trained.model import CriticModel
+from alphallm_env.critics.trained.notes import NoteTaker, load_notes_limit
+from alphallm_env.critics.trained.value import LearnedValue
+from alphallm_env.errors import ModelError
+from alphallm_env.lm.local.transformers_lm import TransformersLM
+from alphallm_env.lm.prompts.templates import template_for
+from alphallm_env.runtime.engine import Engine
+
+if TYPE_CHECKING:
+    from alphallm_env.critics.registry import CriticContext
+
+TINY_CRITICS = Path(__file__).parent / "tiny"
+READER_FOLDER = "reader"  # inside a folder of critics: the model that takes their notes
+_MODELS_CACHED = 4  # of each kind
+
+
+def load_critics(folder: str | Path, engine: Engine, device: str = "auto") -> Critics:
+    """Returns the calibrated value function, PRM and ORM in a folder that `experiments.train_critics` wrote.
+
+    Their prompts fit their own tokenizer, whatever the policy's are. Raises ModelError where one is missing.
+    """
+    path = Path(folder)
+    scalings = load_calibration(path)
+    if missing := set(CRITIC_NAMES) - scalings.keys():
+        raise ModelError(f"expected calibrations of value, prm and orm in {folder}, found none of {sorted(missing)}")
+    make = _probe_critics if (path / TRUNK_FILE).is_file() else _trained_critics
+    found = {critic.name: _calibrated(critic, scalings) for critic in make(path, engine, device)}
+    return Critics(value=found["value"], prm=found["prm"], orm=found["orm"])
+
+
+def tiny_critics(context: CriticContext) -> Critics:
+    """Returns the trained critics that are shipped."""
+    return load_critics(TINY_CRITICS, context.engine, context.device)
+
+
+def prompted_critics(context: CriticContext) -> Critics:
+    """Returns PRM and ORM that ask the policy's own model."""
+    lm, template, engine = context.policy.lm, context.policy.template, context.engine
+    return Critics(prm=ProcessRewardModel(lm, template, engine), orm=OutcomeRewardModel(lm, template, engine))
+
+
+def prompted_critics_with_tools(context: CriticContext) -> Critics:
+    """Returns PRM and ORM that ask the policy's own model; the ORM may run programs before it judges.
+
+    Raises CriticError where the policy's prompts have no form for programs.
+    """
+    lm, template, engine = context.policy.lm, context.policy.template, context.engine
+    return Critics(
+        prm=ProcessRewardModel(lm, template, engine), orm=ToolAugmentedORM(lm, template, engine, context.sandbox)
+    )
+
+
+def public_critics(source: str, engine: Engine, device: str = "auto") -> Critics:
+    """Returns the PRM called `ADAPTER:MODEL`, and as ORM the lowest score that it gives a step of a solution.
+
+    Where the model is a folder with a `calibration.json`, its scalings are applied.
+    """
+    prm = load_public_prm(source, engine, device=device)
+    orm = load_public_prm(source, engine, device=device, aggregation="min", name="orm")
+    _, model = source.split(":", 1)
+    scalings = load_calibration(Path(model)) if (Path(model) / CALIBRATION_FILE).is_file() else {}
+    return Critics(prm=_calibrated(prm, scalings), orm=_calibrated(orm, scalings))
+
+
+def _calibrated(critic: Critic, scalings: dict[str, Scaling]) -> Critic:
+    return CalibratedCritic(critic, scalings[critic.name]) if critic.name in scalings else critic
+
+
+def _trained_critics(folder: Path, engine: Engine, device: str) -> list[Critic]:
+    """Returns the critics of a fine-tuned trunk, with the reader that takes their notes, if any."""
+    model = _load_critic_model(str(folder), device)
+    template = template_for(model.tokenizer)
+    reader = folder / READER_FOLDER
+    notes = None
+    if reader.is_dir():
+        notes = NoteTaker(_load_reader(str(reader), device), template, engine, load_notes_limit(folder))
+    return [
+        LearnedValue(model, template, engine, notes),
+        ProcessRewardModel(model, template, engine, notes),
+        OutcomeRewardModel(model, template, engine, notes),
+    ]
+
+
+def _probe_critics(folder: Path, engine: Engine, device: str) -> list[Critic]:
+    """Returns probes of the model that the folder names. Raises ModelError if its weights have changed."""
+    probes, record = load_probes(folder)
+    lm = _load_probed_lm(record.model, device)
+    if lm.revision != record.revision:
+        raise ModelError(
+            f"expected the weights that the probes in {folder} were fitted to, {record.revision}, "
+            f"got {lm.revision} at {record.model}"
+        )
+    if missing := set(CRITIC_NAMES) - probes.keys():
+        raise ModelError(f"expected probes for value, prm and orm in {folder}, found none for {sorted(missing)}")
+    trunk = ProbeTrunk(lm, template_for(lm.tokenizer), record.layers, record.calculations)
+    return [ProbeCritic(name, trunk, probe, engine) for name, probe in probes.items()]
+
+
+@lru_cache(maxsize=_MODELS_CACHED)
+def _load_critic_model(folder: str, device: str) -> CriticModel:
+    return CriticModel.load_with_head(folder, device)
+
+
+@lru_cache(maxsize=_MODELS_CACHED)
+def _load_reader(folder: str, device: str) -> TransformersLM:
+    return TransformersLM.load(folder, device)
+
+
+@lru_cache(maxsize=1)
+def _load_probed_lm(source: str, device: str) -> TransformersLM:
+    """Returns a model of its own, even where a policy of the same name is loaded: that one may be fine-tuned."""
+    return TransformersLM.load(source, device)

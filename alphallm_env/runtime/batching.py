@@ -1,0 +1,241 @@
+"""Batches what searches ask of models: queues of pending items, and the stepped batches that they join.
+
+Everything here runs on the engine's loop, so nothing is locked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar, cast
+
+from alphallm_env.runtime.metering import Meter, Role, Work
+from alphallm_env.runtime.operations import BatchFunction, Job, SteppedBatch, SteppedOperation, checked
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Queued = BatchFunction[Item, Result] | SteppedOperation[Item, Result]
+
+# While fewer items are pending than this share of the items under way in steps, the steps continue: small batches
+# cost more than they save.
+_JOIN_SHARE = 0.25  # of pending items that join a stepped batch
+_BATCH_SHARE = 0.25  # of pending items of one batch function
+
+
+@dataclass
+class PendingItem(Generic[Item, Result]):
+    """One item that a search waits for, and the meter that pays for the model's time."""
+
+    item: Item
+    future: asyncio.Future[Result]
+    meter: Meter
+    role: Role | None
+    seconds: float = 0.0
+
+    def pay(self) -> None:
+        """Charges the search for the time that the model took."""
+        if self.role is not None:
+            self.meter.worked(self.role, Work(model_seconds=self.seconds))
+
+    def fail(self, error: Exception) -> None:
+        """Raises the error in the search."""
+        self.pay()
+        if not self.future.cancelled():
+            self.future.set_exception(error)
+
+    def succeed(self, result: Result) -> None:
+        """Gives the search its result."""
+        self.pay()
+        if not self.future.cancelled():
+            self.future.set_result(result)
+
+
+@dataclass
+class EngineStatistics:
+    """How well the batches were filled: items a batch, items a step."""
+
+    batches: int = 0
+    items: int = 0
+    steps: int = 0
+    items_stepped: int = 0
+    model_seconds: float = 0.0  # without backends that batch by themselves
+    stepping_seconds: float = 0.0  # the part of them spent in steps and in joining
+
+
+_Pending = PendingItem[object, object]
+
+
+@dataclass
+class _Queue:
+    """The pending items of one operation."""
+
+    operation: Queued[object, object]
+    pending: list[_Pending] = field(default_factory=list[_Pending])
+
+    @property
+    def batch(self) -> SteppedBatch[object, object] | None:
+        """The stepped batch that the items join, None for a plain function."""
+        return self.operation.batch if isinstance(self.operation, SteppedOperation) else None
+
+    def drop_cancelled(self) -> None:
+        """Drops the items that no search waits for any more."""
+        self.pending = [item for item in self.pending if not item.future.cancelled()]
+
+    def take(self, most: int) -> list[_Pending]:
+        """Removes and returns the first `most` items."""
+        taken, self.pending = self.pending[:most], self.pending[most:]
+        return taken
+
+
+@dataclass
+class _Running:
+    """One stepped batch, and the pending items whose jobs are in it."""
+
+    batch: SteppedBatch[object, object]
+    jobs: dict[int, tuple[Job[object], _Pending]] = field(default_factory=dict[int, tuple[Job[object], _Pending]])
+
+
+class Batcher:
+    """The queues of one engine. `work` serves them."""
+
+    def __init__(self, max_batch: int, statistics: EngineStatistics) -> None:
+        self._max_batch = max_batch
+        self._statistics = statistics
+        self._queues: dict[object, _Queue] = {}
+        self._running: dict[int, _Running] = {}  # by the id of the stepped batch
+
+    @property
+    def num_pending(self) -> int:
+        """How many items no model has taken up yet. May be read from any thread."""
+        return sum(len(queue.pending) for queue in list(self._queues.values()))
+
+    @property
+    def has_work(self) -> bool:
+        """Whether anything is pending or under way."""
+        return bool(self._queues or self._running)
+
+    @property
+    def is_stepping(self) -> bool:
+        """Whether items are under way in a stepped batch."""
+        return bool(self._running)
+
+    def add(self, operation: Queued[Item, Result], pending: Sequence[PendingItem[Item, Result]]) -> None:
+        """Queues items. Operations that compare equal share a queue."""
+        queue = self._queues.get(operation)
+        if queue is None:
+            queue = self._queues[operation] = _Queue(cast("Queued[object, object]", operation))
+        queue.pending.extend(cast("Sequence[_Pending]", pending))
+
+    def close(self) -> None:
+        """Takes everything out of the stepped batches."""
+        for running in self._running.values():
+            running.batch.leave([job for job, _ in running.jobs.values()])
+
+    def work(self) -> None:
+        """Serves the queues that are long enough; where none is, advances the stepped batches by one step."""
+        for queue in self._queues.values():
+            queue.drop_cancelled()
+        self._leave_cancelled()
+        num_running = sum(len(running.batch) for running in self._running.values())
+        due = [queue for queue in self._queues.values() if queue.pending and self._is_due(queue, num_running)]
+        for queue in due:
+            if isinstance(queue.operation, SteppedOperation):
+                self._join(queue.operation.batch, queue)
+            else:
+                while queue.pending:
+                    self._serve(queue.operation, queue.take(self._max_batch))
+        if not due:
+            self._step()
+        self._queues = {key: queue for key, queue in self._queues.items() if queue.pending}
+
+    def _is_due(self, queue: _Queue, num_running: int) -> bool:
+        batch = queue.batch
+        if batch is None:
+            return len(queue.pending) >= _BATCH_SHARE * num_running
+        room = self._max_batch - len(batch)
+        return min(room, len(queue.pending)) >= max(1.0, _JOIN_SHARE * num_running)
+
+    def _join(self, batch: SteppedBatch[object, object], queue: _Queue) -> None:
+        """Adds a queue's items to a stepped batch, as many as there is room for."""
+        joining = queue.take(self._max_batch - len(batch))
+        items = self._counted(joining)
+        try:
+            with self._timed(joining, in_steps=True):
+                jobs = checked(batch.join(items), items, batch)
+        except Exception as error:  # raised in every caller, whatever it is
+            _fail(joining, error, batch)
+            return
+        running = self._running.setdefault(id(batch), _Running(batch))
+        running.jobs.update((id(job), (job, pending)) for job, pending in zip(jobs, joining, strict=True))
+
+    def _step(self) -> None:
+        """Advances every stepped batch by one step."""
+        for running in self._running.values():
+            self._statistics.steps += 1
+            self._statistics.items_stepped += len(running.batch)
+            under_way = [pending for _, pending in running.jobs.values()]
+            try:
+                with self._timed(under_way, in_steps=True):
+                    done = running.batch.step()
+            except Exception as error:  # raised in every caller, whatever it is
+                _fail(under_way, error, running.batch)
+                running.jobs.clear()
+                continue
+            for job in done:
+                _, pending = running.jobs.pop(id(job))
+                try:
+                    pending.succeed(job.completion())
+                except Exception as error:  # of this one alone
+                    _fail([pending], error, running.batch)
+        self._running = {key: running for key, running in self._running.items() if running.jobs}
+
+    def _leave_cancelled(self) -> None:
+        for running in self._running.values():
+            gone = [(key, *pair) for key, pair in running.jobs.items() if pair[1].future.cancelled()]
+            if gone:
+                running.batch.leave([job for _, job, _ in gone])
+                for key, _, pending in gone:
+                    pending.pay()
+                    del running.jobs[key]
+        self._running = {key: running for key, running in self._running.items() if running.jobs}
+
+    def _serve(self, function: BatchFunction[object, object], batch: Sequence[_Pending]) -> None:
+        """Calls a plain function on a batch."""
+        items = self._counted(batch)
+        try:
+            with self._timed(batch):
+                results = checked(function(items), items, function)
+        except Exception as error:  # raised in every caller, whatever it is
+            _fail(batch, error, function)
+            return
+        for pending, result in zip(batch, results, strict=True):
+            pending.succeed(result)
+
+    def _counted(self, batch: Sequence[_Pending]) -> list[object]:
+        """Returns the items of a batch, which is counted."""
+        self._statistics.batches += 1
+        self._statistics.items += len(batch)
+        return [pending.item for pending in batch]
+
+    @contextlib.contextmanager
+    def _timed(self, batch: Sequence[_Pending], *, in_steps: bool = False) -> Generator[None]:
+        """Shares the time that a block takes among the items of a batch."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            seconds = time.perf_counter() - started
+            self._statistics.model_seconds += seconds
+            self._statistics.stepping_seconds += seconds if in_steps else 0.0
+            for pending in batch:
+                pending.seconds += seconds / len(batch)
+
+
+def _fail(batch: Sequence[_Pending], error: Exception, source: object) -> None:
+    # A future cannot hold a StopIteration: it would end the coroutine that awaits it.
+    stopped = RuntimeError(f"{source} raised StopIteration") if isinstance(error, StopIteration) else error
+    for pending in batch:
+        pending.fail(stopped)
