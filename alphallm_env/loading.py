@@ -11,7 +11,7 @@ from alphallm_env.critics.registry import CriticContext, make_critics
 from alphallm_env.lm.backends import HasTokenizer, load_lm, load_server_lm
 from alphallm_env.lm.base import LanguageModel
 from alphallm_env.lm.policy import Policy
-from alphallm_env.lm.prompts.templates import FewShotTemplate, template_for
+from alphallm_env.lm.prompts import FewShotTemplate, template_for
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.simulator import Simulator

@@ -23,7 +23,7 @@ import torch
 from alphallm_env.critics.measures import Quality
 from alphallm_env.critics.trained.notes import NoteTaker
 from alphallm_env.lm.policy import Policy
-from alphallm_env.lm.prompts.templates import template_for
+from alphallm_env.lm.prompts import template_for
 from alphallm_env.loading import load_policy
 from alphallm_env.mdp.options import TERMINATION_RULES
 from alphallm_env.runtime.engine import Engine

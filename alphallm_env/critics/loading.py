@@ -19,7 +19,7 @@ from alphallm_env.critics.trained.notes import NoteTaker, load_notes_limit
 from alphallm_env.critics.trained.value import LearnedValue
 from alphallm_env.errors import ModelError
 from alphallm_env.lm.local.transformers_lm import TransformersLM
-from alphallm_env.lm.prompts.templates import template_for
+from alphallm_env.lm.prompts import template_for
 from alphallm_env.runtime.engine import Engine
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from alphallm_env.lm.prompts.templates import PromptTemplate, ToolTemplate
+from alphallm_env.lm.prompts import PromptTemplate, ToolTemplate
 
 if TYPE_CHECKING:
     from alphallm_env.critics.base import Critic

@@ -41,7 +41,7 @@ class ContinuousLM(TransformersLM):
 
     Tokens are drawn as `TransformersLM` draws them, from the request's own seed, and log-probabilities are of the
     same distribution. β is asked after the tokens that contain its trigger: they end a request to the
-    manager, and where β does not fire another one goes on, on top of the cached blocks.
+    manager, and where β does not fire another request resumes on top of the cached blocks.
     `prompt_tokens` are those that were computed, whatever was shared; with a rule without a trigger one token may
     be computed beyond the end of a text, and counts there.
     """
@@ -101,7 +101,7 @@ class ContinuousLM(TransformersLM):
 
     @contextlib.contextmanager
     def updating(self) -> Generator[PreTrainedModel]:
-        """Yields the model for its weights to be changed in place, then forgets what was computed with the old ones.
+        """Yields the model for its weights to be changed in place, then clears what was cached with the old ones.
 
         Requests made meanwhile wait. Raises RuntimeError if there are any in flight.
         """
@@ -153,7 +153,7 @@ class ContinuousLM(TransformersLM):
             await self._extend(manager, text, max(_LEAST_TOKENS, text.num_tokens_left))
 
     async def _extend(self, manager: ContinuousBatchingManager, text: _Text, most_tokens: int) -> None:
-        """Goes on with a text until β has to be asked, or for `most_tokens`."""
+        """Decodes a text until β has to be asked, or for `most_tokens`."""
         num_written, num_read = len(text.tokens), text.draws.tokens_read
         output = await self._output(manager, text, most_tokens)
         if output.error is not None:

@@ -1,4 +1,4 @@
-"""One request under way in a backend that hands out tokens in pieces, and asks β only at some of them."""
+"""One request that a backend completes in pieces, and asks β only after some of its tokens."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Writing:
         self.tokens: list[int] = []
         self.log_prob = 0.0
         self.tokens_read = 0  # to write what there is, the text's own tokens left out
-        self.tokens_saved = 0  # of the prompt: known, and not read
+        self.tokens_saved = 0  # of the prompt: cached, and not read
         self.stop_reason: StopReason | None = None
         self._vocabulary = vocabulary
         self._triggers = vocabulary.triggers(request.rule.trigger)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from alphallm_env.lm.base import Completion, GenerationRequest, LanguageModel, generation
-from alphallm_env.lm.prompts.templates import PromptTemplate
+from alphallm_env.lm.prompts import PromptTemplate
 from alphallm_env.runtime.operations import Operation
 
 

@@ -1,6 +1,6 @@
 """Gives every request of a `ContinuousBatchingManager` its own seed and temperature.
 
-The manager samples all its requests from one generator, so that a text depends on what is decoded beside
+The manager samples all its requests from one generator, so that a text depends on what is decoded with
 it. Put in the place of its logits processors, this draws each token from the request's own uniform numbers
 and leaves the manager nothing to choose: its scores have one likeliest token, the drawn one.
 """
@@ -36,7 +36,7 @@ class Draws:
         self._draws = (uniforms(self.seed, self.max_tokens) / _UNIT).astype(np.int32)
 
     def __deepcopy__(self, memo: dict[int, object]) -> Draws:
-        return self  # a request that the manager starts anew goes on counting here
+        return self  # a request that the manager restarts is still counted here
 
     def at(self, position: int) -> int:
         """Returns the draw, in units of 2^-31, for the token at that position of prompt and text."""

@@ -31,12 +31,12 @@ class VLLMLM:
 
     The other arguments are those of vLLM's `AsyncEngineArgs`: `dtype`, `gpu_memory_utilization`, `max_model_len`,
     `tensor_parallel_size`, `enable_lora`. The trigger of β is a stop string, and where β does not fire another
-    request goes on from the cached prefix.
+    request resumes from the cached prefix.
 
     Differs: log-probabilities are over the whole vocabulary, special tokens among it.
     """
 
-    is_reproducible = False  # the last bits of the logits depend on what is computed beside a request
+    is_reproducible = False  # the last bits of the logits depend on the rest of the batch
 
     def __init__(self, source: str | Path, **engine_arguments: object) -> None:
         self.name = str(source)
@@ -88,7 +88,7 @@ class VLLMLM:
     def use_weights(self, folder: str | Path) -> None:
         """Loads the weights of a checkpoint of the same model, once what is in flight is done.
 
-        Requests made meanwhile raise ModelError. What was cached with the old weights is forgotten.
+        Requests made meanwhile raise ModelError. What was cached with the old weights is dropped.
         """
         self._thread.run(self._use_weights(str(folder)))
 
@@ -180,7 +180,7 @@ def _import_vllm() -> ModuleType:
 
 
 def _without_weights(source: str) -> TransformersLM:
-    """Returns what is known of a model's tokens: its weights stay on no device."""
+    """Returns a model with its tokenizer and no weights."""
     try:
         tokenizer = cast(PreTrainedTokenizerBase, AutoTokenizer.from_pretrained(source))
         with torch.device("meta"):

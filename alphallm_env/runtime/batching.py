@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar, cast
 
 from alphallm_env.runtime.metering import Meter, Role, Work
-from alphallm_env.runtime.operations import BatchFunction, Job, SteppedBatch, SteppedOperation, checked
+from alphallm_env.runtime.operations import BatchFunction, Job, SteppedBatch, SteppedOperation
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -239,3 +239,10 @@ def _fail(batch: Sequence[_Pending], error: Exception, source: object) -> None:
     stopped = RuntimeError(f"{source} raised StopIteration") if isinstance(error, StopIteration) else error
     for pending in batch:
         pending.fail(stopped)
+
+
+def checked(results: Sequence[Result], items: Sequence[object], source: object) -> Sequence[Result]:
+    """Returns `results`. Raises RuntimeError, which names their source, where there is not one for each item."""
+    if len(results) != len(items):
+        raise RuntimeError(f"{source} must give {len(items)} results, got {len(results)}")
+    return results

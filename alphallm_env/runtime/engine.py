@@ -17,11 +17,11 @@ from collections.abc import Coroutine, Generator, Sequence
 from concurrent.futures import CancelledError
 from typing import TypeVar
 
-from alphallm_env.runtime.batching import Batcher, EngineStatistics, PendingItem
+from alphallm_env.runtime.batching import Batcher, EngineStatistics, PendingItem, checked
 from alphallm_env.runtime.loop_thread import LoopThread
 from alphallm_env.runtime.metering import Role, Work, current_meter
 from alphallm_env.runtime.openmp import release_openmp_workers
-from alphallm_env.runtime.operations import AsyncOperation, Operation, checked
+from alphallm_env.runtime.operations import AsyncOperation, Operation
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

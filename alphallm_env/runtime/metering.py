@@ -2,7 +2,7 @@
 
 A `Meter` is made current for a block of code; whatever that block asks of a model is counted on it,
 also through threads' and tasks' copies of the context. Critics and planners need no plumbing.
-Where blocks are nested, what the inner meter counts is counted on the outer too: nobody spends unseen.
+Where blocks are nested, what the inner meter counts is counted on the outer too: nothing is spent uncounted.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ class Work:
     """What the models did for one role in one search. `+` adds two of them up.
 
     Seconds are wall clock. A batch's are shared out equally among what is in it, so that those of all searches add
-    up to the engine's; a search waits from each question to its answer, for several at once if it asks so.
+    up to the engine's; a search waits from each request to its result, for several in parallel if it sends them so.
     """
 
     generated: int = 0  # tokens written
     prefilled: int = 0  # tokens read, of prompts and of what is judged
-    saved: int = 0  # tokens that were known from earlier reading, and not read again
+    saved: int = 0  # tokens that were cached, and not read again
     model_seconds: float = 0.0
     waiting_seconds: float = 0.0
 
@@ -100,7 +100,7 @@ class Meter:
         self._transcripts: dict[tuple[str, str], Transcript] = {}
 
     def keep(self, state: State, transcript: Transcript) -> None:
-        """Keeps what a critic wrote about a solution; its last word stands."""
+        """Keeps what a critic wrote about a solution; a later text replaces an earlier one."""
         self._transcripts[state.question, state.text] = transcript
 
     def with_transcript(self, trajectory: Trajectory) -> Trajectory:
@@ -117,7 +117,7 @@ class Meter:
             self._outer.add(usage)
 
     def enter(self, outer: Meter | None) -> None:
-        """Begins to count on `outer` too. Raises RuntimeError for a meter that would count on itself, or on two."""
+        """Counts on `outer` too from now on. Raises RuntimeError for a meter that would count on itself, or on two."""
         around = outer
         while around is not None and around is not self:
             around = around._outer
@@ -130,7 +130,7 @@ class Meter:
         self._outer = None
 
     def generated(self, role: Role, tokens: int, prefilled: int = 0, saved: int = 0) -> None:
-        """Counts tokens that the model of `role` wrote, after a prompt of which it read a part and knew the rest."""
+        """Counts tokens that the model of `role` wrote, after a prompt of which `saved` were cached."""
         work = Work(generated=tokens, prefilled=prefilled, saved=saved)
         if role is Role.POLICY:
             self.add(Usage(policy_tokens=tokens, prompt_tokens=prefilled + saved, policy=work))

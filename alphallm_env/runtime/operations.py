@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -38,15 +37,13 @@ class SteppedBatch(Protocol[ItemIn, ResultOut]):
         ...
 
 
-@dataclass(frozen=True)
-class SteppedOperation(Generic[Item, Result]):
+class SteppedOperation(NamedTuple, Generic[Item, Result]):
     """Work that an engine does step by step, so that new items join between any two."""
 
     batch: SteppedBatch[Item, Result]
 
 
-@dataclass(frozen=True)
-class AsyncOperation(Generic[Item, Result]):
+class AsyncOperation(NamedTuple, Generic[Item, Result]):
     """Work of a backend that batches by itself (a server, continuous batching): awaited at once, never queued."""
 
     function: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]]
@@ -55,10 +52,3 @@ class AsyncOperation(Generic[Item, Result]):
 # A plain function blocks until its whole batch is done.
 BatchFunction = Callable[[Sequence[Item]], Sequence[Result]]
 Operation = BatchFunction[Item, Result] | SteppedOperation[Item, Result] | AsyncOperation[Item, Result]
-
-
-def checked(results: Sequence[Result], items: Sequence[object], source: object) -> Sequence[Result]:
-    """Returns `results`. Raises RuntimeError, which names their source, where there is not one for each item."""
-    if len(results) != len(items):
-        raise RuntimeError(f"{source} must give {len(items)} results, got {len(results)}")
-    return results

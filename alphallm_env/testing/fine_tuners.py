@@ -11,7 +11,7 @@ from alphallm_env.training.base import FineTuner, FineTuning, Lesson
 
 if TYPE_CHECKING:
     from alphallm_env.lm.local.transformers_lm import TransformersLM
-    from alphallm_env.lm.prompts.templates import PromptTemplate
+    from alphallm_env.lm.prompts import PromptTemplate
 
 _SETTINGS = FineTuning(epochs=1, batch_size=2, lr=1e-3)
 

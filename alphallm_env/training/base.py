@@ -11,7 +11,7 @@ from alphallm_env.registry import Registry
 
 if TYPE_CHECKING:
     from alphallm_env.lm.local.transformers_lm import TransformersLM
-    from alphallm_env.lm.prompts.templates import PromptTemplate
+    from alphallm_env.lm.prompts import PromptTemplate
 
 
 @dataclass(frozen=True)

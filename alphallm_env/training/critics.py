@@ -14,8 +14,9 @@ from transformers import PreTrainedModel
 
 from alphallm_env.critics.trained.notes import NoteTaker
 from alphallm_env.errors import ModelError
+from alphallm_env.lm.local.padding import padded
 from alphallm_env.lm.local.transformers_lm import TransformersLM
-from alphallm_env.lm.prompts.templates import PromptTemplate
+from alphallm_env.lm.prompts import PromptTemplate
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.training.graded import ProblemData, prefix_counts
 from alphallm_env.training.lora import low_rank_changes
@@ -93,11 +94,7 @@ def loss_of(
     model: PreTrainedModel, head: torch.nn.Linear, batch: Sequence[Example], pad_id: int, labels: tuple[int, int]
 ) -> torch.Tensor:
     """Returns the sum of three means over the batch: choice of label, label among all tokens, squared value error."""
-    longest = max(len(example.tokens) for example in batch)
-    ids = torch.full((len(batch), longest), pad_id)
-    for row, example in enumerate(batch):
-        ids[row, : len(example.tokens)] = torch.tensor(example.tokens)
-    ids = ids.to(model.device)
+    ids = padded([example.tokens for example in batch], pad_id).to(model.device)
     with mixed_precision(model.device):
         hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
     ends = torch.tensor([len(example.tokens) - 1 for example in batch], device=ids.device)

@@ -14,7 +14,7 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from alphallm_env.lm.local.transformers_lm import TransformersLM
-from alphallm_env.lm.prompts.templates import PromptTemplate, plain
+from alphallm_env.lm.prompts import PromptTemplate, plain
 from alphallm_env.training.base import FineTuneResult, FineTuning, Lesson
 from alphallm_env.training.precision import multiplies_bfloat16
 

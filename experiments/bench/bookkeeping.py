@@ -12,7 +12,7 @@ from agents.base import Budget, PlanResult
 from agents.mcts import EtaMCTS, MCTSConfig
 from agents.tree.node import num_nodes
 from alphallm_env.lm.policy import Policy
-from alphallm_env.lm.prompts.templates import TinyTemplate
+from alphallm_env.lm.prompts import TinyTemplate
 from alphallm_env.mdp import dynamics
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.runtime.metering import Role

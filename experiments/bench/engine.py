@@ -113,7 +113,7 @@ def requests_for(policy: Policy, problems: Sequence[Problem], num: int, max_toke
 def raw_tokens_per_second(lm: TransformersLM, requests: Sequence[GenerationRequest], concurrency: int) -> float:
     """Returns the tokens a second of a decoder that nothing but the requests keeps busy, so many at once."""
     lm.clear_cache()
-    decoder = lm.generate_in_steps
+    decoder = lm.stepped_batch
     waiting, num_written = list(requests), 0
     started = time.perf_counter()
     while waiting or len(decoder):
@@ -127,7 +127,7 @@ def raw_tokens_per_second(lm: TransformersLM, requests: Sequence[GenerationReque
 def prefill_ratio(simulator: Simulator, lm: TransformersLM, problems: Sequence[Problem], budget: int) -> float:
     """Returns the prompt tokens computed over a search ÷ the different ones, those of a common beginning once."""
     prompts: set[str] = set()
-    decoder = lm.generate_in_steps
+    decoder = lm.stepped_batch
     join = decoder.join
 
     def remember(requests: Sequence[GenerationRequest]) -> Sequence[Text]:
@@ -158,7 +158,7 @@ def raw_and_generate(lm: TransformersLM, prompts: Sequence[str], num_tokens: int
     lm.clear_cache()
     requests = [GenerationRequest(prompt, seed, num_tokens) for seed, prompt in enumerate(prompts)]
     started = time.perf_counter()
-    written(Decoder(lm.model, endless, lambda: lm.prefixes), requests)
+    written(Decoder(lm.model, endless, lm.prefixes), requests)
     ours = time.perf_counter() - started
     lm.clear_cache()
     batch = lm.tokenizer(list(prompts), return_tensors="pt", padding=True, add_special_tokens=False).to(lm.model.device)  # type: ignore[union-attr]

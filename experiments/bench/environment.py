@@ -31,7 +31,7 @@ from alphallm_env import MathReasoningEnv, OptionChoiceEnv, Policy, Problem, Rul
 from alphallm_env.critics.critic_set import Critics
 from alphallm_env.critics.monte_carlo import MonteCarloValue
 from alphallm_env.critics.prompted.generative import OutcomeRewardModel, ProcessRewardModel
-from alphallm_env.lm.prompts.templates import TinyTemplate
+from alphallm_env.lm.prompts import TinyTemplate
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.runtime.files import write_whole
 from alphallm_env.testing.scripted import ScriptedLM

@@ -17,7 +17,7 @@ from agents.base import Budget, PlanResult
 from agents.mcts import EtaMCTS, SearchInterruptedError, eta_mcts
 from agents.tree.node import render_tree
 from alphallm_env.lm.policy import Policy
-from alphallm_env.lm.prompts.templates import FewShotTemplate
+from alphallm_env.lm.prompts import FewShotTemplate
 from alphallm_env.lm.server.client import ServerLM
 from alphallm_env.lm.server.pool import ServerSettings
 from alphallm_env.loading import build_simulator

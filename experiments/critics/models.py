@@ -17,7 +17,7 @@ from alphallm_env.critics.trained.notes import save_notes_limit
 from alphallm_env.critics.trained.value import save_head
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.policy import Policy
-from alphallm_env.lm.prompts.templates import template_for
+from alphallm_env.lm.prompts import template_for
 from alphallm_env.loading import TINY_POLICY, resolve
 from alphallm_env.training.critics import CriticTraining
 from alphallm_env.training.graded import CRITICS, ProblemData, items_of, state_after

@@ -14,7 +14,7 @@ import numpy as np
 
 from alphallm_env.lm.base import GenerationRequest
 from alphallm_env.lm.policy import Policy
-from alphallm_env.lm.prompts.templates import plain
+from alphallm_env.lm.prompts import plain
 from alphallm_env.mdp.options import TO_THE_END
 from alphallm_env.problems.overlap import normalise_question
 from alphallm_env.runtime.metering import Role, count_generated

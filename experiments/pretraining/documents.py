@@ -10,6 +10,7 @@ from typing import cast
 import torch
 from transformers import PreTrainedTokenizerFast
 
+from alphallm_env.lm.local.padding import padded
 from alphallm_env.lm.word_tokenizer import END, QUESTION, SOLUTION
 from alphallm_env.problems import gsm_symbolic
 from experiments.pretraining.config import PretrainConfig
@@ -63,12 +64,10 @@ def encode(
     """Returns token ids and loss weights of a batch, each [documents, longest], padded on the right."""
     prompts = tokenizer([d.prompt for d in batch])["input_ids"]
     completions = tokenizer([d.completion + END for d in batch])["input_ids"]
-    longest = max(len(p) + len(c) for p, c in zip(prompts, completions, strict=True))
-    ids = torch.full((len(batch), longest), cast(int, tokenizer.pad_token_id))
-    weights = torch.zeros(len(batch), longest)
+    texts = [prompt + completion for prompt, completion in zip(prompts, completions, strict=True)]
+    ids = padded(texts, cast(int, tokenizer.pad_token_id))
+    weights = torch.zeros(ids.shape)
     for row, (prompt, completion) in enumerate(zip(prompts, completions, strict=True)):
-        size = len(prompt) + len(completion)
-        ids[row, :size] = torch.tensor(prompt + completion)
         weights[row, : len(prompt)] = question_weight
-        weights[row, len(prompt) : size] = 1.0
+        weights[row, len(prompt) : len(prompt) + len(completion)] = 1.0
     return ids, weights

@@ -18,7 +18,7 @@ from alphallm_env.critics.trained.notes import NoteTaker
 from alphallm_env.critics.trained.value import LearnedValue
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.policy import Policy
-from alphallm_env.lm.prompts.templates import TinyTemplate
+from alphallm_env.lm.prompts import TinyTemplate
 from alphallm_env.loading import TINY_POLICY
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.mdp.options import SentenceRule

@@ -11,7 +11,7 @@ from alphallm_env import Critics, MathReasoningEnv, OptionChoiceEnv, Policy, Pro
 from alphallm_env.critics.prompted.generative import OutcomeRewardModel, ProcessRewardModel
 from alphallm_env.critics.trained.value import Estimate, LearnedValue
 from alphallm_env.lm.base import Completion, Embedding, GenerationRequest, LabelProbs
-from alphallm_env.lm.prompts.templates import TinyTemplate
+from alphallm_env.lm.prompts import TinyTemplate
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.runtime.seeds import derive_seed
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from alphallm_env.lm.local.transformers_lm import TransformersLM
-from alphallm_env.lm.prompts.templates import FewShotTemplate
+from alphallm_env.lm.prompts import FewShotTemplate
 from alphallm_env.loading import load_policy
 from alphallm_env.testing.scripted import ScriptedLM
 

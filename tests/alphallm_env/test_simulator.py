@@ -13,7 +13,7 @@ from alphallm_env.critics.prompted.generative import OutcomeRewardModel
 from alphallm_env.errors import CriticError, StateError
 from alphallm_env.lm.base import Completion, GenerationRequest
 from alphallm_env.lm.policy import Policy
-from alphallm_env.lm.prompts.templates import TinyTemplate
+from alphallm_env.lm.prompts import TinyTemplate
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.mdp.options import TO_THE_END
 from alphallm_env.runtime.engine import Engine

@@ -13,7 +13,7 @@ import pytest
 from alphallm_env.errors import CriticError, ProblemError, RunError
 from alphallm_env.grading import Verdict, grade
 from alphallm_env.lm.policy import Policy
-from alphallm_env.lm.prompts.templates import FewShotTemplate
+from alphallm_env.lm.prompts import FewShotTemplate
 from alphallm_env.testing.scripted import Continuations, ScriptedLM
 from experiments import tools_report
 from experiments.critics.math_like import TASKS, math_like

@@ -9,7 +9,7 @@ from agents.base import AsyncPlanner, Budget, PlanResult
 from agents.tree.node import Node
 from alphallm_env.critics.critic_set import Critics
 from alphallm_env.lm.policy import Policy
-from alphallm_env.lm.prompts.templates import TinyTemplate
+from alphallm_env.lm.prompts import TinyTemplate
 from alphallm_env.mdp.dynamics import Rules, transition
 from alphallm_env.runtime.metering import current_meter
 from alphallm_env.simulator import Simulator

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from alphallm_env.critics.calculations import calculations
 from alphallm_env.lm.base import Embedding, clear_caches, is_reproducible
-from alphallm_env.lm.prompts.templates import PromptTemplate
+from alphallm_env.lm.prompts import PromptTemplate
 from alphallm_env.mdp.options import SentenceRule, split_options
 from alphallm_env.types import State
 

@@ -17,7 +17,7 @@ from alphallm_env.critics.prompted.generative import Labeller
 from alphallm_env.critics.provenance import Provenance, model_provenance
 from alphallm_env.errors import CriticError, SandboxError
 from alphallm_env.lm.base import Completion, GenerationRequest, LanguageModel, generation
-from alphallm_env.lm.prompts.templates import PromptTemplate, ToolTemplate
+from alphallm_env.lm.prompts import PromptTemplate, ToolTemplate
 from alphallm_env.lm.prompts.tools import program_in, program_with_output
 from alphallm_env.mdp.options import RegexRule
 from alphallm_env.runtime.concurrency import gather

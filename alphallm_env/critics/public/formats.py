@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, cast
 
 from alphallm_env.errors import CriticError, ModelError
-from alphallm_env.lm.prompts.templates import plain
+from alphallm_env.lm.prompts import plain
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

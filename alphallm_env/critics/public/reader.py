@@ -16,6 +16,7 @@ from transformers.utils.hub import cached_file
 from alphallm_env.critics.public.formats import StepFormat, StepText
 from alphallm_env.errors import CriticError, ModelError
 from alphallm_env.lm.device import resolved_device, resolved_dtype
+from alphallm_env.lm.local.padding import padded, padding_mask
 from alphallm_env.lm.local.prefill import batches_by_length, in_halves
 from alphallm_env.lm.revision import source_revision
 
@@ -72,12 +73,8 @@ class StepReader:
 
     @torch.inference_mode()
     def _read(self, texts: Sequence[StepText]) -> list[StepScores]:
-        longest = max(len(text.ids) for text in texts)
-        ids = torch.zeros(len(texts), longest, dtype=torch.long)
-        mask = torch.zeros_like(ids)
-        for row, text in enumerate(texts):
-            ids[row, : len(text.ids)] = torch.tensor(text.ids)
-            mask[row, : len(text.ids)] = 1
+        tokens = [text.ids for text in texts]
+        ids, mask = padded(tokens), padding_mask(tokens)
         device = self.trunk.device
         # Right padding: attention is causal, so no token attends to the padding.
         hidden = self.trunk(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False).last_hidden_state

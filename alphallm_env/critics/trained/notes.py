@@ -26,7 +26,7 @@ from alphallm_env.lm.base import (
     generation,
     is_reproducible,
 )
-from alphallm_env.lm.prompts.templates import PromptTemplate, plain
+from alphallm_env.lm.prompts import PromptTemplate, plain
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.runtime.metering import Meter, Role, Usage, Work, current_meter
 from alphallm_env.types import State

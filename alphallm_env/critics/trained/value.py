@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from alphallm_env.critics.base import CompositeCritic
 from alphallm_env.critics.provenance import Provenance, model_provenance
 from alphallm_env.critics.trained.notes import NoteTaker, notes_on
-from alphallm_env.lm.prompts.templates import PromptTemplate
+from alphallm_env.lm.prompts import PromptTemplate
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.runtime.metering import Role, count_scored
 from alphallm_env.types import State

@@ -1,7 +1,8 @@
-"""Writes texts token by token: a batch that texts join and leave between any two steps.
+"""Decodes texts token by token: a batch that texts join and leave between any two steps.
 
-A text that joins brings the keys and values of its prompt along, looked up as far as they are known and read
-as far as not. It leaves when β fires, the model ends its text or writes the stop text, or its tokens run out.
+A text that joins brings the keys and values of its prompt along: looked up in the prefix cache as far as they are
+there, and prefilled as far as not. It leaves when β fires, the model ends its text or writes the stop text, or its
+tokens run out.
 
 Samples of one prompt share a row of the batch for as long as they agree: what comes next is computed once for all of
 them, and each draws its own token from it. Where they part, the row is copied.
@@ -9,19 +10,18 @@ them, and each draws its own token from it. Where they part, the row is copied.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
 import torch
 
 from alphallm_env.lm.base import Completion, GenerationRequest
-from alphallm_env.lm.local.forward import Passes
+from alphallm_env.lm.local.forward import Passes, step_of
 from alphallm_env.lm.local.kv_cache import RowCache, layers_of
 from alphallm_env.lm.local.prefill import TOKENS_PER_BATCH, batches_by_length, in_halves, prefill
 from alphallm_env.lm.local.prefix_cache import PrefixCache
 from alphallm_env.lm.local.sampling import draw, uniforms
-from alphallm_env.lm.local.stepping import step_of
 from alphallm_env.lm.local.vocabulary import Vocabulary
 from alphallm_env.lm.partial_completion import Writing
 
@@ -32,7 +32,7 @@ _States = list[tuple[torch.Tensor, torch.Tensor]]  # by layer: keys and values, 
 
 
 class Text(Writing):
-    """A text under way, with its prompt's tokens and the numbers that its own are drawn with."""
+    """A text that is decoded, with its prompt's tokens and the numbers that its own are drawn with."""
 
     def __init__(self, request: GenerationRequest, vocabulary: Vocabulary, prompt: Sequence[int]) -> None:
         super().__init__(request, vocabulary)
@@ -41,12 +41,12 @@ class Text(Writing):
 
     @property
     def last_token(self) -> int:
-        """The token that has not been read yet."""
+        """The token that the model has not read yet."""
         return self.tokens[-1] if self.tokens else self.prompt[-1]
 
     @property
     def tokens_kept(self) -> list[int]:
-        """The tokens that were read, whose keys and values there are."""
+        """The tokens that the model has read, whose keys and values are in the cache."""
         return [*self.prompt, *self.tokens][:-1]
 
 
@@ -77,9 +77,9 @@ class _Sharing:
 
 
 class Decoder:
-    """The texts under way in one model."""
+    """The batch of one model, `SteppedBatch` of an engine."""
 
-    def __init__(self, model: PreTrainedModel, vocabulary: Vocabulary, prefixes: Callable[[], PrefixCache]) -> None:
+    def __init__(self, model: PreTrainedModel, vocabulary: Vocabulary, prefixes: PrefixCache) -> None:
         self._model = model
         self._vocabulary = vocabulary
         self._prefixes = prefixes
@@ -98,7 +98,7 @@ class Decoder:
 
     @property
     def num_rows(self) -> int:
-        """What a step computes: texts that agree count once."""
+        """The rows that a step computes: texts that agree share one."""
         return len(self._rows)
 
     @property
@@ -107,7 +107,7 @@ class Decoder:
 
     @torch.inference_mode()
     def join(self, requests: Sequence[GenerationRequest]) -> list[Text]:
-        """Returns the texts that the requests open, in order; `step` goes on with them."""
+        """Adds a text for each request to the batch. Returns them in order; `step` decodes them."""
         if not requests:
             return []
         prompts = list(dict.fromkeys(request.prompt for request in requests))
@@ -115,35 +115,35 @@ class Decoder:
         if empty := [prompt for prompt, tokens in encoded.items() if not tokens]:
             raise ValueError(f"expected prompts of at least one token, got {empty[0]!r}")
         texts = [Text(request, self._vocabulary, encoded[request.prompt]) for request in requests]
-        known = [self._prefixes().lookup(tokens) for tokens in encoded.values()]
-        self._count(texts, list(encoded.values()), known)
+        cached = [self._prefixes.lookup(tokens) for tokens in encoded.values()]
+        self._count(texts, list(encoded.values()), cached)
         groups: dict[str, list[Text]] = {}
         for text in texts:
             groups.setdefault(text.request.prompt, []).append(text)
-        for prompt_states, batch in self._prompt_states(list(encoded.items()), known):
+        for prompt_states, batch in self._prompt_states(list(encoded.items()), cached):
             self._add(prompt_states, [groups[prompt] for prompt in batch])
         return texts
 
-    def _count(self, texts: Sequence[Text], encoded: Sequence[list[int]], known: Sequence[list[int]]) -> None:
-        """Counts what reading the prompts takes. The first text of each bears it, the others read its last token."""
-        missing = {id(tokens): len(tokens) - len(slots) for tokens, slots in zip(encoded, known, strict=True)}
+    def _count(self, texts: Sequence[Text], encoded: Sequence[list[int]], cached: Sequence[list[int]]) -> None:
+        """Counts what the prefill takes. The first text of each prompt is charged, the others for its last token."""
+        missing = {id(tokens): len(tokens) - len(slots) for tokens, slots in zip(encoded, cached, strict=True)}
         for text in texts:
             text.tokens_read = missing.pop(id(text.prompt), 1)
             text.tokens_saved = len(text.prompt) - text.tokens_read
-            self._prefixes().statistics.count(len(text.prompt), text.tokens_read)
+            self._prefixes.statistics.count(len(text.prompt), text.tokens_read)
 
     def _prompt_states(
-        self, prompts: Sequence[tuple[str, list[int]]], known: Sequence[list[int]]
+        self, prompts: Sequence[tuple[str, list[int]]], cached: Sequence[list[int]]
     ) -> list[tuple[_States, list[str]]]:
         """Returns keys and values of prompts without their last token, in batches, with the prompts of each.
 
-        `known` has the slots of their known prefixes.
+        `cached` has the slots of their cached prefixes.
         """
-        missing = [len(tokens) - 1 - len(slots) for (_, tokens), slots in zip(prompts, known, strict=True)]
-        ready = [index for index, number in enumerate(missing) if number == 0 and known[index]]
+        missing = [len(tokens) - 1 - len(slots) for (_, tokens), slots in zip(prompts, cached, strict=True)]
+        ready = [index for index, number in enumerate(missing) if number == 0 and cached[index]]
         found: list[tuple[_States, list[str]]] = []
         if ready:
-            states = self._prefixes().states([known[index] for index in ready])
+            states = self._prefixes.states([cached[index] for index in ready])
             found.append((states, [prompts[index][0] for index in ready]))
         to_read = [index for index, number in enumerate(missing) if number > 0]
         lengths = [missing[index] for index in to_read]
@@ -158,17 +158,17 @@ class Decoder:
 
     def _read(self, prompts: Sequence[Sequence[int]]) -> _States:
         """Returns keys and values of the prompts without their last token, padded on the right with garbage."""
-        prefixes = self._prefixes()
+        prefixes = self._prefixes
         texts = [tokens[:-1] for tokens in prompts]
-        known = [prefixes.lookup(tokens) for tokens in prompts]  # anew: a full store may have forgotten some meanwhile
-        read = prefill(self._read_prompts, texts, known, prefixes, self._vocabulary.pad_id)
-        # In the cache, what was known ends where what was read begins, and each part is padded on its left.
-        border, end = max(map(len, known)), read.cache.get_seq_length()
+        cached = [prefixes.lookup(tokens) for tokens in prompts]  # again: a full cache may have dropped some since
+        read = prefill(self._read_prompts, texts, cached, prefixes, self._vocabulary.pad_id)
+        # In this cache, the cached prefixes end where what was read begins, and each part is padded on its left.
+        border, end = max(map(len, cached)), read.cache.get_seq_length()
         longest = max(map(len, texts))
         places = [
             [*range(border - len(slots), border), *range(end - len(text) + len(slots), end)]
             + [0] * (longest - len(text))
-            for slots, text in zip(known, texts, strict=True)
+            for slots, text in zip(cached, texts, strict=True)
         ]
         columns = torch.tensor(places, device=self._model.device)
         rows = torch.arange(len(texts), device=self._model.device)[:, None]
@@ -185,29 +185,28 @@ class Decoder:
 
     @torch.inference_mode()
     def step(self) -> list[Text]:
-        """Writes one token of every text. Returns those that ended, which leave.
+        """Decodes one token of every text. Returns those that ended, which leave the batch.
 
-        An error of the model leaves no text behind: all have left, none has ended.
+        After an error of the model the batch is empty, and no text has ended.
         """
+        device = self._model.device
+        ids = torch.tensor([texts[0].last_token for texts in self._rows], device=device)
         try:
-            return self._stepped()
+            places, mask = self._cache.begin_step(device)
+            logits = self._step(ids, places, mask, self._cache)
+            self._cache.end_step()
+            texts = self._texts
+            for text, token, log_prob in zip(texts, *self._sample(logits, texts), strict=True):
+                text.extend((token,), (log_prob,))
+            ended = {
+                row: done for row, shared in enumerate(self._rows) if (done := [t for t in shared if t.stop_reason])
+            }
+            if ended:
+                self._prefixes.save(self._cache, {row: done[0].tokens_kept for row, done in ended.items()})
+            self._part()
         except BaseException:
             self._reset()
             raise
-
-    def _stepped(self) -> list[Text]:
-        device = self._model.device
-        ids = torch.tensor([texts[0].last_token for texts in self._rows], device=device)
-        places, mask = self._cache.begin_step(device)
-        logits = self._step(ids, places, mask, self._cache)
-        self._cache.end_step()
-        texts = self._texts
-        for text, token, log_prob in zip(texts, *self._sample(logits, texts), strict=True):
-            text.extend((token,), (log_prob,))
-        ended = {row: done for row, shared in enumerate(self._rows) if (done := [t for t in shared if t.stop_reason])}
-        if ended:
-            self._prefixes().save(self._cache, {row: done[0].tokens_kept for row, done in ended.items()})
-        self._part()
         return list(chain.from_iterable(ended.values()))
 
     def _sample(self, logits: torch.Tensor, texts: Sequence[Text]) -> tuple[list[int], list[float]]:
@@ -222,7 +221,7 @@ class Decoder:
         return chosen.tolist(), (logits[row_of, chosen] - total[row_of]).tolist()
 
     def _part(self) -> None:
-        """Gives texts that agree no longer rows of their own, and takes out those that have ended."""
+        """Gives texts that no longer agree rows of their own, and removes those that have ended."""
         copied: list[int] = []
         parted: list[list[Text]] = []
         for row, texts in enumerate(self._rows):
@@ -258,7 +257,7 @@ class Decoder:
 
 
 def written(decoder: Decoder, requests: Sequence[GenerationRequest]) -> list[Completion]:
-    """Returns the completions of all requests, in order, written by a decoder that has nothing else to do."""
+    """Returns the completions of all requests, in order, from a decoder that is otherwise empty."""
     texts = decoder.join(requests)
     while len(decoder):
         decoder.step()

@@ -1,4 +1,4 @@
-"""Forward passes over a batch of texts from what is known of them on: hidden states, or logits."""
+"""A model's forward passes: over whole texts behind their cached prefixes, and one decoding step of every text."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
-from alphallm_env.lm.local.llama import LlamaTrunk, is_llama_shaped
+from alphallm_env.lm.local.llama import LlamaStep, LlamaTrunk, is_llama_shaped
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
     from transformers.cache_utils import Cache
+
+    from alphallm_env.lm.local.kv_cache import RowCache
 
 _PACKED_PADDING = 0.1  # what padding costs where only the attention computes it
 
@@ -22,7 +24,7 @@ class Trunk(Protocol):
     """Reads token `ids` [texts, tokens] at the positions `places` [texts, tokens], padded on the left.
 
     `mask` [texts, positions] is 1 where there is a token, in what the cache holds and then in `ids`. Keys and values
-    of what is read are added to the cache. What stands at padding is of no use.
+    of what is read are added to the cache. The output at padding is of no use.
     """
 
     def hidden(
@@ -46,7 +48,7 @@ class Trunk(Protocol):
 class Forward:
     """One kind of output of a model."""
 
-    run: Callable[[torch.Tensor, torch.Tensor, torch.Tensor, Cache], torch.Tensor]
+    run: Callable[[torch.Tensor, torch.Tensor, torch.Tensor, Cache], torch.Tensor]  # takes what `Trunk` takes
     model: PreTrainedModel
     padding_cost: float  # of a token that pads, where one that does not costs 1
 
@@ -54,10 +56,6 @@ class Forward:
     def device(self) -> torch.device:
         """Where the model is."""
         return self.model.device
-
-    def __call__(self, ids: torch.Tensor, mask: torch.Tensor, places: torch.Tensor, cache: Cache) -> torch.Tensor:
-        """Returns the output [texts, tokens, …] for what `Trunk` takes."""
-        return self.run(ids, mask, places, cache)
 
 
 class Passes:
@@ -107,3 +105,36 @@ class ModuleTrunk:
         return self._model(
             input_ids=ids, attention_mask=mask, position_ids=places, past_key_values=cache, logits_to_keep=num_kept
         ).logits
+
+
+class Step(Protocol):
+    """Reads one token a row."""
+
+    def __call__(self, ids: torch.Tensor, places: torch.Tensor, mask: torch.Tensor, cache: RowCache) -> torch.Tensor:
+        """Returns the logits [rows, vocabulary] after the tokens `ids` [rows] at the positions `places` [rows].
+
+        `mask` [rows, positions] is True where the cache, those tokens included, holds the row's own text. Keys and
+        values of the tokens are added to the cache.
+        """
+        ...
+
+
+def step_of(model: PreTrainedModel) -> Step:
+    """Returns the fastest step there is for a model."""
+    return LlamaStep(model) if is_llama_shaped(model) else ModuleStep(model)
+
+
+class ModuleStep:
+    """The model's own forward pass."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self._model = model
+
+    def __call__(self, ids: torch.Tensor, places: torch.Tensor, mask: torch.Tensor, cache: RowCache) -> torch.Tensor:
+        """Returns what `Step` says."""
+        return self._model(
+            input_ids=ids[:, None],
+            attention_mask=mask.long(),
+            position_ids=places[:, None],
+            past_key_values=cache,
+        ).logits[:, -1]

@@ -1,4 +1,4 @@
-"""Keys and values of a batch of texts: one cache for reading them at once, one for writing on token by token."""
+"""Keys and values of a batch of texts: one cache for prefill, one for decoding."""
 
 from __future__ import annotations
 

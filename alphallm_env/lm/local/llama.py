@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
     from transformers.cache_utils import Cache
 
-# Of these, what is here is the whole forward pass. Gemma, Phi and others differ in details that it does not know.
+# Of these, what is here is the whole forward pass. Gemma, Phi and others differ in details that it leaves out.
 _LLAMA_SHAPED = frozenset({"llama", "qwen2", "qwen3", "mistral", "smollm3"})
 _FIXED_ROTATIONS = frozenset({"default", "linear", "llama3"})  # do not change with the length of the text
 # Where MKL's product in float32 gains from being written the other way round.
@@ -32,7 +32,7 @@ _Attention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, int, float], to
 
 
 def is_llama_shaped(model: PreTrainedModel) -> bool:
-    """Returns whether this module knows the model's architecture with all its settings."""
+    """Returns whether this module implements the model's architecture with all its settings."""
     config: Any = model.config
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     return (
@@ -96,7 +96,7 @@ class _Llama:
 
 
 class LlamaStep:
-    """Reads one token a row (`stepping.Step`).
+    """Reads one token a row (`forward.Step`).
 
     Queries that share a key-value head are its queries at several positions to the attention, so that keys and
     values are read once for all of them.
@@ -106,7 +106,7 @@ class LlamaStep:
         self._llama = _Llama(model)
 
     def __call__(self, ids: torch.Tensor, places: torch.Tensor, mask: torch.Tensor, cache: RowCache) -> torch.Tensor:
-        """Returns what `stepping.Step` says."""
+        """Returns what `forward.Step` says."""
         bias: torch.Tensor | None = None
 
         def attend(
@@ -125,7 +125,7 @@ class LlamaStep:
 
 
 class LlamaTrunk:
-    """Reads texts from what is known of them on (`passes.Trunk`). Only the attention sees what pads them."""
+    """Reads texts behind their cached prefixes (`forward.Trunk`). Only the attention sees what pads them."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         self._llama = _Llama(model)
@@ -133,14 +133,14 @@ class LlamaTrunk:
     def hidden(
         self, ids: torch.Tensor, mask: torch.Tensor, places: torch.Tensor, cache: Cache, after: Sequence[int] = ()
     ) -> torch.Tensor:
-        """Returns what `passes.Trunk` says."""
+        """Returns what `forward.Trunk` says."""
         layout = _Layout(mask, ids.shape[1])
         return layout.padded(self._read(ids, places, cache, layout, after))
 
     def logits(
         self, ids: torch.Tensor, mask: torch.Tensor, places: torch.Tensor, cache: Cache, num_kept: int = 0
     ) -> torch.Tensor:
-        """Returns what `passes.Trunk` says."""
+        """Returns what `forward.Trunk` says."""
         layout = _Layout(mask, ids.shape[1])
         hidden = self._read(ids, places, cache, layout)
         if num_kept == 0:

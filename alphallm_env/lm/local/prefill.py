@@ -1,4 +1,4 @@
-"""Reads a batch of texts in one forward pass, without what is known of their prefixes."""
+"""Prefill: reads a batch of texts in one forward pass, cached prefixes left out."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import torch
 from transformers.cache_utils import DynamicCache
 
 from alphallm_env.lm.local.forward import Forward
+from alphallm_env.lm.local.padding import padded, padding_mask
 from alphallm_env.lm.local.prefix_cache import PrefixCache
 
-TOKENS_PER_BATCH = 16_384  # computed at once
+TOKENS_PER_BATCH = 16_384  # in one forward pass
 _PASS_TOKENS = {"cpu": 64}  # elsewhere a whole batch
 
 
@@ -30,20 +31,20 @@ class Prefill:
 def prefill(
     forward: Forward,
     texts: Sequence[Sequence[int]],
-    known: Sequence[Sequence[int]],
+    cached: Sequence[Sequence[int]],
     prefixes: PrefixCache,
     pad_id: int,
 ) -> Prefill:
-    """Reads texts of which the prefixes in the slots `known` need not be computed, and keeps what was read."""
-    new = [text[len(slots) :] for text, slots in zip(texts, known, strict=True)]
-    cache, known_mask = prefixes.load(known)
-    ids, mask = _left_padded(new, pad_id)
-    ids, mask = ids.to(forward.device), mask.to(forward.device)
-    if known_mask is not None:
-        mask = torch.cat([known_mask, mask], dim=1)
+    """Reads texts behind the prefixes in the slots `cached`, and caches what was read."""
+    new = [text[len(slots) :] for text, slots in zip(texts, cached, strict=True)]
+    cache, cached_mask = prefixes.load(cached)
+    ids = padded(new, pad_id, on_left=True).to(forward.device)
+    mask = padding_mask(new, on_left=True).to(forward.device)
+    if cached_mask is not None:
+        mask = torch.cat([cached_mask, mask], dim=1)
     places = (mask.cumsum(-1) - 1).clamp(min=0)
-    output = forward(ids, mask, places[:, -ids.shape[1] :], cache)
-    prefixes.save(cache, dict(enumerate(texts)), cache.get_seq_length(), dict(enumerate(known)))
+    output = forward.run(ids, mask, places[:, -ids.shape[1] :], cache)
+    prefixes.save(cache, dict(enumerate(texts)), cache.get_seq_length(), dict(enumerate(cached)))
     return Prefill(ids, output, cache)
 
 
@@ -52,7 +53,7 @@ _log = logging.getLogger(__name__)
 
 
 def in_halves(work: Callable[[Sequence[int]], Found], batch: Sequence[int]) -> list[tuple[Sequence[int], Found]]:
-    """Returns parts of a batch with what `work` gives for each: one part, or halves where memory runs out.
+    """Returns parts of a batch with the result of `work` for each: one part, or halves where memory runs out.
 
     A single item that does not fit raises torch.OutOfMemoryError.
     """
@@ -61,22 +62,11 @@ def in_halves(work: Callable[[Sequence[int]], Found], batch: Sequence[int]) -> l
     except torch.OutOfMemoryError:
         if len(batch) == 1:
             raise
-    _log.warning("a batch of %d did not fit into the device's memory: it is tried again in halves", len(batch))
+    _log.warning("a batch of %d did not fit into the device's memory: it is retried in halves", len(batch))
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     middle = len(batch) // 2
     return [*in_halves(work, batch[:middle]), *in_halves(work, batch[middle:])]
-
-
-def _left_padded(sequences: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Returns token ids and attention mask, both [sequences, longest], padded on the left."""
-    longest = max(map(len, sequences))
-    ids = torch.full((len(sequences), longest), pad_id)
-    mask = torch.zeros(len(sequences), longest, dtype=torch.long)
-    for row, sequence in enumerate(sequences):
-        ids[row, longest - len(sequence) :] = torch.tensor(sequence, dtype=torch.long)
-        mask[row, longest - len(sequence) :] = 1
-    return ids, mask
 
 
 def pass_tokens(device: torch.device) -> int:

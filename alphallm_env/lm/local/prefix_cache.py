@@ -1,8 +1,9 @@
-"""Keys and values of every prefix that a model has read: one slot a token, shared by all texts that begin alike.
+"""Keys and values of every prefix that a model has read: one slot a token, shared by all texts with that prefix.
 
 A tree's nodes begin with their parent's text, samples of a state with the same prompt, and a critic's prompts
-with the same question: what was computed for one is looked up by the others. A slot is known by the slot of
-the token before it and its own token, so finding a prefix is one look-up a token, and nothing is stored twice.
+with the same question: what was computed for one is looked up by the others. The key of a
+slot is the slot of the token before it and its own token, so finding a prefix is one look-up a token, and nothing is
+stored twice.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import torch
 from transformers.cache_utils import Cache, DynamicCache
 
 from alphallm_env.lm.local.kv_cache import layers_of
+from alphallm_env.lm.local.padding import padded, padding_mask
 
 _ROOT = -1  # the parent of a text's first token
 _FIRST_CAPACITY = 4_096  # slots; doubled whenever they are used up
@@ -40,13 +42,13 @@ class PrefixStatistics:
 
 
 class PrefixCache:
-    """The store of one model. Forgets everything once `max_bytes` are used up."""
+    """The cache of one model. Drops everything once `max_bytes` are used up."""
 
     def __init__(self, max_bytes: int = DEFAULT_BYTES) -> None:
         if max_bytes < 0:
             raise ValueError(f"max_bytes must be >= 0, got {max_bytes}")
         self.statistics = PrefixStatistics()
-        self.num_clears = 0  # times that all was dropped: slots found before are not those of now
+        self.num_clears = 0  # times that all was dropped: slots found before are not valid after
         self._max_bytes = max_bytes
         self._slots: dict[tuple[int, int], int] = {}  # (slot of the token before, token) -> slot
         self._log_probs: list[float | None] = []  # of each slot's token after those before it, where it was asked for
@@ -63,10 +65,10 @@ class PrefixCache:
         self.num_clears += 1
 
     def lookup(self, tokens: Sequence[int], log_probs_from: int | None = None, found: Sequence[int] = ()) -> list[int]:
-        """Returns the slots of the longest prefix that is known, short of the last token.
+        """Returns the slots of the longest cached prefix, short of the last token.
 
-        From the position `log_probs_from` on, a token counts as known only together with its log-probability.
-        `found` is what an earlier call returned, from which to go on: a prefix is not forgotten by itself.
+        From the position `log_probs_from` on, a token counts as cached only together with its log-probability.
+        `found` is what an earlier call returned, from which to resume: no single prefix is ever evicted.
         """
         slots = list(found)
         slot = slots[-1] if slots else _ROOT
@@ -82,7 +84,7 @@ class PrefixCache:
         return slots
 
     def log_probs(self, slots: Sequence[int]) -> list[float]:
-        """Returns the log-probabilities kept with the slots. Raises KeyError where one is not known."""
+        """Returns the log-probabilities kept with the slots. Raises KeyError where one has none."""
         kept = [self._log_probs[slot] for slot in slots]
         if None in kept:
             raise KeyError(f"expected log-probabilities of all slots, got {kept}")
@@ -92,42 +94,36 @@ class PrefixCache:
         """Keeps the log-probabilities of the tokens from position `first` on, as far as their slots are there."""
         slot = _ROOT
         for position, token in enumerate(tokens):
-            known = self._slots.get((slot, token))
-            if known is None:
+            cached = self._slots.get((slot, token))
+            if cached is None:
                 return
-            slot = known
+            slot = cached
             if position >= first:
                 self._log_probs[slot] = log_probs[position - first]
 
-    def load(self, known: Sequence[Sequence[int]]) -> tuple[DynamicCache, torch.Tensor | None]:
+    def load(self, cached: Sequence[Sequence[int]]) -> tuple[DynamicCache, torch.Tensor | None]:
         """Returns a cache that holds each row's prefix, padded on the left, and its mask [rows, longest].
 
-        None stands for the mask where no row has any.
+        The mask is None where no row has any.
         """
         cache = DynamicCache()
-        width = max(map(len, known))
-        if width == 0 or self._store is None:
+        if not any(cached) or self._store is None:
             return cache, None
-        mask = torch.zeros(len(known), width, dtype=torch.long)
-        for row, slots in enumerate(known):
-            mask[row, width - len(slots) :] = 1
-        padded = [[0] * (width - len(slots)) + list(slots) for slots in known]
-        for index, (keys, values) in enumerate(self._states(padded)):
+        for index, (keys, values) in enumerate(self._states(padded(cached, on_left=True))):
             cache.update(keys, values, index)
-        return cache, mask.to(self._store.device)
+        return cache, padding_mask(cached, on_left=True).to(self._store.device)
 
-    def states(self, known: Sequence[Sequence[int]]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    def states(self, cached: Sequence[Sequence[int]]) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Returns keys and values of each layer for non-empty prefixes, padded on the right with those of others.
 
         Each is [rows, heads, longest, head size].
         """
-        width = max(map(len, known))
-        return self._states([[*slots, *[0] * (width - len(slots))] for slots in known])
+        return self._states(padded(cached))
 
-    def _states(self, slots: Sequence[Sequence[int]]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    def _states(self, slots: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
         if self._store is None:
             raise RuntimeError("expected a store that something was saved in, got an empty one")
-        rows = self._store[torch.tensor(slots, device=self._store.device)].permute(2, 3, 0, 4, 1, 5)
+        rows = self._store[slots.to(self._store.device)].permute(2, 3, 0, 4, 1, 5)
         return [(keys, values) for keys, values in rows]
 
     def save(
@@ -135,15 +131,15 @@ class PrefixCache:
         cache: Cache,
         texts: Mapping[int, Sequence[int]],
         end: int | None = None,
-        known: Mapping[int, Sequence[int]] | None = None,
+        cached: Mapping[int, Sequence[int]] | None = None,
     ) -> None:
         """Keeps what the cache holds of `texts`: by row of the cache, the tokens from its position 0 on.
 
-        With `end` the tokens are those before that position. `known` are slots of the texts' first tokens.
+        With `end` the tokens are those before that position. `cached` are slots of the texts' first tokens.
         """
         places: list[tuple[int, int]] = []  # (row, position in the cache) of each new slot
         for row, tokens in texts.items():
-            slots = known[row] if known else ()
+            slots = cached[row] if cached else ()
             slot = slots[-1] if slots else _ROOT
             before = 0 if end is None else end - len(tokens)
             for position in range(len(slots), len(tokens)):

@@ -1,4 +1,4 @@
-"""Draws tokens from a text's own uniform numbers, so that nothing depends on what is drawn beside it."""
+"""Draws tokens from a text's own uniform numbers, so that none depends on what else is in its batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads texts in batches of like length: what comes next, how likely given tokens were, what a head says."""
+"""Scores texts in batches of like length: the next token, the likelihood of given tokens, what a head predicts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def last_outputs(
 ) -> tuple[torch.Tensor, list[int]]:
     """Returns the float32 output of `forward` at the last token of each text, [texts, …], on the CPU.
 
-    And how many tokens of each text were known and not computed.
+    And how many tokens of each text were cached and not computed.
     """
     outputs, saved = _last_outputs(forward, texts, prefixes, pad_id)
     _add_to_statistics(texts, saved, prefixes)
@@ -28,19 +28,19 @@ def last_outputs(
 def _last_outputs(
     forward: Forward, texts: Sequence[Sequence[int]], prefixes: PrefixCache, pad_id: int
 ) -> tuple[list[torch.Tensor], list[int]]:
-    """Returns what `last_outputs` does, beginnings that several of the texts share read before them."""
+    """Returns what `last_outputs` does; prefixes that several of the texts share are read first."""
     once = _different(texts)
-    slots_of = _KnownSlots(prefixes, texts)
+    slots_of = _CachedSlots(prefixes, texts)
     outputs: dict[int, torch.Tensor] = {}
     saved = [len(text) for text in texts]
-    for index, num_computed in _read_beginnings(forward, texts, list(once.values()), slots_of, prefixes, pad_id):
+    for index, num_computed in _read_shared_prefixes(forward, texts, list(once.values()), slots_of, prefixes, pad_id):
         saved[index] -= num_computed
 
     def read(batch: Sequence[int]) -> torch.Tensor:
         part = [texts[index] for index in batch]
-        known = list(map(slots_of, batch))
-        output = prefill(forward, part, known, prefixes, pad_id).output[:, -1].float().cpu()
-        for index, slots in zip(batch, known, strict=True):
+        cached = list(map(slots_of, batch))
+        output = prefill(forward, part, cached, prefixes, pad_id).output[:, -1].float().cpu()
+        for index, slots in zip(batch, cached, strict=True):
             saved[index] -= len(texts[index]) - len(slots)
         return output
 
@@ -53,30 +53,30 @@ def _last_outputs(
     return [outputs[once[tuple(text)]] for text in texts], saved
 
 
-def _read_beginnings(
+def _read_shared_prefixes(
     forward: Forward,
     texts: Sequence[Sequence[int]],
     different: Sequence[int],
-    slots_of: _KnownSlots,
+    slots_of: _CachedSlots,
     prefixes: PrefixCache,
     pad_id: int,
 ) -> list[tuple[int, int]]:
     """Reads what several of the texts have in common, where that pays for a pass of the model.
 
-    Returns the first text of each beginning, which bears it, and how many tokens were computed.
+    Returns the first text of each prefix, which is charged for it, and how many tokens were computed.
     """
-    known = [len(slots_of(index)) for index in different]
-    chosen = shared_prefixes([texts[index] for index in different], known, pass_tokens(forward.device))
+    cached = [len(slots_of(index)) for index in different]
+    chosen = shared_prefixes([texts[index] for index in different], cached, pass_tokens(forward.device))
     if not chosen:
         return []
-    bearers = [different[beginning.texts[0]] for beginning in chosen]
-    parts = [texts[index][: beginning.length] for index, beginning in zip(bearers, chosen, strict=True)]
+    bearers = [different[prefix.texts[0]] for prefix in chosen]
+    parts = [texts[index][: prefix.length] for index, prefix in zip(bearers, chosen, strict=True)]
     _, saved = _last_outputs(forward, parts, prefixes, pad_id)
     return [(index, len(part) - num) for index, part, num in zip(bearers, parts, saved, strict=True)]
 
 
-class _KnownSlots:
-    """The known prefixes of texts, by index: what other texts' reading adds to them is found by going on from there."""
+class _CachedSlots:
+    """The cached prefixes of texts, by index. A later look-up resumes where the last one ended."""
 
     def __init__(
         self, prefixes: PrefixCache, texts: Sequence[Sequence[int]], log_probs_from: Sequence[int] | None = None
@@ -88,7 +88,7 @@ class _KnownSlots:
         self._num_clears = prefixes.num_clears
 
     def __call__(self, index: int) -> list[int]:
-        """Returns the slots of the text's longest known prefix, as `PrefixCache.lookup` does."""
+        """Returns the slots of the text's longest cached prefix, as `PrefixCache.lookup` does."""
         if self._num_clears != self._prefixes.num_clears:
             self._found.clear()
             self._num_clears = self._prefixes.num_clears
@@ -131,21 +131,21 @@ def token_log_probs(
 ) -> tuple[list[list[float]], list[int]]:
     """Returns the log-probability, in nats, of each token of each text from position `start` >= 1 on.
 
-    And how many tokens of each text were known and not computed. `forward` gives the logits at all tokens, for at
-    most `most_tokens` of them at once. Texts that are equal have equal starts.
+    And how many tokens of each text were cached and not computed. `forward` gives the logits at all tokens, for at
+    most `most_tokens` of them in a pass. Texts that are equal have equal starts.
     """
     once = _different(texts)
-    slots_of = _KnownSlots(prefixes, texts, starts)
+    slots_of = _CachedSlots(prefixes, texts, starts)
     results: dict[int, list[float]] = {}
     saved = [len(text) for text in texts]
 
     def read(batch: Sequence[int]) -> None:
         part, firsts = [texts[index] for index in batch], [starts[index] for index in batch]
         found = list(map(slots_of, batch))
-        known = list(map(_without_judge, found, firsts))
-        for index, slots in zip(batch, known, strict=True):
+        cached = list(map(_without_judge, found, firsts))
+        for index, slots in zip(batch, cached, strict=True):
             saved[index] = len(slots)
-        passed = prefill(forward, part, known, prefixes, pad_id)
+        passed = prefill(forward, part, cached, prefixes, pad_id)
         for row, (index, computed) in enumerate(zip(batch, _picked(passed), strict=True)):
             text, start, slots = part[row], firsts[row], found[row]
             first_new = max(start, len(slots))
@@ -163,7 +163,7 @@ def token_log_probs(
 
 
 def _without_judge(slots: list[int], start: int) -> list[int]:
-    """Returns the known slots of a text but one that is read again: the first new token is judged by its output."""
+    """Returns the cached slots of a text, less one to be read again: its output predicts the first new token."""
     return slots[:-1] if len(slots) >= start else slots
 
 

@@ -1,6 +1,6 @@
-"""Which beginnings of texts to read before them, so that no token is computed once for each text that has it.
+"""Which shared prefixes to read first, so that no token is computed once for each text that has it.
 
-Texts that are read side by side do not see each other: what they have in common must be known before.
+Texts of one batch do not see each other: what they have in common must be cached before.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ class _Node:
 
     @property
     def saving_inside(self) -> int:
-        return sum(beginning.saving for beginning in self.inside)
+        return sum(prefix.saving for prefix in self.inside)
 
 
-def shared_prefixes(texts: Sequence[Sequence[int]], known: Sequence[int], least_saving: int) -> list[SharedPrefix]:
-    """Returns the beginnings that save most; none of them where all together save less than `least_saving` tokens.
+def shared_prefixes(texts: Sequence[Sequence[int]], cached: Sequence[int], least_saving: int) -> list[SharedPrefix]:
+    """Returns the prefixes that save most; none of them where all together save less than `least_saving` tokens.
 
-    Of each text the first `known` tokens need no reading, and the last one is always read. No text has two of the
-    beginnings: they are nodes of the texts' prefix tree, none below another.
+    Of each text the first `cached` tokens need no reading, and the last one is always read. No text has two of the
+    prefixes: they are nodes of the texts' prefix tree, none below another.
 
-    >>> [(b.length, b.texts) for b in shared_prefixes([[1, 2, 3], [7, 8], [1, 2, 4], [1, 2, 5]], [0, 0, 0, 0], 4)]
+    >>> [(p.length, p.texts) for p in shared_prefixes([[1, 2, 3], [7, 8], [1, 2, 4], [1, 2, 5]], [0, 0, 0, 0], 4)]
     [(2, (0, 2, 3))]
     """
     order = sorted(range(len(texts)), key=lambda index: list(texts[index]))
@@ -48,22 +48,22 @@ def shared_prefixes(texts: Sequence[Sequence[int]], known: Sequence[int], least_
         first, inside = place - 1, list[SharedPrefix]()
         while path[-1].length > shared:
             node = path.pop()
-            first, inside = node.first, _best(node, order[node.first : place], known)
+            first, inside = node.first, _best(node, order[node.first : place], cached)
             if path[-1].length >= shared:
                 path[-1].inside += inside
         if path[-1].length < shared:
             path.append(_Node(shared, first, inside))
-    found = _best(path[0], order, known)
-    return found if sum(beginning.saving for beginning in found) >= max(1, least_saving) else []
+    found = _best(path[0], order, cached)
+    return found if sum(prefix.saving for prefix in found) >= max(1, least_saving) else []
 
 
-def _best(node: _Node, texts: Sequence[int], known: Sequence[int]) -> list[SharedPrefix]:
-    """Returns what pays more: to read the node's own beginning first, or those inside it."""
-    saving = (len(texts) - 1) * (node.length - min((known[index] for index in texts), default=0))
+def _best(node: _Node, texts: Sequence[int], cached: Sequence[int]) -> list[SharedPrefix]:
+    """Returns what pays more: to read the node's own prefix first, or those inside it."""
+    saving = (len(texts) - 1) * (node.length - min((cached[index] for index in texts), default=0))
     return [SharedPrefix(node.length, tuple(texts), saving)] if saving > node.saving_inside else node.inside
 
 
 def _agreed(one: Sequence[int], other: Sequence[int]) -> int:
-    """Returns how many tokens both begin with, short of the last of either."""
+    """Returns the length of the longest common prefix, short of the last token of either."""
     most = min(len(one), len(other)) - 1
     return next((place for place in range(most) if one[place] != other[place]), max(0, most))

@@ -59,7 +59,7 @@ class TransformersLM:
 
     @property
     def is_reproducible(self) -> bool:
-        """Whether a text does not depend on what is written beside it: float32 rounds finely enough for that."""
+        """Whether texts do not depend on the rest of their batch: float32 rounds finely enough for that."""
         return self.model.dtype == torch.float32
 
     @property
@@ -82,7 +82,7 @@ class TransformersLM:
         return self._decoder()
 
     def _decoder(self) -> Decoder:
-        return Decoder(self.model, self.vocabulary, lambda: self.prefixes)
+        return Decoder(self.model, self.vocabulary, self.prefixes)
 
     def label_probs(self, prompts: Sequence[str], labels: Sequence[str]) -> list[LabelProbs]:
         """Returns, per prompt, the probability of each label's first token as the next token."""
@@ -97,7 +97,7 @@ class TransformersLM:
     def outputs(self, forward: Forward, encoded: Sequence[Sequence[int]]) -> tuple[torch.Tensor, list[int]]:
         """Returns what `forward` gives at the last token of each of the encoded texts, [texts, …].
 
-        And how many tokens of each text were known and not computed.
+        And how many tokens of each text were cached and not computed.
         """
         return last_outputs(forward, encoded, self.prefixes, self.vocabulary.pad_id)
 
@@ -125,7 +125,7 @@ class TransformersLM:
     def embed(self, prompts: Sequence[str]) -> list[Embedding]:
         """Returns, per prompt, tanh(h / rms(h)) of the last hidden state h at its last token, [width].
 
-        Right after the prompt was written on, this reads one token.
+        Right after a completion of the prompt, this reads one token.
         """
         states = self.hidden_states(prompts, [self.num_layers])
         return [replace(state, vector=np.tanh(state.vector)) for state in states]
@@ -154,7 +154,7 @@ class TransformersLM:
         return [Embedding(row.copy(), len(text), n) for row, text, n in zip(vectors, encoded, saved, strict=True)]
 
     def clear_cache(self) -> None:
-        """Drops the prefixes that are kept."""
+        """Drops the cached prefixes."""
         self.prefixes.clear()
 
     def count_tokens(self, text: str) -> int:

@@ -1,4 +1,4 @@
-"""What a critic that may write Python is asked, and how programs and their outputs stand in its text."""
+"""What a critic that may write Python is asked, and how programs and their outputs are written in its text."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PROGRAM = re.compile(r"```(?:python|py)[ \t]*\n(?P<code>.*?)(?:```\s*|\Z)", re.
 
 
 def program_in(text: str) -> tuple[str, str] | None:
-    r"""Returns what stands before the first ```python block and the block's code; None where there is no block.
+    r"""Returns the text before the first ```python block and the block's code; None where there is no block.
 
     A block that the text leaves open counts to the text's end.
 
@@ -43,6 +43,6 @@ def program_in(text: str) -> tuple[str, str] | None:
 
 
 def program_with_output(code: str, output: str) -> str:
-    """Returns how a program that was run, and what came of it, stand in the text. No output closes its block."""
+    """Returns how a program that was run, and its output are written in the text. No output closes its block."""
     shown = output.rstrip("\n").replace("```", "'''")
     return f"```python\n{code}```\n```output\n{shown}\n```\n"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from alphallm_env.errors import ServerError
 from alphallm_env.lm.base import Completion, GenerationRequest, LabelProbs
+from alphallm_env.lm.prompts import bos_token
 from alphallm_env.lm.server.answers import AnswerError
 from alphallm_env.lm.server.completing import Draft, shown, write
 from alphallm_env.lm.server.labels import LabelReader, first_tokens
@@ -33,7 +34,7 @@ class ServerLM:
     fields for every request, as a server of an unknown kind may need them to sample from the whole
     distribution. The first model that a server lists is meant where `model` is empty.
 
-    A server's answer may depend on what it computes beside it: `is_reproducible`. One that leaves the
+    A server's answer may depend on the rest of its batch, so `is_reproducible` is False. One that leaves the
     end-of-text token out of its answers (llama-cpp-python) leaves it out of `num_tokens` and `log_prob`.
     One that does not tell how much of a prompt it had cached is taken to read a prompt once per call.
     """
@@ -54,7 +55,7 @@ class ServerLM:
         self.tokenizer = tokenizer
         # Whether log-probabilities are given after temperature; None until a request had one other than 0 or 1.
         self.log_probs_follow_temperature: bool | None = None
-        self._begins_with = _begins_with(tokenizer)
+        self._bos_token = bos_token(tokenizer) if tokenizer else ""
         self._pool = ServerPool(urls, model, settings, extra_body)
         self._labels = LabelReader(self._pool, top_log_probs)
         self._thread = LoopThread(f"client of {self.name}")
@@ -102,7 +103,7 @@ class ServerLM:
 
     def _sent(self, prompt: str) -> str:
         """Returns the prompt without the token that begins every text: servers put it there themselves."""
-        return prompt.removeprefix(self._begins_with)
+        return prompt.removeprefix(self._bos_token)
 
     async def _see_temperature(self, requests: Sequence[GenerationRequest]) -> None:
         """Finds out whether log-probabilities follow the temperature, once a request has one of its own."""
@@ -145,11 +146,3 @@ def _num_tokens(body: object) -> int:
     if not isinstance(tokens, list):
         raise AnswerError(f"expected a list of tokens, got {body!r:.80}")
     return len(cast("list[object]", tokens))
-
-
-def _begins_with(tokenizer: PreTrainedTokenizerBase | None) -> str:
-    """Returns the token that a tokenizer puts before every text by itself, empty where there is none."""
-    if tokenizer is None or tokenizer.bos_token_id is None:
-        return ""
-    ids = cast("list[int]", tokenizer("a")["input_ids"])
-    return str(tokenizer.bos_token) if ids[:1] == [tokenizer.bos_token_id] else ""

@@ -1,5 +1,5 @@
 """Writes one completion on a server. β is asked here: its trigger is the stop string, and where it does not
-fire the text is gone on with by a further request. A rule without a trigger costs one request per token.
+fire a further request continues the text. A rule without a trigger costs one request per token.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def _stops(request: GenerationRequest, written: str) -> list[str]:
 
 
 def _reason(request: GenerationRequest, draft: Draft, stopped: bool, was_cut: bool) -> StopReason | None:
-    """Returns why the text is finished after an answer, None where it is to be gone on with."""
+    """Returns why the text is finished after an answer, None where it must continue."""
     if request.before_stop(draft.text) is not None or not (stopped or was_cut):
         return StopReason.END_OF_TEXT
     has_trigger = bool(request.rule.trigger)

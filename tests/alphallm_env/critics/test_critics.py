@@ -22,7 +22,7 @@ from alphallm_env.critics.trained.notes import NoteTaker
 from alphallm_env.critics.verifier import Verifier
 from alphallm_env.errors import CriticError
 from alphallm_env.lm.base import Passage, Reading
-from alphallm_env.lm.prompts.templates import FewShotTemplate, TinyTemplate
+from alphallm_env.lm.prompts import FewShotTemplate, TinyTemplate
 from alphallm_env.lm.revision import weights_digest
 from alphallm_env.loading import build_simulator, load_policy, load_simulator
 from alphallm_env.mdp import dynamics

@@ -14,7 +14,7 @@ from alphallm_env.critics.public.formats import FORMATS
 from alphallm_env.critics.registry import CRITICS, CriticContext, make_critics
 from alphallm_env.errors import CriticError
 from alphallm_env.lm.policy import Policy
-from alphallm_env.lm.prompts.templates import FewShotTemplate
+from alphallm_env.lm.prompts import FewShotTemplate
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.simulator import Simulator
 from alphallm_env.testing.scripted import ScriptedLM

@@ -3,8 +3,20 @@ import threading
 
 import pytest
 
+from alphallm_env.lm.base import Completion, LabelProbs
 from alphallm_env.runtime.engine import Engine
-from alphallm_env.runtime.metering import Meter, Role, Usage, Work, current_meter, metering
+from alphallm_env.runtime.metering import (
+    Meter,
+    Role,
+    Usage,
+    Work,
+    count_generated,
+    count_read,
+    count_scored,
+    current_meter,
+    metering,
+)
+from alphallm_env.types import StopReason
 
 
 def test_usage_adds_up_by_field():
@@ -93,3 +105,15 @@ def test_a_threads_meter_follows_its_request_to_the_engine():
         for thread in threads:
             thread.join()
     assert found == {1: 1, 2: 2, 3: 3}
+
+
+def test_results_are_counted_by_what_they_say_of_their_tokens():
+    written = [Completion("a", 3, 0.0, StopReason.RULE, 10, 2), Completion("b", 4, 0.0, StopReason.RULE, 1, 11)]
+    read = [LabelProbs((0.5, 0.5), 6, 2), LabelProbs((0.5, 0.5), 5)]
+    with metering(Meter()) as meter:
+        count_generated(Role.ROLLOUT, written)
+        count_scored(read)
+        count_read(Role.POLICY, read)
+    assert meter.usage == Usage(rollout_tokens=7, prompt_tokens=24, critic_tokens=11)
+    assert meter.usage.rollout == Work(generated=7, prefilled=11, saved=13)
+    assert meter.usage.critic == meter.usage.policy == Work(prefilled=9, saved=2)

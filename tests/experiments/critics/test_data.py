@@ -10,7 +10,7 @@ import pytest
 from alphallm_env.errors import RunError
 from alphallm_env.lm.base import Completion, GenerationRequest
 from alphallm_env.lm.policy import Policy
-from alphallm_env.lm.prompts.templates import TinyTemplate
+from alphallm_env.lm.prompts import TinyTemplate
 from alphallm_env.mdp.options import SentenceRule
 from alphallm_env.testing.scripted import ScriptedLM
 from alphallm_env.training.graded import ProblemData, Sample, prefix_counts

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alphallm_env.lm.policy import Policy
-from alphallm_env.lm.prompts.templates import TinyTemplate
+from alphallm_env.lm.prompts import TinyTemplate
 from alphallm_env.mdp.options import SentenceRule
 from alphallm_env.testing.scripted import ScriptedLM
 from alphallm_env.training.graded import LabelledStep, Sample

@@ -9,7 +9,7 @@ import pytest
 
 from alphallm_env import CriticError, Policy, Problem, Rules
 from alphallm_env.critics.prompted.tool_augmented import END_OF_PROGRAM, ToolAugmentedORM, output_shown
-from alphallm_env.lm.prompts.templates import ChatTemplate, FewShotTemplate, TinyTemplate
+from alphallm_env.lm.prompts import ChatTemplate, FewShotTemplate, TinyTemplate
 from alphallm_env.lm.prompts.tools import program_in, program_with_output
 from alphallm_env.loading import build_simulator, load_policy
 from alphallm_env.mdp import dynamics

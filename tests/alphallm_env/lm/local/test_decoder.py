@@ -9,7 +9,7 @@ import pytest
 from alphallm_env.lm.base import GenerationRequest
 from alphallm_env.lm.local.decoder import Decoder, Text
 from alphallm_env.lm.local.transformers_lm import TransformersLM
-from alphallm_env.lm.prompts.templates import TinyTemplate
+from alphallm_env.lm.prompts import TinyTemplate
 from alphallm_env.loading import TINY_POLICY
 from alphallm_env.mdp.options import TO_THE_END, SentenceRule
 from alphallm_env.problems import gsm_symbolic
@@ -25,7 +25,7 @@ def lm() -> TransformersLM:
 @pytest.fixture
 def decoder(lm: TransformersLM) -> Decoder:
     lm.clear_cache()
-    return Decoder(lm.model, lm.vocabulary, lambda: lm.prefixes)
+    return Decoder(lm.model, lm.vocabulary, lm.prefixes)
 
 
 def requests(num: int) -> list[GenerationRequest]:

@@ -19,10 +19,9 @@ from transformers.cache_utils import DynamicCache
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
 from alphallm_env.lm.local import llama
-from alphallm_env.lm.local.forward import ModuleTrunk, Passes, Trunk
+from alphallm_env.lm.local.forward import ModuleStep, ModuleTrunk, Passes, Step, Trunk, step_of
 from alphallm_env.lm.local.kv_cache import RowCache, layers_of
 from alphallm_env.lm.local.llama import LlamaStep, LlamaTrunk, is_llama_shaped
-from alphallm_env.lm.local.stepping import ModuleStep, Step, step_of
 
 SHAPE = {
     "vocab_size": 50, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4,

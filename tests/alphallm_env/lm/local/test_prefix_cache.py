@@ -10,7 +10,7 @@ from alphallm_env.critics.loading import TINY_CRITICS
 from alphallm_env.critics.trained.model import CriticModel
 from alphallm_env.lm.base import GenerationRequest, Passage
 from alphallm_env.lm.local.prefix_cache import PrefixCache
-from alphallm_env.lm.prompts.templates import TinyTemplate
+from alphallm_env.lm.prompts import TinyTemplate
 from alphallm_env.mdp.options import SentenceRule
 from alphallm_env.problems import gsm_symbolic
 

@@ -11,7 +11,7 @@ import torch
 from alphallm_env.lm.local.scoring import last_outputs
 from alphallm_env.lm.local.shared_prefixes import SharedPrefix, shared_prefixes
 from alphallm_env.lm.local.transformers_lm import TransformersLM
-from alphallm_env.lm.prompts.templates import TinyTemplate
+from alphallm_env.lm.prompts import TinyTemplate
 from alphallm_env.loading import TINY_POLICY
 from alphallm_env.problems import gsm_symbolic
 

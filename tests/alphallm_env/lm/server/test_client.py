@@ -16,7 +16,7 @@ from transformers import AutoTokenizer
 
 from alphallm_env.errors import ModelError, ServerError
 from alphallm_env.lm.base import Completion, GenerationRequest
-from alphallm_env.lm.prompts.templates import FewShotTemplate, TinyTemplate
+from alphallm_env.lm.prompts import FewShotTemplate, TinyTemplate
 from alphallm_env.lm.server.answers import AnswerError, read_answer
 from alphallm_env.lm.server.client import ServerLM
 from alphallm_env.lm.server.pool import ServerSettings, seconds_to_wait

@@ -29,7 +29,7 @@ from transformers.utils.import_utils import is_serve_available
 from alphallm_env.errors import ServerError
 from alphallm_env.lm.base import GenerationRequest
 from alphallm_env.lm.local.transformers_lm import TransformersLM
-from alphallm_env.lm.prompts.templates import TinyTemplate
+from alphallm_env.lm.prompts import TinyTemplate
 from alphallm_env.lm.server.client import ServerLM
 from alphallm_env.lm.server.pool import ServerPool, ServerSettings
 from alphallm_env.loading import TINY_POLICY

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from alphallm_env.lm.prompts import tools as tool_prompts
-from alphallm_env.lm.prompts.templates import (
+from alphallm_env.lm.prompts import (
     ChatTemplate,
     FewShotTemplate,
     PromptTemplate,
@@ -23,6 +22,7 @@ from alphallm_env.lm.prompts.templates import (
     plain,
     template_for,
 )
+from alphallm_env.lm.prompts import tools as tool_prompts
 from alphallm_env.lm.word_tokenizer import SPECIAL_TOKENS
 from alphallm_env.loading import TINY_POLICY
 from alphallm_env.sandbox import Limits, Sandbox

@@ -1,0 +1,30 @@
+"""Which template fits a tokenizer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from alphallm_env.lm.prompts.base import PromptTemplate
+from alphallm_env.lm.prompts.chat import ChatTemplate
+from alphallm_env.lm.prompts.few_shot import FewShotTemplate
+from alphallm_env.lm.prompts.tiny import TinyTemplate
+from alphallm_env.lm.word_tokenizer import QUESTION, SOLUTION
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+def template_for(tokenizer: PreTrainedTokenizerBase) -> PromptTemplate:
+    """Returns the template that fits a tokenizer: tiny markers, else its chat template, else few-shot text."""
+    vocabulary = tokenizer.get_vocab()
+    if QUESTION in vocabulary and SOLUTION in vocabulary:
+        return TinyTemplate()
+    return ChatTemplate(tokenizer) if tokenizer.chat_template else FewShotTemplate(bos_token(tokenizer))
+
+
+def bos_token(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Returns the token that the tokenizer puts before every text by itself, empty where it puts none."""
+    if tokenizer.bos_token_id is None:
+        return ""
+    ids = cast("list[int]", tokenizer("a")["input_ids"])
+    return str(tokenizer.bos_token) if ids[:1] == [tokenizer.bos_token_id] else ""
