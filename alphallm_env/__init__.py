@@ -24,7 +24,7 @@ from alphallm_env.mdp.dynamics import Rules, initial_state, transition
 from alphallm_env.problems import load_problems
 from alphallm_env.registration import ENVIRONMENTS, register
 from alphallm_env.simulator import Critics, Policy, Simulator
-from alphallm_env.types import Ending, Option, Problem, State, StopReason, Trajectory, Transition
+from alphallm_env.types import Ending, Option, Problem, ScoreKind, State, StopReason, Trajectory, Transition
 
 __all__ = [
     "ENVIRONMENTS",
@@ -46,6 +46,7 @@ __all__ = [
     "Rules",
     "RunError",
     "SandboxError",
+    "ScoreKind",
     "ServerError",
     "Simulator",
     "State",

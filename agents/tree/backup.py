@@ -1,34 +1,23 @@
-"""Backup: carries a leaf's score up to the root, and reads the value of a node from what arrived there."""
+"""Backup: carries a leaf's score up to the root, and sets the value q of every node on the way.
+
+A backup rule returns q of a node whose statistics are up to date, as those of its children are.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from agents.tree.node import Node
-from agents.tree.selection import QFunction
+from agents.tree.rules import registry_of_rules
 from alphallm_env.mdp.options import discount
+from alphallm_env.registry import Registry
 
-
-def backup(leaf: Node, score: float, gamma: float = 1.0, per_token: bool = False) -> None:
-    """Adds a visit and the discounted score to `leaf` and every node above it.
-
-    The return of a node is the score times the discounts of the options below it: γ counts once per option,
-    or as γ^τ for an option of τ tokens where `per_token` is set.
-    """
-    node: Node | None = leaf
-    value = score
-    while node is not None:
-        node.visit_count += 1
-        node.value_sum += value
-        if value > node.max_value:
-            node.max_value = value
-        if gamma != 1.0 and (option := node.state.option) is not None:
-            value *= discount(option, gamma, per_token)
-        node = node.parent
+BackupRule = Callable[[Node], float]
 
 
 def mean_return(node: Node) -> float:
-    """Returns the mean of the returns that reached the node, `node.mean` without a call: selection asks it most."""
-    visits = node.visit_count
-    return node.value_sum / visits if visits else 0.0
+    """Returns the mean of the returns that reached the node."""
+    return node.value_sum / node.visit_count
 
 
 def max_return(node: Node) -> float:
@@ -36,4 +25,29 @@ def max_return(node: Node) -> float:
     return node.max_value
 
 
-BACKUPS: dict[str, QFunction] = {"mean": mean_return, "max": max_return}
+def backup(
+    leaf: Node, score: float, gamma: float = 1.0, per_token: bool = False, rule: BackupRule = mean_return
+) -> None:
+    """Adds a visit and the discounted score to `leaf` and every node above it, and sets their q by the rule.
+
+    The return of a node is the score times the discounts of the options below it: γ counts once per option,
+    or as γ^τ for an option of τ tokens where `per_token` is set.
+    """
+    node: Node | None = leaf
+    value, square = score, score * score
+    while node is not None:
+        node.visit_count += 1
+        node.value_sum += value
+        node.square_sum += square
+        if value > node.max_value:
+            node.max_value = value
+        node.q = rule(node)
+        if gamma != 1.0 and (option := node.state.option) is not None:
+            value *= discount(option, gamma, per_token)
+            square = value * value
+        node = node.parent
+
+
+BACKUPS: Registry[BackupRule] = registry_of_rules(
+    "backup", {"mean": mean_return, "max": max_return}, "a function of a node that returns its q"
+)
