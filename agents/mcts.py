@@ -68,7 +68,10 @@ class EtaMCTS(AsyncPlanner):
             unwrapped = cast(MathReasoningEnv, world.unwrapped)
             simulator, state = unwrapped.simulator, state or unwrapped.clone_state()
         kept = None if tree is None else kept_subtree(tree, state, simulator)
-        return TreeSearch(simulator, self.config, kept or _fresh_root(state, seed), seed, budget)
+        search = TreeSearch(simulator, self.config, kept or _fresh_root(state, seed), seed, budget)
+        if kept is not None:
+            search.update_exhausted()
+        return search
 
     def load(self, data: bytes, simulator: Simulator) -> TreeSearch:
         """Returns the search that `TreeSearch.to_bytes` wrote, ready to resume as if it had never stopped.

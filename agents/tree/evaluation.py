@@ -161,8 +161,8 @@ class Evaluator:
             return
         scores = iter(await self.outcomes.score([state for states in ended.values() for state in states]))
         for leaf, states in ended.items():
-            leaf.finished = tuple(Trajectory(state, next(scores), score_kind=ScoreKind.ORM) for state in states)
             if states:
+                leaf.finished = tuple(Trajectory(state, next(scores), score_kind=ScoreKind.ORM) for state in states)
                 leaf.orm = sum(trajectory.score for trajectory in leaf.finished) / len(states)
 
     def _score(self, leaf: Node) -> float:

@@ -69,11 +69,10 @@ class Width:
         if node.is_terminal or node.is_saturated:
             return False
         num_children = len(node.children) + node.num_pending
-        if num_children < (self.c_min_root if node.parent is None else self.c_min):
-            return True
         if num_children >= (self.c_max_root if node.parent is None else self.c_max):
             return False
-        return num_children < self.allowed(node, extra)
+        low = self.c_min_root if node.parent is None else self.c_min
+        return num_children < low or num_children < self.allowed(node, extra)
 
 
 def _value(child: Node) -> float | None:

@@ -171,5 +171,6 @@ def _transcript(record: dict[str, Any]) -> Transcript:
 
 
 def _usage(record: dict[str, Any]) -> Usage:
-    work = {role: Work(**record[role]) for role in ("policy", "rollout", "critic")}
-    return Usage(**record | work)
+    counts = dict(record)
+    policy, rollout, critic = (Work(**counts.pop(role)) for role in ("policy", "rollout", "critic"))
+    return Usage(**counts, policy=policy, rollout=rollout, critic=critic)

@@ -79,8 +79,6 @@ class TreeSearch:
         self._wave: Wave | None = None
         root_selection = config.descent.root_selection
         self._root_chooser = root_selection.start(seed) if root_selection else None
-        if root.visit_count:  # a kept tree: as a root, a node may want more children
-            self._update_exhausted()
 
     @property
     def usage(self) -> Usage:
@@ -93,7 +91,7 @@ class TreeSearch:
 
         False where a wave was interrupted, which the next call completes whatever the budget.
         """
-        return self._wave is None and not (self.budget.allows(self.usage) and self._has_work())
+        return self._wave is None and not (self.budget.allows(self._meter.usage) and self._has_work())
 
     def simulate(self, num_simulations: int | None = None) -> int:
         """Runs simulations, all that are left where None, and returns how many.
@@ -204,7 +202,7 @@ class TreeSearch:
     async def _simulate(self, until: float) -> None:
         """Runs waves until so many simulations are done in all, or the search is over."""
         await self._evaluator.evaluate_root(self.root)
-        while self._wave is not None or (self.usage.simulations < until and not self.is_over):
+        while self._wave is not None or (self._meter.usage.simulations < until and not self.is_over):
             await self._run_wave()
 
     async def _run_wave(self) -> None:
@@ -221,7 +219,7 @@ class TreeSearch:
 
     def _has_work(self) -> bool:
         """Returns whether simulations can find anything new. A tree that is done is widened, where that is on."""
-        if self.usage.simulations >= self._config.max_simulations:
+        if self._meter.usage.simulations >= self._config.max_simulations:
             return False
         return not self.root.is_exhausted or (self._config.width.widens and self._widen())
 
@@ -233,10 +231,11 @@ class TreeSearch:
         width = self._config.width
         while self.root.is_exhausted and self._extra_width < max(width.c_max_root, width.c_max):
             self._extra_width += 1
-            self._update_exhausted()
+            self.update_exhausted()
         return not self.root.is_exhausted
 
-    def _update_exhausted(self) -> None:
+    def update_exhausted(self) -> None:
+        """Recomputes where nothing new can be found: after the width changed, or a node has become the root."""
         for node in reversed(list(walk(self.root))):
             node.is_exhausted = self._has_nothing_new(node)
 
@@ -262,7 +261,7 @@ class TreeSearch:
 
     def _num_left(self) -> int:
         """Returns how many simulations the budget allows, the tokens' share of it by their mean cost so far."""
-        budget, usage = self.budget, self.usage
+        budget, usage = self.budget, self._meter.usage
         left = self._config.max_simulations - usage.simulations
         if budget.simulations is not None:
             left = min(left, budget.simulations - usage.simulations)
@@ -272,19 +271,17 @@ class TreeSearch:
 
     def _descend(self) -> Node | None:
         """Returns the first node on the way down that wants a child; None if all there is, is in flight."""
-        node, wants_child, extra_width = self.root, self._config.width.wants_child, self._extra_width
+        node, descent, chooser = self.root, self._config.descent, self._root_chooser
+        wants_child, extra_width = self._config.width.wants_child, self._extra_width
         while not wants_child(node, extra_width):
             searchable = [child for child in node.children if not child.is_exhausted]
             if not searchable:
                 return None
-            node = self._choose(node, searchable)
+            if chooser is not None and node is self.root:
+                node = chooser.choose(Candidates(node, searchable))
+            else:
+                node = select_child(node, searchable, descent.selection, descent.c)
         return node
-
-    def _choose(self, parent: Node, children: list[Node]) -> Node:
-        if parent is self.root and self._root_chooser is not None:
-            return self._root_chooser.choose(Candidates(parent, children))
-        descent = self._config.descent
-        return select_child(parent, children, descent.selection, descent.c)
 
     def _num_to_expand(self, node: Node) -> int:
         """Returns 1, or as many as the node still lacks of its first c_min children, up to a batch."""
@@ -303,10 +300,11 @@ class TreeSearch:
         descent, rules = self._config.descent, self._simulator.rules
         gamma = rules.gamma if descent.gamma is None else descent.gamma
         for child in children:
-            assert child.score is not None
-            backup(child, child.score, gamma, rules.discount_per_token, descent.backup)
             child.is_exhausted = child.is_terminal
         for node, num_children in wave.wanted.items():
+            siblings = node.children[wave.before[node] :]
+            scores = [child.score for child in siblings if child.score is not None]
+            backup(siblings, scores, gamma, rules.discount_per_token, descent.backup)
             node.num_pending = 0
             _add_virtual_loss(node, -num_children)
         for node in wave.wanted:

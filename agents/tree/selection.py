@@ -5,8 +5,8 @@ A selection rule scores all candidates of a node at once; the highest score is s
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
+from math import inf, log, sqrt
 from operator import attrgetter
 
 import numpy as np
@@ -16,36 +16,44 @@ from agents.tree.rules import registry_of_rules
 from alphallm_env.registry import Registry
 from alphallm_env.runtime.seeds import derive_seed
 
-_q_of = attrgetter("q")
-_visits_of = attrgetter("visit_count")
+_q_and_visits = attrgetter("q", "visit_count")
+
+
+def _diluted(node: Node) -> tuple[float, int]:
+    """Returns q and visits where each simulation in flight is a visit that returned 0."""
+    visits = node.visit_count + node.virtual_loss
+    return (node.q * node.visit_count / visits if visits else 0.0), visits
 
 
 class Candidates:
-    """The children of one node among which a rule chooses: a sequence a statistic, with an entry a child, in order.
+    """The children of one node among which a rule chooses: for each statistic a list, with an entry per child.
 
-    `q` is the value that the backup rule gives a child, `visits` its visits. A simulation in flight counts as a visit
-    that returned 0, in these and in `parent_visits`. What is costly is computed when it is asked for.
+    A simulation in flight counts as a visit that returned 0, in `q`, `visits` and `parent_visits`. `q_and_visits` has
+    pairs, for rules that need to be fast. The other statistics are computed when they are asked for.
     """
 
-    __slots__ = ("nodes", "parent", "parent_visits", "q", "visits")
+    __slots__ = ("nodes", "parent", "parent_visits", "q_and_visits")
 
     def __init__(self, parent: Node, nodes: Sequence[Node]) -> None:
         self.parent = parent
         self.nodes = nodes
         self.parent_visits: int = parent.visit_count + parent.virtual_loss
-        self.q: list[float] = list(map(_q_of, nodes))
-        self.visits: list[int] = list(map(_visits_of, nodes))
-        if parent.virtual_loss:  # else nothing is in flight below
-            self._add_virtual_losses()
-
-    def _add_virtual_losses(self) -> None:
-        for index, node in enumerate(self.nodes):
-            if node.virtual_loss:
-                self.visits[index] += node.virtual_loss
-                self.q[index] = self.q[index] * node.visit_count / self.visits[index]
+        self.q_and_visits: list[tuple[float, int]] = (
+            list(map(_diluted, nodes)) if parent.virtual_loss else list(map(_q_and_visits, nodes))
+        )
 
     def __len__(self) -> int:
         return len(self.nodes)
+
+    @property
+    def q(self) -> list[float]:
+        """The value that the backup rule gives each child, 0 before the first visit."""
+        return [q for q, _ in self.q_and_visits]
+
+    @property
+    def visits(self) -> list[int]:
+        """The visits of each child."""
+        return [visits for _, visits in self.q_and_visits]
 
     @property
     def variance(self) -> list[float]:
@@ -94,16 +102,13 @@ def uct(candidates: Candidates, c: float) -> list[float]:
     Kocsis & Szepesvári 2006, the constant 2 as in Auer et al. 2002.
     Differs: AlphaLLM prints ln(N/n) for ln N / n, a likely slip; its code leaves out the constant 2.
     """
-    explore, sqrt = 2 * math.log(max(1, candidates.parent_visits)), math.sqrt
-    return [
-        q + c * sqrt(explore / visits) if visits else math.inf
-        for q, visits in zip(candidates.q, candidates.visits, strict=True)
-    ]
+    explore = 2 * log(candidates.parent_visits or 1)
+    return [q + c * sqrt(explore / visits) if visits else inf for q, visits in candidates.q_and_visits]
 
 
 def puct(candidates: Candidates, c: float) -> list[float]:
     """Returns q + c · prior · √parent_visits / (1 + visits) of each child. Silver et al. 2017."""
-    explore = math.sqrt(candidates.parent_visits)
+    explore = sqrt(candidates.parent_visits)
     columns = zip(candidates.q, candidates.prior, candidates.visits, strict=True)
     return [q + c * prior * explore / (1 + visits) for q, prior, visits in columns]
 
