@@ -166,8 +166,8 @@ class Comparison:
     def _planned(self, name: str, tokens: int, seed: int) -> list[Played]:
         journal = self.folder.journal(f"{name.replace(':', '_')}-{seed}", Outcome.to_json, Outcome.from_json)
         outcomes = evaluate(
-            make_planner(name), self.test_env.simulator, self.test_problems, Budget(tokens=tokens), seed,
-            self.config.concurrency, journal,
+            make_planner(name, self.config.problems), self.test_env.simulator, self.test_problems,
+            Budget(tokens=tokens), seed, self.config.concurrency, journal,
         )  # fmt: skip
         return [
             Played(outcome.problem.id, outcome.is_correct, outcome.usage.tokens, outcome.best.state.depth, 0)

@@ -138,7 +138,8 @@ def main(config: EvaluateConfig) -> list[Row]:
         tokenizer=config.tokenizer, backend=config.backend,
     )  # fmt: skip
     problems = load_problems(config.problems, config.split, config.limit, seed=config.seed)
-    planners = {name: make_planner(name) for name in (*(BASELINES if config.baselines else ()), *config.planner)}
+    names = (*(BASELINES if config.baselines else ()), *config.planner)
+    planners = {name: make_planner(name, config.problems) for name in names}
     settings = {key: value for key, value in asdict(config).items() if key != "out"}  # a run may be moved
     folder = RunFolder(config.out, cast("dict[str, Json]", settings)) if config.out else None
     console = results_console()

@@ -180,7 +180,7 @@ class SelfImprovement:
         title = f"{stage}: {planner} on {split}"
         with self.monitor.progress(title, len(problems), self.engine, stage_number(stage)) as progress:
             outcomes = evaluate(
-                make_planner(planner), simulator, problems, Budget(tokens=tokens),
+                make_planner(planner, config.test_problems), simulator, problems, Budget(tokens=tokens),
                 derive_seed(config.seed, stage), config.concurrency, journal, progress,
                 self.monitor.tree_sampler(f"{stage}/{planner}"),
             )  # fmt: skip
@@ -217,7 +217,7 @@ class SelfImprovement:
         title = f"round{number}: search imagined problems"
         with self.monitor.progress(title, len(problems), self.engine, number) as progress:
             outcomes = evaluate(
-                make_planner(config.training_planner), self.simulator(policy), problems,
+                make_planner(config.training_planner, config.train_problems), self.simulator(policy), problems,
                 Budget(tokens=config.training_budget), derive_seed(config.seed, "search", number),
                 config.training_concurrency, journal, progress, self.monitor.tree_sampler(f"round{number}/search"),
             )  # fmt: skip

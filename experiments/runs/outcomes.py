@@ -13,7 +13,7 @@ from agents.base import PlanResult
 from agents.tree.node import depth, num_nodes, width
 from alphallm_env.grading import Verdict, grade
 from alphallm_env.runtime.metering import Usage, Work
-from alphallm_env.types import Problem, ProgramRun, State, Trajectory, Transcript
+from alphallm_env.types import Problem, ProgramRun, ScoreKind, State, Trajectory, Transcript
 from alphallm_env.runtime.files import Json
 
 _RESAMPLES = 10_000
@@ -52,6 +52,7 @@ class Outcome:
             "best": {
                 "state": self.best.state.to_bytes().decode("utf-8", "surrogatepass"),
                 "score": self.best.score,
+                "score_kind": self.best.score_kind.value,
                 "transcript": None if self.best.transcript is None else cast(Json, asdict(self.best.transcript)),
             },
             "usage": asdict(self.usage),
@@ -66,7 +67,8 @@ class Outcome:
         fields = dict(cast("dict[str, object]", record))
         best = cast("dict[str, object]", fields.pop("best"))
         state = State.from_bytes(str(best["state"]).encode("utf-8", "surrogatepass"))
-        trajectory = Trajectory(state, cast(float, best["score"]), _transcript(best.get("transcript")))
+        kind = ScoreKind(best.get("score_kind", ScoreKind.UNSPECIFIED.value))
+        trajectory = Trajectory(state, cast(float, best["score"]), _transcript(best.get("transcript")), kind)
         problem = Problem(**cast("dict[str, str]", fields.pop("problem")))
         counts = dict(cast("dict[str, object]", fields.pop("usage")))
         work = {role: Work(**cast("dict[str, int]", counts.pop(role))) for role in ("policy", "rollout", "critic")}

@@ -12,7 +12,7 @@ from agents.tree.node import Node
 from alphallm_env import Problem, Rules
 from alphallm_env.mdp.dynamics import initial_state, transition
 from alphallm_env.runtime.metering import Usage
-from alphallm_env.types import Option, State, Trajectory
+from alphallm_env.types import Option, ScoreKind, State, Trajectory
 from experiments.runs.outcomes import Outcome, bootstrap_mean, outcome_of, paired_difference, summarise
 
 PROBLEM = Problem("p/1", "How much is 2 + 3?", "5", "A secret way.\n#### 5", "a file")
@@ -28,7 +28,8 @@ def ended(*texts: str, problem: Problem = PROBLEM) -> State:
 def outcome(number: int = 1, correct: bool = True, tokens: int = 10) -> Outcome:
     problem = replace(PROBLEM, id=f"p/{number}")
     answer = "5" if correct else "6"
-    best = Trajectory(ended("2 + 3 = 5\n", f"#### {answer}\n", problem=problem), 0.1 + 0.2)
+    text = ("2 + 3 = 5\n", f"#### {answer}\n")
+    best = Trajectory(ended(*text, problem=problem), 0.1 + 0.2, score_kind=ScoreKind.ORM)
     return Outcome(
         problem=problem,
         answer=answer,
