@@ -100,7 +100,7 @@ class Evaluator:
             await self._ask_value([root])
 
     async def evaluate(self, leaves: Sequence[Node]) -> None:
-        """Sets the critics' scores, s(s) and the finished trajectories of new leaves, all asked together."""
+        """Sets the critics' scores, s(s) and the finished trajectories of new leaves, in one batch."""
         judged = [leaf for leaf in leaves if self._is_judged_as_state(leaf)]
         running = [leaf for leaf in leaves if not leaf.is_terminal]
         ended: dict[Node, list[State]] = {}

@@ -71,7 +71,8 @@ def _moved_tree(node: Node, mover: _Mover) -> Node:
     copies: dict[Node | None, Node] = {}
     for old in walk(node):
         parent = None if old is node else copies[old.parent]
-        new = copies[old] = Node(mover.moved(old.state), parent, seed=old.seed, index=old.index)
+        index = 0 if parent is None else old.index
+        new = copies[old] = Node(mover.moved(old.state), parent, seed=old.seed, index=index)
         for name in STATISTICS:
             setattr(new, name, getattr(old, name))
         new.virtual_loss = new.num_pending = new.num_repeats = 0
