@@ -94,7 +94,7 @@ def main(config: EvaluateConfig) -> list[ResultRow]:
     from alphallm_env.loading import shared_engine  # loads torch: what runs is said first
 
     quiet_libraries()
-    planners = planners_of(planning.names, planning.selection, planning.merge_rule)
+    planners = planners_of(planning.names, sets.problems, planning.selection, planning.merge_rule)
     max_tokens = sets.max_tokens or (120 if models.policy == "tiny" else 300)
     rules = Rules(option_rule=TERMINATION_RULES.resolve(sets.option_rule), max_tokens=max_tokens)
     simulator = models.simulator(rules, shared_engine(), sets.temperature)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
 from alphallm_env.registry import Registry
+from alphallm_env.types import ScoreKind
 
 if TYPE_CHECKING:
     from alphallm_env.lm.local.transformers_lm import TransformersLM
@@ -50,14 +51,14 @@ class Lesson:
 
     Imitation needs the first two. Preference methods (DPO and its kin) compare the solution with `rejected`, whole
     solutions of the same question, or at each of `decisions` the option taken with its siblings; expert iteration
-    needs the visit counts there. `score` is in [0, 1]; `score_kind` says what gave it, such as `orm`. `weight` is how
+    needs the visit counts there. `score` is in [0, 1], and `score_kind` says what gave it. `weight` is how
     much the lesson counts beside others, `round` the round of the loop that found it, from 1.
     """
 
     question: str
     solution: str
     score: float = 1.0
-    score_kind: str = "orm"
+    score_kind: ScoreKind = ScoreKind.ORM
     weight: float = 1.0
     rejected: tuple[ScoredSolution, ...] = ()
     decisions: tuple[Decision, ...] = ()

@@ -161,8 +161,8 @@ class Comparison:
     def _planned(self, name: str, tokens: int, seed: int) -> list[Played]:
         journal = search_journal(self.folder, f"{name}-{seed}")
         records = run_searches(
-            make_planner(name), self.test_env.simulator, self.test_problems, Budget(tokens=tokens), seed,
-            self.config.concurrency, journal,
+            make_planner(name, self.config.problems), self.test_env.simulator, self.test_problems,
+            Budget(tokens=tokens), seed, self.config.concurrency, journal,
         )  # fmt: skip
         return [
             Played(record.problem.id, record.is_correct, record.usage.tokens, record.best.state.depth, 0)

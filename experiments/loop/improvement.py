@@ -133,11 +133,12 @@ class SelfImprovement:
         """Returns the records of one planner's searches, which are shown, kept and entered in the ledger."""
         stage, split, name = key
         search, step = self.config.search, stage_number(stage)
+        source = self.config.problems.train_problems if split == "imagined" else self.config.problems.test_problems
         with self.monitor.progress(title, len(problems), self.engine, step) as progress:
             records = run_searches(
-                planner_of(name, search.selection, search.merge_rule), simulator, problems, Budget(tokens=tokens),
-                seed, concurrency, search_journal(self.folder, journal),
-                progress, self.monitor.tree_sampler(trees),
+                planner_of(name, source, search.selection, search.merge_rule), simulator, problems,
+                Budget(tokens=tokens), seed, concurrency, search_journal(self.folder, journal), progress,
+                self.monitor.tree_sampler(trees),
             )  # fmt: skip
         self.records[key] = records
         self.monitor.ledger(f"{split}/{name}", total(records), step)

@@ -16,6 +16,7 @@ def lesson_of(record: SearchRecord, number: int) -> Lesson:
         question=record.problem.question,
         solution=record.best.state.text,
         score=record.best.score,
+        score_kind=record.best.score_kind,
         rejected=tuple(ScoredSolution(other.state.text, other.score) for other in record.rejected),
         decisions=record.decisions,
         round=number,

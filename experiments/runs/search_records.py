@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
 from agents.base import PlanResult
@@ -13,7 +13,7 @@ from alphallm_env.grading import Verdict, grade
 from alphallm_env.runtime.files import Json
 from alphallm_env.runtime.metering import Usage, Work
 from alphallm_env.training.base import Decision, SearchedOption
-from alphallm_env.types import Problem, ProgramRun, State, Trajectory, Transcript
+from alphallm_env.types import Problem, ProgramRun, ScoreKind, State, Trajectory, Transcript
 
 MAX_REJECTED = 16  # trajectories beside the best one that a record keeps
 
@@ -89,13 +89,17 @@ def _trajectory_json(trajectory: Trajectory) -> Json:
     """Returns a trajectory without its problem, which the record has once for all."""
     state = json.loads(trajectory.state.to_bytes().decode("utf-8", "surrogatepass"))
     transcript = None if trajectory.transcript is None else cast(Json, asdict(trajectory.transcript))
-    return {"steps": state["steps"], "score": trajectory.score, "transcript": transcript}
+    return {
+        "steps": state["steps"], "score": trajectory.score, "score_kind": trajectory.score_kind.value,
+        "transcript": transcript,
+    }  # fmt: skip
 
 
 def _trajectory(record: dict[str, Any], problem: Problem) -> Trajectory:
     state = {"problem_id": problem.id, "question": problem.question, "steps": record["steps"]}
     data = json.dumps(state, ensure_ascii=False).encode("utf-8", "surrogatepass")
-    return Trajectory(State.from_bytes(data), record["score"], _transcript(record["transcript"]))
+    kind = ScoreKind(record["score_kind"])
+    return Trajectory(State.from_bytes(data), record["score"], _transcript(record["transcript"]), kind)
 
 
 def _transcript(record: dict[str, Any] | None) -> Transcript | None:
@@ -134,7 +138,7 @@ def rejected_beside(
     """
     by_text: dict[str, Trajectory] = {}
     for trajectory in sorted(finished, key=lambda trajectory: -trajectory.score):
-        by_text.setdefault(trajectory.state.text, Trajectory(trajectory.state, trajectory.score))
+        by_text.setdefault(trajectory.state.text, replace(trajectory, transcript=None))
     by_text.pop(best.state.text, None)
     ranked = list(by_text.values())
     if len(ranked) <= most:

@@ -9,7 +9,7 @@ import pytest
 from alphallm_env.errors import RunError
 from alphallm_env.runtime.metering import Usage
 from alphallm_env.training.base import Decision, Lesson, ScoredSolution, SearchedOption
-from alphallm_env.types import Ending, Option, Problem, State, Trajectory
+from alphallm_env.types import Ending, Option, Problem, ScoreKind, State, Trajectory
 from experiments.loop.lessons import lessons_of
 from experiments.runs.search_records import SearchRecord
 
@@ -17,7 +17,9 @@ PROBLEM = Problem("imagined/0/1", "How much is 2 + 3?")
 
 
 def trajectory(text: str, score: float, ending: Ending = Ending.ANSWERED) -> Trajectory:
-    return Trajectory(State(PROBLEM.id, PROBLEM.question).child(Option(text, 4), ending), score)
+    return Trajectory(
+        State(PROBLEM.id, PROBLEM.question).child(Option(text, 4), ending), score, score_kind=ScoreKind.ORM
+    )
 
 
 def record(best: Trajectory) -> SearchRecord:

@@ -13,7 +13,7 @@ from alphallm_env import Problem, Rules
 from alphallm_env.mdp.dynamics import initial_state, transition
 from alphallm_env.runtime.metering import Usage
 from alphallm_env.training.base import Decision, SearchedOption
-from alphallm_env.types import Option, ProgramRun, State, Trajectory, Transcript
+from alphallm_env.types import Option, ProgramRun, ScoreKind, State, Trajectory, Transcript
 from experiments.runs.search_records import (
     MAX_REJECTED,
     SearchRecord,
@@ -35,7 +35,7 @@ def ended(*texts: str, problem: Problem = PROBLEM) -> State:
 def record(number: int = 1, correct: bool = True, tokens: int = 10) -> SearchRecord:
     problem = replace(PROBLEM, id=f"p/{number}")
     answer = "5" if correct else "6"
-    best = Trajectory(ended("2 + 3 = 5\n", f"#### {answer}\n", problem=problem), 0.1 + 0.2)
+    best = Trajectory(ended("2 + 3 = 5\n", f"#### {answer}\n", problem=problem), 0.1 + 0.2, score_kind=ScoreKind.ORM)
     return SearchRecord(
         problem=problem,
         answer=answer,
