@@ -1,4 +1,4 @@
-"""What a planner is, what it may spend, and what it brings back."""
+"""What a planner is, what it may spend, and what it returns."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class Budget:
     """What one search may spend. It ends at the first limit reached; the last step may overrun it.
 
-    `tokens` counts every token generated or scored (`Usage.tokens`); `simulations` counts a planner's
-    own iterations. None is no limit.
+    `tokens` limits every token generated or scored (`Usage.tokens`), `simulations` a planner's own
+    iterations. None is no limit.
     """
 
     tokens: int | None = None
@@ -46,12 +46,29 @@ class Budget:
         return float("inf") if self.tokens is None else max(0.0, self.tokens - usage.tokens)
 
 
+UNLIMITED = Budget()
+
+
+@dataclass(frozen=True)
+class RootOption:
+    """An option that a search considered at its first step, with its statistics: a target for training.
+
+    `value` is what the backup rule makes of its returns, `prior` its share of the policy's probability per token
+    among the options considered, None where nobody measured log-probabilities.
+    """
+
+    option: Option
+    visit_count: int
+    value: float
+    prior: float | None = None
+
+
 @dataclass(frozen=True)
 class PlanResult:
     """What a search found: the chosen episode, everything finished on the way, and the cost.
 
-    `start` is the state where planning began. `root` is the root of the search tree where the planner
-    builds one.
+    `start` is the state where planning began. A planner that builds a tree gives its `root`, and the statistics of
+    the options below it.
     """
 
     start: State
@@ -59,6 +76,7 @@ class PlanResult:
     finished: tuple[Trajectory, ...]
     usage: Usage
     root: Node | None = None
+    root_options: tuple[RootOption, ...] = ()
 
     @property
     def options(self) -> tuple[Option, ...]:
@@ -72,13 +90,13 @@ class PlanResult:
 
 
 def with_transcripts(result: PlanResult, meter: Meter) -> PlanResult:
-    """Returns the result with what critics wrote, while `meter` was the current one, about its trajectories."""
+    """Returns the result with the transcripts that `meter` has of its trajectories."""
     finished = tuple(map(meter.with_transcript, result.finished))
     return replace(result, best=meter.with_transcript(result.best), finished=finished)
 
 
 class Planner(ABC):
-    """Chooses options by thinking ahead. Planning never moves the environment."""
+    """Chooses options by planning ahead. Planning never moves the environment."""
 
     name: str = "planner"
 

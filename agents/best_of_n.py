@@ -10,10 +10,10 @@ from typing import Literal
 from agents.answers import answer_key
 from agents.base import AsyncPlanner, Budget, PlanResult
 from agents.tree.answering import best_scored, vote
-from agents.tree.evaluation import Outcomes
+from agents.tree.evaluation import OutcomeScorer
 from alphallm_env.runtime.metering import Meter, Usage
 from alphallm_env.simulator import Simulator
-from alphallm_env.types import State, Trajectory
+from alphallm_env.types import ScoreKind, State, Trajectory
 
 FIRST_CHUNK = 4
 LARGEST_CHUNK = 64
@@ -23,8 +23,8 @@ MOST_SAMPLES = 10_000  # whatever the budget: for models that cost nothing
 class BestOfN(AsyncPlanner):
     """Samples whole solutions until the budget is spent.
 
-    `majority` answers what most samples answer (Wang et al. 2022) and asks no critic; a trajectory's score
-    is its answer's share of all samples. `orm` answers what the ORM scores highest.
+    `majority` takes the answer of most samples (Wang et al. 2022) and asks no critic; a trajectory's score
+    is its answer's share of all samples. `orm` takes the sample that the ORM scores highest.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class BestOfN(AsyncPlanner):
     async def search(self, simulator: Simulator, state: State, budget: Budget, seed: int, meter: Meter) -> PlanResult:
         """Returns the chosen sample and all samples. There is always one, whatever the budget."""
         started = time.perf_counter()
-        outcomes = Outcomes(simulator)
+        scorer = OutcomeScorer(simulator)
         samples: list[State] = []
         scores: list[float] = []
         while (size := self._next_chunk(budget, meter.usage, len(samples), simulator.rules.max_tokens)) > 0:
@@ -56,19 +56,23 @@ class BestOfN(AsyncPlanner):
             )
             chunk = [simulator.transition(state, option).state for option in options]
             if self.pick == "orm":
-                scores += await outcomes.score(chunk)
+                scores += await scorer.score(chunk)
             samples += chunk
             meter.add(Usage(simulations=len(chunk)))
-        finished = with_scores(samples, scores if self.pick == "orm" else answer_shares(samples))
-        best = best_scored(finished) if self.pick == "orm" else vote(finished, [1.0] * len(finished))
+        if self.pick == "orm":
+            finished = with_scores(samples, scores, ScoreKind.ORM)
+            best = best_scored(finished)
+        else:
+            finished = with_scores(samples, answer_shares(samples), ScoreKind.VOTE_SHARE)
+            best = vote(finished, [1.0] * len(finished))
         meter.add(Usage(seconds=time.perf_counter() - started))
         return PlanResult(state, best, finished, meter.usage)
 
     def _next_chunk(self, budget: Budget, usage: Usage, num_drawn: int, most_tokens: int) -> int:
         """Returns how many samples to draw next, so that the last one just reaches the budget; 0 to stop.
 
-        The first samples are taken to be as long as they may be, `most_tokens`. Later on at most as many are
-        drawn as there are: the mean length of a few short ones says little about the rest.
+        The first samples are budgeted at their maximal length, `most_tokens`. Later chunks at most double the number
+        of samples: the mean length of a few short ones predicts that of the rest badly.
         """
         limit = min(self.num_samples or MOST_SAMPLES, budget.simulations or MOST_SAMPLES) - num_drawn
         if num_drawn == 0:
@@ -80,9 +84,9 @@ class BestOfN(AsyncPlanner):
         return min(limit, max(1, int(min(affordable, num_drawn, LARGEST_CHUNK))))
 
 
-def with_scores(states: Sequence[State], scores: Sequence[float]) -> tuple[Trajectory, ...]:
+def with_scores(states: Sequence[State], scores: Sequence[float], kind: ScoreKind) -> tuple[Trajectory, ...]:
     """Returns the states as trajectories with their scores."""
-    return tuple(Trajectory(state, score) for state, score in zip(states, scores, strict=True))
+    return tuple(Trajectory(state, score, score_kind=kind) for state, score in zip(states, scores, strict=True))
 
 
 def answer_shares(states: Sequence[State]) -> list[float]:

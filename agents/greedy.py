@@ -8,7 +8,7 @@ from agents.answers import answer_key
 from agents.base import AsyncPlanner, Budget, PlanResult
 from alphallm_env.runtime.metering import Meter, Usage
 from alphallm_env.simulator import Simulator
-from alphallm_env.types import State, Trajectory
+from alphallm_env.types import ScoreKind, State, Trajectory
 
 
 class Greedy(AsyncPlanner):
@@ -17,11 +17,12 @@ class Greedy(AsyncPlanner):
     name = "greedy"
 
     async def search(self, simulator: Simulator, state: State, budget: Budget, seed: int, meter: Meter) -> PlanResult:
-        """Returns the greedy solution, whatever the budget. No critic sees it: an answer scores 1, none 0."""
+        """Returns the greedy solution, whatever the budget. No critic judges it: an answer scores 1, none 0."""
         del budget  # one solution is the least that a planner can spend
         started = time.perf_counter()
         options = await simulator.propose(state, 1, seed, to_the_end=True, temperature=0.0)
         ended = simulator.transition(state, options[0]).state
-        best = Trajectory(ended, 0.0 if answer_key(ended.text) is None else 1.0)
+        has_answer = answer_key(ended.text) is not None
+        best = Trajectory(ended, float(has_answer), score_kind=ScoreKind.HAS_ANSWER)
         meter.add(Usage(simulations=1, seconds=time.perf_counter() - started))
         return PlanResult(state, best, (best,), meter.usage)

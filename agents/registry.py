@@ -1,50 +1,68 @@
-"""Planners by name: ours, and any class that an importable module holds."""
+"""Planners by name: ours, presets of ηMCTS, and what an importable module holds."""
 
 from __future__ import annotations
 
-import importlib
-import os
-import sys
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
 
 from agents.base import Planner
 from agents.best_of_n import BestOfN
 from agents.greedy import Greedy
 from agents.mcts import eta_mcts
-
-PLANNERS: dict[str, Callable[[], Planner]] = {
-    "greedy": Greedy,
-    "majority": lambda: BestOfN("majority"),
-    "orm_rerank": lambda: BestOfN("orm"),
-    "eta_mcts": lambda: eta_mcts("tiny_small", name="eta_mcts"),
-    "eta_mcts_small": lambda: eta_mcts("tiny_small", name="eta_mcts_small"),
-    "eta_mcts_large": lambda: eta_mcts("tiny_large", name="eta_mcts_large"),
-}
+from agents.presets import preset_family
+from alphallm_env.registry import Registry
 
 
-def make_planner(name: str) -> Planner:
-    """Returns the planner of that name: one of `PLANNERS`, `eta_mcts:preset` or `module:Class`.
+@dataclass(frozen=True)
+class PlannerMaker:
+    """Makes a planner for the problem set of a name: a preset of ηMCTS depends on it, most planners do not."""
 
-    A module is looked for in the current directory too; the class must need no arguments. Raises ValueError
-    if there is no such planner.
+    make: Callable[[str], Planner]
+
+
+def as_planner_maker(found: object) -> PlannerMaker:
+    """Returns a maker of what a module holds: a planner, a class or function that makes one, or a `PlannerMaker`.
+
+    A planner without a name of its own gets that of the class or function. Raises TypeError for anything else.
     """
-    if name in PLANNERS:
-        return PLANNERS[name]()
-    module, colon, attribute = name.partition(":")
-    if not (module and colon and attribute):
-        raise ValueError(f"planner must be one of {', '.join(PLANNERS)}, eta_mcts:preset or module:Class, got {name!r}")
-    return eta_mcts(attribute) if module == "eta_mcts" else _imported(module, attribute)
-
-
-def _imported(module: str, attribute: str) -> Planner:
-    if os.getcwd() not in sys.path and "" not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    maker = getattr(importlib.import_module(module), attribute, None)
-    if maker is None:
-        raise ValueError(f"module {module!r} has no {attribute!r}")
-    planner = maker()
+    if isinstance(found, PlannerMaker):
+        return found
+    planner = (
+        found if isinstance(found, Planner) else cast("Callable[[], object]", found)() if callable(found) else None
+    )
     if not isinstance(planner, Planner):
-        raise ValueError(f"{module}:{attribute} must make a Planner, got {type(planner).__name__}")
+        raise TypeError(f"must be or make a Planner, got {type(found if planner is None else planner).__name__}")
     if planner.name == Planner.name:
-        planner.name = attribute
-    return planner
+        planner.name = str(getattr(found, "__name__", type(planner).__name__))
+    return PlannerMaker(lambda _: planner)
+
+
+def _sized(size: str, name: str) -> PlannerMaker:
+    """Returns a maker of ηMCTS with the presets of the problems in use."""
+    return PlannerMaker(lambda problems: eta_mcts(f"{preset_family(problems)}_{size}", name=name))
+
+
+PLANNERS: Registry[PlannerMaker] = Registry(
+    "planner",
+    {
+        "greedy": PlannerMaker(lambda _: Greedy()),
+        "majority": PlannerMaker(lambda _: BestOfN("majority")),
+        "orm_rerank": PlannerMaker(lambda _: BestOfN("orm")),
+        "eta_mcts": _sized("small", "eta_mcts"),
+        "eta_mcts_small": _sized("small", "eta_mcts_small"),
+        "eta_mcts_large": _sized("large", "eta_mcts_large"),
+    },
+    as_planner_maker,
+    families={"eta_mcts": lambda preset: as_planner_maker(eta_mcts(preset))},
+)
+
+
+def make_planner(name: str, problems: str = "gsm_symbolic") -> Planner:
+    """Returns the planner of that name for a problem set: one of `PLANNERS`, `eta_mcts:PRESET` or `module:attribute`.
+
+    `eta_mcts`, `eta_mcts_small` and `eta_mcts_large` have the presets that suit the problems (`preset_family`). A
+    module is looked for in the current directory too; it holds a planner, or a class or function that makes one
+    without arguments. Raises ValueError, which lists the names, if there is no such planner.
+    """
+    return PLANNERS.resolve(name).make(problems)

@@ -53,7 +53,7 @@ def run_episodes(
 
 
 def _environment(simulator: Simulator, problem: Problem) -> gym.Env[str, str]:
-    """Returns the environment of one problem, whose `info` cannot tell a planner what is right."""
+    """Returns the environment of one problem without its gold answer, which `info` would show to a planner."""
     return MathReasoningEnv.from_parts(simulator, [replace(problem, answer=None, solution=None)])
 
 

@@ -1,7 +1,7 @@
 """Agents of stable-baselines3 on a Choice environment: PPO, A2C, DQN and MaskablePPO, by name and hyper-parameters.
 
-Their policies are kept as safetensors of the state dict and loaded into a model made anew. Neither the zip files of
-stable-baselines3 are written here, nor read: they hold pickles.
+Policies are saved as safetensors of the state dict and loaded into a fresh model. The zip files of stable-baselines3
+are neither written nor read: they hold pickles.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"ppo": PPO, "a2c": A2C, "dqn": DQN
 def make_agent(
     name: str, vec_env: VecEnv, hyperparameters: Mapping[str, Any], seed: int, device: str = "cpu"
 ) -> BaseAlgorithm:
-    """Returns an agent that has learnt nothing. The networks are small: a CPU is the fastest device for them.
+    """Returns an untrained agent. The networks are small: a CPU is the fastest device for them.
 
     Raises ValueError for an unknown name, TypeError for a hyper-parameter that the algorithm does not have.
     """
@@ -56,7 +56,7 @@ def load_policy(agent: BaseAlgorithm, file: Path) -> BaseAlgorithm:
 
 @dataclass(frozen=True)
 class SB3Chooser:
-    """What an agent has learnt, without exploration. MaskablePPO is told the masks, the others only observe them."""
+    """A trained agent without exploration. MaskablePPO gets the action masks, the others only observe them."""
 
     agent: BaseAlgorithm
 

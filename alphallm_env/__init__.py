@@ -26,7 +26,7 @@ from alphallm_env.mdp.dynamics import Rules, initial_state, transition
 from alphallm_env.problems import load_problems
 from alphallm_env.registration import ENVIRONMENTS, register
 from alphallm_env.simulator import Simulator
-from alphallm_env.types import Ending, Option, Problem, State, StopReason, Trajectory, Transition
+from alphallm_env.types import Ending, Option, Problem, ScoreKind, State, StopReason, Trajectory, Transition
 
 __all__ = [
     "ENVIRONMENTS",
@@ -48,6 +48,7 @@ __all__ = [
     "Rules",
     "RunError",
     "SandboxError",
+    "ScoreKind",
     "ServerError",
     "Simulator",
     "State",

@@ -230,16 +230,28 @@ class Transcript:
     score: float
 
 
+class ScoreKind(enum.Enum):
+    """What the score of a trajectory is. Only scores of one kind can be compared."""
+
+    ORM = "orm"  # the outcome critic's, 0 for a text without an answer
+    CRITICS = "critics"  # the weighted mean of the critics in use, where the outcome critic is switched off
+    VOTE_SHARE = "vote_share"  # the share of a search's samples that give the same answer
+    HAS_ANSWER = "has_answer"  # 1 for a text that states an answer, else 0: nobody judged it
+    REWARD = "reward"  # what the environment paid at the last step
+    UNSPECIFIED = "unspecified"  # the planner does not say
+
+
 @dataclass(frozen=True, slots=True)
 class Trajectory:
-    """A finished or cut episode with the score that a critic gave it, in [0, 1].
+    """A finished or cut episode with its score in [0, 1], and what kind of score that is.
 
-    `transcript` is what that critic wrote down, None for one that writes nothing.
+    `transcript` is what the critic that scored it wrote, None for one that writes nothing.
     """
 
     state: State
     score: float
     transcript: Transcript | None = None
+    score_kind: ScoreKind = ScoreKind.UNSPECIFIED
 
     @property
     def options(self) -> tuple[Option, ...]:

@@ -5,170 +5,125 @@
     python -m experiments.evaluate --planner my_module:MyPlanner eta_mcts --budget 4000
     python -m experiments.evaluate --policy http://127.0.0.1:8000/v1 --tokenizer FOLDER --problems FILE.jsonl
 
-Greedy, majority and ORM re-ranking stand beside the planners asked for, unless --no-baselines.
-With --out, finished problems are kept there and the same command goes on where it was stopped.
+Greedy, majority and ORM re-ranking are measured beside the planners asked for, unless --no-baselines.
+With --out, finished problems are kept there, and the same command resumes where it was stopped.
 """
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import cast
 
-import tyro
-from rich.table import Table
-
-from agents.base import Budget, Planner, PlanResult
-from agents.registry import make_planner
-from agents.running import run_episodes
-from alphallm_env.errors import RunError
+from agents.base import Budget
 from alphallm_env.grading import Verdict
-from alphallm_env.loading import load_simulator
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.mdp.options import TERMINATION_RULES
 from alphallm_env.problems import load_problems
-from alphallm_env.runtime.files import Journal, Json, write_whole
-from alphallm_env.simulator import Simulator
-from alphallm_env.types import Problem
-from experiments.runs.ledger import write_ledger
-from experiments.runs.monitor import quiet_libraries, results_console
-from experiments.runs.outcomes import Outcome, Row, outcome_of, summarise
-from experiments.runs.records import RunFolder
+from experiments.runs.ledger import LedgerKey, write_ledger
+from experiments.runs.models import Models
+from experiments.runs.planners import planners_of
+from experiments.runs.records import RunFolder, write_json
+from experiments.runs.results import ResultRow, results_table, summarise
+from experiments.runs.screen import Screen, quiet_libraries, results_console
+from experiments.runs.search_records import SearchRecord
+from experiments.runs.searching import run_searches, search_journal
+from experiments.runs.settings import flat, settings_of, with_flat_flags
 
 BASELINES = ("greedy", "majority", "orm_rerank")
+_GREEDY_COST = 0.02  # of a planner that spends its budget: for the time left
 
 
 @dataclass(frozen=True)
-class EvaluateConfig:
-    """Settings of one comparison. `critics` auto is tiny for the tiny policy, else the prompted policy."""
+class Planning:
+    """Who plans, and with how much."""
 
     planner: tuple[str, ...] = ("eta_mcts",)
+    """by name: greedy, majority, orm_rerank, eta_mcts, eta_mcts:PRESET, module:attribute"""
     baselines: bool = True
+    """greedy, majority and orm_rerank beside them"""
+    selection: str = ""
+    """of every tree search, by name (uct, puct, …); its preset's own where empty"""
+    merge_rule: str = ""
+    """of every tree search, by name; its preset's own where empty"""
+    budget: int = 4_000
+    """tokens per problem, generated or scored"""
+    concurrency: int = 50
+    """problems searched at once"""
+    seed: int = 0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The planners to compare, the baselines first."""
+        return tuple(dict.fromkeys((*(BASELINES if self.baselines else ()), *self.planner)))
+
+
+@dataclass(frozen=True)
+class Problems:
+    """Which problems, and what a solution is."""
+
     problems: str = "gsm_symbolic"
+    """gsm_symbolic, gsm_symbolic:full, gsm8k, math, FILE.jsonl or OWNER/NAME of the hub"""
     split: str = "test"
     limit: int = 100
-    policy: str = "tiny"
-    tokenizer: str = ""  # of a policy on a server: tiny, a folder or hub name
-    critics: str = "auto"
-    budget: int = 4_000  # tokens per problem, generated or scored
+    """problems"""
     option_rule: str = "sentence"
-    max_tokens: int = 0  # of one solution; 0 is 120 for the tiny policy, else 300
+    """where an option ends: token, sentence, option (the paper's for MATH)"""
+    max_tokens: int = 0
+    """of one solution; 0 is 120 for the tiny policy, else 300"""
     temperature: float = 1.0
-    device: str = "auto"
-    backend: str = "auto"  # of a policy in process: transformers, continuous, vllm; auto: continuous on a GPU
-    dtype: str = "auto"
-    concurrency: int = 50  # problems searched at once
-    seed: int = 0
+    """of the policy"""
+
+
+@with_flat_flags
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Compares planners on one set of problems at an equal token budget."""
+
+    planning: Planning = Planning()
+    problems: Problems = Problems()
+    models: Models = field(default_factory=lambda: Models(backend="auto"))
     out: Path | None = None
+    """the run's folder; nothing is kept where None"""
 
 
-def _nothing(*_: object) -> None:
-    """Watches, and does nothing."""
+def main(config: EvaluateConfig) -> list[ResultRow]:
+    """Runs the planners in turn and prints the table."""
+    planning, sets, models = config.planning, config.problems, config.models
+    screen = Screen({name: _GREEDY_COST if name == "greedy" else 1.0 for name in planning.names})
+    screen.say(f"{', '.join(planning.names)} on {sets.limit} problems of {sets.problems}, policy {models.policy}")
+    from alphallm_env.loading import shared_engine  # loads torch: what runs is said first
 
-
-def evaluate(
-    planner: Planner,
-    simulator: Simulator,
-    problems: Sequence[Problem],
-    budget: Budget,
-    seed: int,
-    concurrency: int,
-    journal: Journal[Outcome] | None = None,
-    progress: Callable[[int, int], None] = _nothing,
-    watch: Callable[[Problem, PlanResult], None] = _nothing,
-) -> list[Outcome]:
-    """Returns one outcome per problem, in order. Whole groups of `concurrency` found in the journal are kept.
-
-    Groups are searched one after the other and always begin at the same problems, with models that remember
-    nothing, so that a search that was stopped and goes on computes to the bit what one that was not would.
-    """
-    outcomes = journal.read(group=concurrency, total=len(problems)) if journal else []
-    _check_same_problems(outcomes, problems)
-    for start in range(len(outcomes), len(problems), concurrency):
-        group = problems[start : start + concurrency]
-        fresh: list[Outcome] = []
-        simulator.clear_cache()
-        for problem, result in run_episodes(planner, simulator, group, budget, seed, concurrency=concurrency):
-            watch(problem, result)
-            fresh.append(outcome_of(problem, result))
-            progress(len(outcomes) + len(fresh), len(problems))
-        if journal:
-            journal.append(fresh)
-        outcomes += fresh
-    return outcomes
-
-
-def _check_same_problems(outcomes: Sequence[Outcome], problems: Sequence[Problem]) -> None:
-    if len(outcomes) > len(problems):
-        raise RunError(f"expected at most {len(problems)} finished searches, got {len(outcomes)}")
-    for number, (outcome, problem) in enumerate(zip(outcomes, problems, strict=False)):
-        if outcome.problem != problem:
-            found = f"{outcome.problem.id!r}: {outcome.problem.question[:40]!r}"
-            wanted = f"{problem.id!r}: {problem.question[:40]!r}"
-            raise RunError(f"the problems have changed: expected a search of {wanted} as number {number}, got {found}")
-
-
-def results_table(rows: Sequence[Row], title: str) -> Table:
-    """Returns the table that the terminal shows."""
-    table = Table(title=title)
-    for column, justify in (("stage", "left"), ("split", "left"), ("planner", "left"), ("accuracy", "right")):
-        table.add_column(column, justify=justify)  # type: ignore[arg-type]
-    for column in ("95 % interval", "problems", "tokens/problem"):
-        table.add_column(column, justify="right")
-    for row in rows:
-        low, high = row.ci95
-        table.add_row(
-            row.stage, row.split, row.planner, f"{row.accuracy:.3f}", f"{low:.3f}–{high:.3f}",
-            str(row.num_problems), f"{row.tokens_per_problem:,.0f}",
-        )  # fmt: skip
-    return table
-
-
-def main(config: EvaluateConfig) -> list[Row]:
-    """Runs the planners one after the other and prints the table."""
     quiet_libraries()
-    tiny = config.policy == "tiny"
-    critics = config.critics if config.critics != "auto" else ("tiny" if tiny else "prompted")
-    rules = Rules(
-        option_rule=TERMINATION_RULES.resolve(config.option_rule),
-        max_tokens=config.max_tokens or (120 if tiny else 300),
-    )
-    simulator = load_simulator(
-        config.policy, critics, rules, config.device, config.dtype, config.temperature,
-        tokenizer=config.tokenizer, backend=config.backend,
-    )  # fmt: skip
-    problems = load_problems(config.problems, config.split, config.limit, seed=config.seed)
-    planners = {name: make_planner(name) for name in (*(BASELINES if config.baselines else ()), *config.planner)}
-    settings = {key: value for key, value in asdict(config).items() if key != "out"}  # a run may be moved
-    folder = RunFolder(config.out, cast("dict[str, Json]", settings)) if config.out else None
-    console = results_console()
-    rows: list[Row] = []
-    searches: dict[tuple[str, str, str], list[Outcome]] = {}
+    planners = planners_of(planning.names, sets.problems, planning.selection, planning.merge_rule)
+    max_tokens = sets.max_tokens or (120 if models.policy == "tiny" else 300)
+    rules = Rules(option_rule=TERMINATION_RULES.resolve(sets.option_rule), max_tokens=max_tokens)
+    simulator = models.simulator(rules, shared_engine(), sets.temperature)
+    problems = load_problems(sets.problems, sets.split, sets.limit, seed=planning.seed)
+    folder = RunFolder(config.out, flat(config, "out")) if config.out else None  # a run may be moved
+    rows: list[ResultRow] = []
+    searches: dict[LedgerKey, list[SearchRecord]] = {}
     for name, planner in planners.items():
-        journal = folder.journal(name.replace(":", "_"), Outcome.to_json, Outcome.from_json) if folder else None
-        start = time.monotonic()
-        outcomes = evaluate(
-            planner, simulator, problems, Budget(tokens=config.budget), config.seed, config.concurrency, journal,
-        )  # fmt: skip
-        rows.append(summarise("evaluate", name, config.split, outcomes))
-        searches["evaluate", config.split, name] = outcomes
-        ungradable = sum(outcome.verdict == Verdict.UNGRADABLE.value for outcome in outcomes)
-        note = f", {ungradable} answers ungradable" if ungradable else ""
-        console.print(f"{name}: {rows[-1].accuracy:.3f} in {time.monotonic() - start:.0f} s{note}")
-    console.print(results_table(rows, f"{config.policy} on {config.problems}"))
+        journal = search_journal(folder, name) if folder else None
+        with screen.stage(name, len(problems)) as progress:
+            records = run_searches(
+                planner, simulator, problems, Budget(tokens=planning.budget), planning.seed, planning.concurrency,
+                journal, progress,
+            )  # fmt: skip
+        rows.append(summarise("evaluate", name, sets.split, records))
+        searches["evaluate", sets.split, name] = records
+        ungradable = sum(record.verdict == Verdict.UNGRADABLE.value for record in records)
+        screen.say(f"{name}: {rows[-1].accuracy:.3f}" + (f", {ungradable} answers ungradable" if ungradable else ""))
+    results_console().print(results_table(rows, f"{models.policy} on {sets.problems}"))
     if folder:
+        write_ledger(folder.path, searches)
         results = {
             "rows": [row.to_json() for row in rows],
             "is_reproducible": simulator.is_reproducible,
             "critics": {name: asdict(found) for name, found in simulator.critics.provenance().items()},
         }
-        write_ledger(folder.path, searches)
-        write_whole(folder.path / "results.json", json.dumps(results, indent=2) + "\n")
+        write_json(folder.path / "results.json", results)
     return rows
 
 
 if __name__ == "__main__":
-    main(tyro.cli(EvaluateConfig))
+    main(settings_of(EvaluateConfig))

@@ -1,6 +1,6 @@
 """Trains the tiny policy from scratch on gsm_symbolic questions and solutions.
 
-    python -m experiments.pretrain --out runs/trunk               # goes on where it was stopped
+    python -m experiments.pretrain --out runs/trunk               # resumes where it was stopped
     python -m experiments.pretrain --out runs/full --level full   # every template, any numbers
 
 The policy is left middling on purpose, as the paper's was. It is a trunk that has learnt to reason, and then
@@ -15,192 +15,24 @@ The shipped critics start from the trunk too. What was trained is in `out/policy
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
-import shutil
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 from random import Random
-from typing import cast
 
 import torch
-import tyro
-from safetensors.torch import load_file, save_file
-from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from safetensors.torch import load_file
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from alphallm_env.grading import Verdict, extract_answer, grade
-from alphallm_env.lm.base import GenerationRequest
-from alphallm_env.lm.local.padding import padded
-from alphallm_env.lm.local.transformers_lm import TransformersLM
-from alphallm_env.lm.prompts import TinyTemplate
-from alphallm_env.lm.word_tokenizer import END, QUESTION, SOLUTION, build_tokenizer
+from alphallm_env.lm.word_tokenizer import build_tokenizer
 from alphallm_env.problems import gsm_symbolic
 from alphallm_env.training.optimizers import MuonAndAdam
-from alphallm_env.training.precision import mixed_precision
 from alphallm_env.types import Problem
-
-
-@dataclass(frozen=True)
-class PretrainConfig:
-    """Settings of one pre-training run. Token counts include padding-free text only."""
-
-    out: Path
-    start: Path | None = None  # the folder of a model to begin with; a fresh one where None
-    level: str = "easy"
-    tokens: int = 8_500_000
-    batch_documents: int = 48
-    hidden_size: int = 192
-    num_layers: int = 6
-    num_heads: int = 6
-    num_kv_heads: int = 1
-    intermediate_size: int = 512
-    muon_lr: float = 0.02
-    adam_lr: float = 2e-3
-    warmup_tokens: int = 300_000
-    bare_share: float = 0.0  # solutions of which only the answer is shown
-    anneal_from: int | None = 6_000_000  # tokens after which the learning rate falls to 0, linearly
-    question_weight: float = 0.3
-    drill_share: float = 0.5  # arithmetic drills among the documents at the start
-    drill_share_after: float = 0.1
-    drill_tokens: int = 1_000_000  # how long the start is
-    save_every: int = 500_000
-    development_problems: int = 200
-    stop_at_accuracy: float = 1.0  # greedy, on the development split
-    seed: int = 0
-    threads: int = 2
-
-
-@dataclass(frozen=True)
-class Document:
-    """One training text: `prompt` is read with a small weight, `completion` with weight 1."""
-
-    prompt: str
-    completion: str
-
-
-def drill(rng: Random) -> Document:
-    """Returns eight lines of arithmetic within 100, spaced as the templates space it."""
-    return Document(SOLUTION, "\n".join(_equation(rng) for _ in range(8)))
-
-
-def _equation(rng: Random) -> str:
-    kind = rng.choice("+-*/")
-    if kind in "+-":
-        low, high = sorted((rng.randint(0, 100), rng.randint(0, 100)))
-        left, right, result = (low, high - low, high) if kind == "+" else (high, low, high - low)
-    else:
-        right = rng.randint(1, 20)
-        other = rng.randint(1, 100 // right)
-        left, result = (other, other * right) if kind == "*" else (other * right, other)
-    sign = rng.choice("*x") if kind == "*" else kind
-    space = rng.choice(("", " "))
-    return f"{left}{' x ' if sign == 'x' else space + sign + space}{right}{space}={space}{result}"
-
-
-def documents(config: PretrainConfig, rng: Random, tokens_seen: int) -> Iterator[Document]:
-    """Yields documents for ever: worked problems of the train split, and drills."""
-    problems = gsm_symbolic.stream("train", config.seed + tokens_seen, config.level)
-    share = config.drill_share if tokens_seen < config.drill_tokens else config.drill_share_after
-    while True:
-        if rng.random() < share:
-            yield drill(rng)
-        else:
-            problem = next(problems)
-            solution = problem.solution or ""
-            if rng.random() < config.bare_share:
-                solution = solution[solution.rindex("####") :]
-            yield Document(QUESTION + problem.question + SOLUTION, solution)
-
-
-def encode(
-    batch: list[Document], tokenizer: PreTrainedTokenizerFast, question_weight: float
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Returns token ids and loss weights of a batch, each [documents, longest], padded on the right."""
-    prompts = tokenizer([d.prompt for d in batch])["input_ids"]
-    completions = tokenizer([d.completion + END for d in batch])["input_ids"]
-    texts = [prompt + completion for prompt, completion in zip(prompts, completions, strict=True)]
-    ids = padded(texts, cast(int, tokenizer.pad_token_id))
-    weights = torch.zeros(ids.shape)
-    for row, (prompt, completion) in enumerate(zip(prompts, completions, strict=True)):
-        weights[row, : len(prompt)] = question_weight
-        weights[row, len(prompt) : len(prompt) + len(completion)] = 1.0
-    return ids, weights
-
-
-def build_model(config: PretrainConfig, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
-    """Returns a freshly initialised Llama of the configured size."""
-    torch.manual_seed(config.seed)
-    model = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=config.hidden_size,
-            intermediate_size=config.intermediate_size,
-            num_hidden_layers=config.num_layers,
-            num_attention_heads=config.num_heads,
-            num_key_value_heads=config.num_kv_heads,
-            max_position_embeddings=512,
-            tie_word_embeddings=True,
-            initializer_range=0.02,
-            bos_token_id=None,
-            eos_token_id=cast(int, tokenizer.eos_token_id),
-            pad_token_id=cast(int, tokenizer.pad_token_id),
-        )
-    )
-    model.set_attn_implementation("eager")  # on short sequences its backward pass is twice as fast as sdpa's
-    return model
-
-
-def loss_of(model: LlamaForCausalLM, ids: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Returns the weighted mean negative log-likelihood, in nats per token."""
-    with mixed_precision(model.device):
-        logits = model(input_ids=ids).logits
-    losses = torch.nn.functional.cross_entropy(
-        logits[:, :-1].float().flatten(0, 1), ids[:, 1:].flatten(), reduction="none"
-    )
-    weight = weights[:, 1:].flatten()
-    return (losses * weight).sum() / weight.sum()
-
-
-def greedy_accuracy(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, problems: Sequence[Problem]) -> float:
-    """Returns the share of problems whose greedy solution is graded correct."""
-    lm = TransformersLM(model, tokenizer, "pretraining")
-    template = TinyTemplate()
-    requests = [GenerationRequest(template.solve(p.question, ""), 0, 120, temperature=0.0) for p in problems]
-    completions = lm.generate(requests)
-    model.train()
-    verdicts = [grade(extract_answer(c.text), p.answer or "") for c, p in zip(completions, problems, strict=True)]
-    return verdicts.count(Verdict.CORRECT) / len(problems)
-
-
-def save(
-    folder: Path,
-    model: LlamaForCausalLM,
-    tokenizer: PreTrainedTokenizerFast,
-    optimizer: MuonAndAdam,
-    progress: dict[str, float],
-) -> None:
-    """Writes a checkpoint beside the last one and then moves it into its place."""
-    fresh, old = folder.with_suffix(".new"), folder.with_suffix(".old")
-    for leftover in (fresh, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    model.save_pretrained(fresh)
-    tokenizer.save_pretrained(fresh)
-    save_file(optimizer.tensors(), fresh / "optimizers.safetensors")
-    (fresh / "progress.json").write_text(json.dumps(progress))
-    if folder.exists():
-        folder.rename(old)
-    fresh.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def recover(folder: Path) -> None:
-    """Puts a whole checkpoint back in its place where `save` was killed between its two renames."""
-    fresh, old = folder.with_suffix(".new"), folder.with_suffix(".old")
-    if not folder.exists() and old.exists():
-        (fresh if fresh.exists() else old).rename(folder)
+from experiments.pretraining.config import PretrainConfig
+from experiments.pretraining.documents import documents, encode
+from experiments.pretraining.model import build_model, export, greedy_accuracy, loss_of, recover, save
+from experiments.runs.settings import settings_of
 
 
 def main(config: PretrainConfig) -> None:
@@ -232,19 +64,6 @@ def main(config: PretrainConfig) -> None:
     print(f"{model.num_parameters():,} weights, vocabulary {len(tokenizer)}", flush=True)
     train(model, tokenizer, optimizer, config, tokens_seen, development)
     export(model, tokenizer, config.out / "policy")
-
-
-def export(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """Writes the policy as it is shipped: bfloat16 weights; a question, too, ends where its solution begins."""
-    solution_id = cast(int, tokenizer.convert_tokens_to_ids(SOLUTION))
-    model.generation_config = GenerationConfig(
-        eos_token_id=[tokenizer.eos_token_id, solution_id], pad_token_id=tokenizer.pad_token_id
-    )
-    model.set_attn_implementation("sdpa")
-    model.bfloat16().save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
-    print(f"{folder}: {model.num_parameters():,} weights, sha256 {digest}", flush=True)
 
 
 def train(
@@ -316,4 +135,4 @@ def train_segment(
 
 
 if __name__ == "__main__":
-    main(tyro.cli(PretrainConfig))
+    main(settings_of(PretrainConfig))

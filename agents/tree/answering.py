@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 
 from agents.answers import AnswerKey, answer_key
 from agents.tree.node import Node, finished_trajectories, walk
-from agents.tree.selection import QFunction
+from agents.tree.rules import registry_of_rules
+from alphallm_env.registry import Registry
 from alphallm_env.types import Trajectory
 
-AnswerRule = Callable[[Node, QFunction], Trajectory | Node]
+AnswerRule = Callable[[Node], Trajectory | Node]
 
 
 def best_scored(trajectories: Sequence[Trajectory]) -> Trajectory:
@@ -21,45 +22,37 @@ def best_scored(trajectories: Sequence[Trajectory]) -> Trajectory:
     return max(trajectories, key=lambda trajectory: trajectory.score)
 
 
-def best_leaf(root: Node, q: QFunction) -> Trajectory | Node:
+def best_leaf(root: Node) -> Trajectory | Node:
     """Returns the best text of the node with the highest leaf score s(s) among those with a finished text."""
     nodes = [node for node in walk(root) if node.finished]
     if not nodes:
-        return greedy_leaf(root, q)
+        return greedy_leaf(root)
     return best_scored(max(nodes, key=lambda node: node.score or 0.0).finished)
 
 
-def greedy_descent(root: Node, q: QFunction) -> Trajectory | Node:
-    """Goes down to a leaf by the highest value. Returns the best text finished there, else the leaf."""
-    leaf = greedy_leaf(root, q)
+def greedy_descent(root: Node) -> Trajectory | Node:
+    """Returns the best text finished at the leaf that the highest values lead down to, else that leaf."""
+    leaf = greedy_leaf(root)
     return best_scored(leaf.finished) if leaf.finished else leaf
 
 
-def orm_rerank(root: Node, q: QFunction) -> Trajectory | Node:
+def orm_rerank(root: Node) -> Trajectory | Node:
     """Returns the trajectory that the ORM scores highest among all that the search has finished."""
     finished = finished_trajectories(root)
-    return best_scored(finished) if finished else greedy_leaf(root, q)
+    return best_scored(finished) if finished else greedy_leaf(root)
 
 
-def weighted_vote(root: Node, q: QFunction) -> Trajectory | Node:
+def weighted_vote(root: Node) -> Trajectory | Node:
     """Returns the best-scored trajectory of the answer whose trajectories' scores add up highest."""
     finished = finished_trajectories(root)
-    return vote(finished, [trajectory.score for trajectory in finished]) if finished else greedy_leaf(root, q)
+    return vote(finished, [trajectory.score for trajectory in finished]) if finished else greedy_leaf(root)
 
 
-ANSWER_RULES: dict[str, AnswerRule] = {
-    "best_leaf": best_leaf,
-    "greedy_descent": greedy_descent,
-    "orm_rerank": orm_rerank,
-    "weighted_vote": weighted_vote,
-}
-
-
-def greedy_leaf(root: Node, q: QFunction) -> Node:
+def greedy_leaf(root: Node) -> Node:
     """Returns the leaf reached by always taking the child with the highest value, the first of equals."""
     node = root
     while node.children:
-        node = max(node.children, key=q)
+        node = max(node.children, key=lambda child: child.q)
     return node
 
 
@@ -89,3 +82,15 @@ def _ballots(
 
 def _total(ballot: Sequence[tuple[Trajectory, float]]) -> tuple[float, int]:
     return sum(weight for _, weight in ballot), len(ballot)
+
+
+ANSWER_RULES: Registry[AnswerRule] = registry_of_rules(
+    "answer_rule",
+    {
+        "best_leaf": best_leaf,
+        "greedy_descent": greedy_descent,
+        "orm_rerank": orm_rerank,
+        "weighted_vote": weighted_vote,
+    },
+    "a function of the root that returns a finished trajectory or the node to complete",
+)

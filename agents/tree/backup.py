@@ -1,34 +1,23 @@
-"""Backup: carries a leaf's score up to the root, and reads the value of a node from what arrived there."""
+"""Backup: carries a leaf's score up to the root, and sets the value q of every node on the way.
+
+A backup rule returns q of a node whose statistics are up to date, as those of its children are.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from agents.tree.node import Node
-from agents.tree.selection import QFunction
+from agents.tree.rules import registry_of_rules
 from alphallm_env.mdp.options import discount
+from alphallm_env.registry import Registry
 
-
-def backup(leaf: Node, score: float, gamma: float = 1.0, per_token: bool = False) -> None:
-    """Adds a visit and the discounted score to `leaf` and every node above it.
-
-    The return of a node is the score times the discounts of the options below it: γ counts once per option,
-    or as γ^τ for an option of τ tokens where `per_token` is set.
-    """
-    node: Node | None = leaf
-    value = score
-    while node is not None:
-        node.visit_count += 1
-        node.value_sum += value
-        if value > node.max_value:
-            node.max_value = value
-        if gamma != 1.0 and (option := node.state.option) is not None:
-            value *= discount(option, gamma, per_token)
-        node = node.parent
+BackupRule = Callable[[Node], float]
 
 
 def mean_return(node: Node) -> float:
-    """Returns the mean of the returns that reached the node, `node.mean` without a call: selection asks it most."""
-    visits = node.visit_count
-    return node.value_sum / visits if visits else 0.0
+    """Returns the mean of the returns that reached the node."""
+    return node.value_sum / node.visit_count
 
 
 def max_return(node: Node) -> float:
@@ -36,4 +25,59 @@ def max_return(node: Node) -> float:
     return node.max_value
 
 
-BACKUPS: dict[str, QFunction] = {"mean": mean_return, "max": max_return}
+def backup(
+    siblings: Sequence[Node],
+    scores: Sequence[float],
+    gamma: float = 1.0,
+    per_token: bool = False,
+    rule: BackupRule = mean_return,
+) -> None:
+    """Adds a visit and the discounted score to each of the siblings and to every node above them, and sets their q.
+
+    The return of a node is the score times the discounts of the options below it: γ counts once per option,
+    or as γ^τ for an option of τ tokens where `per_token` is set.
+    """
+    if not siblings:
+        return
+    squares = 0.0
+    for leaf, score in zip(siblings, scores, strict=True):
+        square = score * score
+        squares += square
+        # A first return is shared with the leaf's score, which saves an object for most nodes of a tree.
+        leaf.value_sum = leaf.value_sum + score if leaf.visit_count else score
+        leaf.square_sum += square
+        if score > leaf.max_value:
+            leaf.max_value = score
+        leaf.visit_count += 1
+        leaf.q = rule(leaf)
+    node, returns = siblings[0].parent, scores
+    if gamma != 1.0:
+        returns = [value * _discount(leaf, gamma, per_token) for leaf, value in zip(siblings, scores, strict=True)]
+        squares = sum(value * value for value in returns)
+    highest, num_returns = max(returns), len(returns)
+    while node is not None:
+        total = node.value_sum
+        for value in returns:
+            total += value
+        node.value_sum = total
+        node.square_sum += squares
+        if highest > node.max_value:
+            node.max_value = highest
+        node.visit_count += num_returns
+        node.q = rule(node)
+        if gamma != 1.0:
+            factor = _discount(node, gamma, per_token)
+            returns = [value * factor for value in returns]
+            squares, highest = squares * factor * factor, highest * factor
+        node = node.parent
+
+
+def _discount(node: Node, gamma: float, per_token: bool) -> float:
+    """Returns the discount of the option that led to the node, 1 where none did."""
+    option = node.state.option
+    return 1.0 if option is None else discount(option, gamma, per_token)
+
+
+BACKUPS: Registry[BackupRule] = registry_of_rules(
+    "backup", {"mean": mean_return, "max": max_return}, "a function of a node that returns its q"
+)

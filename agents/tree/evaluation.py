@@ -1,4 +1,4 @@
-"""Evaluation: what a leaf is worth, by the value critic, the PRM, and rollouts that the ORM judges."""
+"""Evaluation: scores leaves by the value critic, the PRM, and rollouts that the ORM judges."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from alphallm_env.critics.monte_carlo import MonteCarloValue
 from alphallm_env.grading import extract_answer
 from alphallm_env.runtime.concurrency import gather
 from alphallm_env.simulator import Simulator
-from alphallm_env.types import State, Trajectory
+from alphallm_env.types import ScoreKind, State, Trajectory
 
 
 @dataclass(frozen=True)
 class LeafScoring:
-    """The weights of a leaf's score. A weight of 0 switches its critic off: it is never asked.
+    """The settings of a leaf's score: a weight for each critic. A weight of 0 switches it off: it is never asked.
 
     `beta_orm = 0` also switches off the rollouts; `num_rollouts = 0` alone leaves the ORM to ended texts.
     """
@@ -23,7 +23,7 @@ class LeafScoring:
     beta_value: float = 1.0
     beta_prm: float = 1.0
     beta_orm: float = 1.0
-    num_rollouts: int = 4
+    num_rollouts: int = 4  # per leaf
     rollout_temperature: float | None = None  # the rollout model's own where None
 
     def __post_init__(self) -> None:
@@ -56,28 +56,28 @@ def weighted_score(terms: Sequence[tuple[float, float]]) -> float:
     return total / weights
 
 
-class Outcomes:
-    """Asks the ORM about ended texts, once about each different text of one search."""
+class OutcomeScorer:
+    """Scores ended texts by the ORM, each different text of a search once. `scores` caches them by text."""
 
     def __init__(self, simulator: Simulator) -> None:
+        self.scores: dict[str, float] = {}
         self._simulator = simulator
-        self._known: dict[str, float] = {}
 
     async def score(self, states: Sequence[State]) -> list[float]:
         """Returns the ORM's scores, one per ended state.
 
-        Differs: a text that states no answer is not correct, which needs no critic to know: 0.
+        Differs: a text that states no answer is not correct: it scores 0, and no critic is asked.
         """
         texts = [state.text for state in states]
-        unknown = {text: state for text, state in zip(texts, states, strict=True) if text not in self._known}
-        asked = {text: state for text, state in unknown.items() if extract_answer(text) is not None}
-        scores = await self._simulator.score("orm", list(asked.values()))  # may raise: only then is anything noted
-        self._known |= dict.fromkeys(unknown, 0.0) | dict(zip(asked, scores, strict=True))
-        return [self._known[text] for text in texts]
+        new = {text: state for text, state in zip(texts, states, strict=True) if text not in self.scores}
+        asked = {text: state for text, state in new.items() if extract_answer(text) is not None}
+        scores = await self._simulator.score("orm", list(asked.values()))  # may raise: nothing is cached then
+        self.scores |= dict.fromkeys(new, 0.0) | dict(zip(asked, scores, strict=True))
+        return [self.scores[text] for text in texts]
 
 
 class Evaluator:
-    """Scores the leaves of one search, and keeps every ended text that it sees with its score."""
+    """Scores the leaves of one search, and keeps every ended text with its score."""
 
     def __init__(self, simulator: Simulator, scoring: LeafScoring, *, needs_values: bool) -> None:
         self._simulator = simulator
@@ -85,11 +85,11 @@ class Evaluator:
         self._values_states = needs_values or scoring.beta_value > 0
         # A Monte-Carlo value is the ORM's mean over rollouts: where a leaf gets rollouts anyway, it is theirs.
         self._values_are_shared = scoring.uses_rollouts and isinstance(simulator.critics.value, MonteCarloValue)
-        self._outcomes = Outcomes(simulator)
+        self.outcomes = OutcomeScorer(simulator)
 
     async def evaluate_root(self, root: Node) -> None:
-        """Sets v of the state where the search begins, against which its children's importance counts."""
-        if not self._values_states:
+        """Sets v of the root, against which the importance of its children is measured, unless it has one."""
+        if not self._values_states or root.value is not None:
             return
         if self._values_are_shared:
             ended: dict[Node, list[State]] = {}
@@ -100,11 +100,11 @@ class Evaluator:
             await self._ask_value([root])
 
     async def evaluate(self, leaves: Sequence[Node]) -> None:
-        """Sets the critics' scores, s(s) and the finished trajectories of new leaves, all asked together."""
+        """Sets the critics' scores, s(s) and the finished trajectories of new leaves, in one batch."""
         judged = [leaf for leaf in leaves if self._is_judged_as_state(leaf)]
         running = [leaf for leaf in leaves if not leaf.is_terminal]
         ended: dict[Node, list[State]] = {}
-        await gather(self._questions(running, judged, ended))
+        await gather(self._queries(running, judged, ended))
         for leaf in leaves:
             ended.setdefault(leaf, [leaf.state] if leaf.is_terminal else [])
         await self._ask_orm(ended)
@@ -113,20 +113,21 @@ class Evaluator:
                 leaf.value = leaf.orm
             leaf.score = self._score(leaf)
             if leaf.is_terminal:
-                leaf.finished = [Trajectory(state, leaf.score) for state in leaf.members]
+                kind = leaf.score_kind
+                leaf.finished = tuple(Trajectory(state, leaf.score, score_kind=kind) for state in leaf.members)
 
-    def _questions(
+    def _queries(
         self, running: list[Node], judged: list[Node], ended: dict[Node, list[State]]
     ) -> list[Coroutine[object, object, None]]:
-        """Returns what there is to ask about new leaves; rollouts are put into `ended`."""
-        questions: list[Coroutine[object, object, None]] = []
+        """Returns the model calls that new leaves need; rollouts are put into `ended`."""
+        queries: list[Coroutine[object, object, None]] = []
         if self._scoring.uses_rollouts and running:
-            questions.append(self._roll_out(running, ended))
+            queries.append(self._roll_out(running, ended))
         if self._values_states and not self._values_are_shared and judged:
-            questions.append(self._ask_value(judged))
+            queries.append(self._ask_value(judged))
         if self._scoring.beta_prm > 0 and judged:
-            questions.append(self._ask_prm(judged))
-        return questions
+            queries.append(self._ask_prm(judged))
+        return queries
 
     def _is_judged_as_state(self, leaf: Node) -> bool:
         """Running leaves are; ended ones only where there is an answer and no ORM to judge it."""
@@ -158,10 +159,10 @@ class Evaluator:
         """Sets the ORM's mean over the ended texts of each leaf, and keeps them as finished trajectories."""
         if self._scoring.beta_orm == 0:
             return
-        scores = iter(await self._outcomes.score([state for states in ended.values() for state in states]))
+        scores = iter(await self.outcomes.score([state for states in ended.values() for state in states]))
         for leaf, states in ended.items():
-            leaf.finished = [Trajectory(state, next(scores)) for state in states]
             if states:
+                leaf.finished = tuple(Trajectory(state, next(scores), score_kind=ScoreKind.ORM) for state in states)
                 leaf.orm = sum(trajectory.score for trajectory in leaf.finished) / len(states)
 
     def _score(self, leaf: Node) -> float:

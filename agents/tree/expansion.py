@@ -32,29 +32,29 @@ def allowed_children(importance: float, alpha: float, min_children: int, max_chi
 
 @dataclass(frozen=True)
 class Width:
-    """The limits of the number of children, at the root and below it."""
+    """The settings of adaptive width: how many children a node gets, at the root and below it.
+
+    `alpha = 0` fixes the width at c_min. A search that has budget left when its tree is done ends, or where
+    `widens` is set widens the nodes up to c_max.
+    """
 
     alpha: float = 1.0
-    min_children_root: int = 4
-    min_children: int = 2
-    max_children_root: int = 8
-    max_children: int = 4
+    c_min_root: int = 4
+    c_min: int = 2
+    c_max_root: int = 8
+    c_max: int = 4
+    widens: bool = False
 
     def __post_init__(self) -> None:
         if self.alpha < 0:
             raise ValueError(f"alpha must be >= 0, got {self.alpha}")
-        for low, high in (
-            (self.min_children_root, self.max_children_root),
-            (self.min_children, self.max_children),
-        ):
+        for low, high in ((self.c_min_root, self.c_max_root), (self.c_min, self.c_max)):
             if not 1 <= low <= high:
                 raise ValueError(f"expected 1 <= c_min <= c_max, got c_min={low}, c_max={high}")
 
     def limits(self, node: Node) -> tuple[int, int]:
         """Returns c_min(t) and c_max(t) of a node."""
-        if node.parent is None:
-            return self.min_children_root, self.max_children_root
-        return self.min_children, self.max_children
+        return (self.c_min_root, self.c_max_root) if node.parent is None else (self.c_min, self.c_max)
 
     def allowed(self, node: Node, extra: int = 0) -> int:
         """Returns n(s), measured on the children that the node has by now, and `extra` more up to c_max."""
@@ -65,12 +65,14 @@ class Width:
         return min(allowed_children(importance(node.value, values), self.alpha, low, high) + extra, high)
 
     def wants_child(self, node: Node, extra: int = 0) -> bool:
-        """Returns whether the node should get another child before the search goes below it."""
+        """Returns whether the node should get another child before the search descends below it."""
         if node.is_terminal or node.is_saturated:
             return False
-        low, high = self.limits(node)
         num_children = len(node.children) + node.num_pending
-        return num_children < low or (num_children < high and num_children < self.allowed(node, extra))
+        if num_children >= (self.c_max_root if node.parent is None else self.c_max):
+            return False
+        low = self.c_min_root if node.parent is None else self.c_min
+        return num_children < low or num_children < self.allowed(node, extra)
 
 
 def _value(child: Node) -> float | None:
@@ -85,34 +87,35 @@ def _value(child: Node) -> float | None:
 class Sampling:
     """How options are drawn, and what becomes of one that means the same as a sibling.
 
-    A node is saturated, and draws no more, once `tries` samples in a row brought nothing new, or once the
-    texts it has seen carry `known_mass` of the policy's probability (None: however much they carry). A
+    A node is saturated, and draws no more, once `merge_tries` samples in a row brought nothing new, or once
+    the texts seen there carry `known_mass` of the policy's probability (None: however much they carry). A
     node at `depth_limit` draws options that run to the end of the solution.
     """
 
-    temperature: float | None = None
-    depth_limit: int = 10
-    merge_rule: MergeRule | None = None
+    temperature: float | None = None  # the policy's own where None
+    depth_limit: int = 10  # options
+    merge_rule: MergeRule | None = None  # no merging where None
     merge_mode: MergeMode = MergeMode.MERGE
-    tries: int = 5
+    merge_tries: int = 5
     known_mass: float | None = None
+    expansion_batch: int = 1  # of the first c_min children of a node, how many are drawn at once
 
     def __post_init__(self) -> None:
-        for name in ("depth_limit", "tries"):
+        for name in ("depth_limit", "merge_tries", "expansion_batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
         if self.known_mass is not None and not 0.0 < self.known_mass <= 1.0:
             raise ValueError(f"known_mass must be in (0, 1] or None, got {self.known_mass}")
 
-    def is_known(self, node: Node) -> bool:
-        """Returns whether the policy has hardly anything to say at this node that it has not said."""
+    def covers(self, node: Node) -> bool:
+        """Returns whether the texts seen at this node carry so much probability that no more are worth drawing."""
         return self.known_mass is not None and probability_seen(node) >= self.known_mass
 
 
 def probability_seen(node: Node) -> float:
     """Returns how likely the policy is to take one of the options seen at the node's own state, Σ exp(log_prob).
 
-    Options are ended by β, so none begins another, and the sum over different texts is a probability.
+    β ends every option, so none is a prefix of another, and the sum over different texts is a probability.
     """
     members = [member for child in node.children for member in child.members if member.parent is node.state]
     log_probs = {member.option.text: member.option.log_prob for member in members if member.option}
@@ -122,14 +125,14 @@ def probability_seen(node: Node) -> float:
 async def grow(simulator: Simulator, node: Node, num_children: int, sampling: Sampling) -> list[Node]:
     """Returns up to `num_children` new children of `node`, fewer if the policy repeats itself.
 
-    Where a draw fails, the node keeps what was drawn before it, and the next call goes on from there.
+    Where a draw fails, the node keeps what was drawn before it, and the next call resumes from there.
     """
     grown: list[Node] = []
-    while len(grown) < num_children and node.num_repeats < sampling.tries and not sampling.is_known(node):
+    while len(grown) < num_children and node.num_repeats < sampling.merge_tries and not sampling.covers(node):
         for child in await _draw(simulator, node, num_children - len(grown), sampling):
             grown.extend([child] if child else [])
             node.num_repeats = 0 if child else node.num_repeats + 1
-    node.is_saturated = node.num_repeats >= sampling.tries or sampling.is_known(node)
+    node.is_saturated = node.num_repeats >= sampling.merge_tries or sampling.covers(node)
     node.num_repeats = 0
     return grown
 

@@ -17,6 +17,8 @@ from rapidfuzz.distance import Levenshtein
 
 from agents.answers import answer_key
 from agents.tree.node import Node
+from agents.tree.rules import registry_of_rules
+from alphallm_env.registry import Registry
 from alphallm_env.types import State
 
 MergeRule = Callable[[str, str], bool]
@@ -65,12 +67,21 @@ class SameMathematics:
         return bool(equations) or _words(first) == _words(second)
 
 
-MERGE_RULES: dict[str, MergeRule] = {
-    "distance_20": EditDistance(20),
-    "distance_50": EditDistance(50),
-    "cosine": CosineSimilarity(0.7),
-    "mathematics": SameMathematics(),
-}
+MERGE_RULES: Registry[MergeRule | None] = registry_of_rules(
+    "merge_rule",
+    {
+        "none": None,
+        "distance_20": EditDistance(20),
+        "distance_50": EditDistance(50),
+        "cosine": CosineSimilarity(0.7),
+        "mathematics": SameMathematics(),
+    },
+    "a function of two texts that says whether they mean the same",
+    families={
+        "distance": lambda limit: EditDistance(int(limit)),
+        "cosine": lambda threshold: CosineSimilarity(float(threshold)),
+    },
+)
 
 
 def find_twin(state: State, siblings: Sequence[Node], rule: MergeRule | None) -> Node | None:

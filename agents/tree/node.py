@@ -6,14 +6,14 @@ import math
 from collections.abc import Iterator
 
 from alphallm_env.runtime.seeds import derive_seed
-from alphallm_env.types import State, Trajectory
+from alphallm_env.types import ScoreKind, State, Trajectory
 
 
 class Node:
     """A group of states that mean the same, with the statistics that they share.
 
     `members` holds the states: the first opened the node, the others were merged into it. Critics' scores
-    are None until they are asked for, and stay None where a critic is switched off.
+    are None until the node is evaluated, and stay None where a critic is switched off.
     """
 
     __slots__ = (
@@ -33,7 +33,9 @@ class Node:
         "orm",
         "parent",
         "prm",
+        "q",
         "score",
+        "square_sum",
         "value",
         "value_sum",
         "virtual_loss",
@@ -52,10 +54,12 @@ class Node:
         self.prm: float | None = None
         self.orm: float | None = None  # of the text if it has ended, else the mean over its rollouts
         self.score: float | None = None  # s(s), what is backed up
-        self.finished: list[Trajectory] = []  # ended texts: its own or those of its rollouts
-        self.visit_count = 0
-        self.value_sum = 0.0
+        self.finished: tuple[Trajectory, ...] = ()  # ended texts: its own or those of its rollouts
+        self.visit_count = 0  # returns backed up to this node
+        self.value_sum = 0.0  # of these returns
+        self.square_sum = 0.0  # of their squares
         self.max_value = 0.0
+        self.q = 0.0  # what the backup rule makes of the returns, 0 before the first
         self.virtual_loss = 0  # simulations in flight below this node
         self.num_pending = 0  # children in flight
         self.num_sampled = 0  # options drawn here, rejected and merged ones included
@@ -79,6 +83,13 @@ class Node:
     def mean(self) -> float:
         """The mean of the returns backed up to this node; 0 before the first."""
         return self.value_sum / self.visit_count if self.visit_count else 0.0
+
+    @property
+    def variance(self) -> float:
+        """The variance of the returns backed up to this node, mean of squares − square of the mean; 0 before two."""
+        if self.visit_count < 2:
+            return 0.0
+        return max(0.0, self.square_sum / self.visit_count - self.mean**2)
 
     @property
     def prior(self) -> float:
@@ -105,7 +116,12 @@ class Node:
         """Adds a state that means the same. One that has ended is a finished trajectory of its own."""
         self.members.append(state)
         if self.is_terminal and self.score is not None:
-            self.finished.append(Trajectory(state, self.score))
+            self.finished += (Trajectory(state, self.score, score_kind=self.score_kind),)
+
+    @property
+    def score_kind(self) -> ScoreKind:
+        """What judged an ended text of this node: the ORM, or the other critics where the ORM is switched off."""
+        return ScoreKind.CRITICS if self.orm is None else ScoreKind.ORM
 
     def path(self) -> Iterator[Node]:
         """Yields this node, its parent, and so on up to the root."""

@@ -1,181 +1,131 @@
-"""Selection: which child a simulation goes down to. UCT, PUCT, and Gumbel with sequential halving.
+"""Selection: which child a simulation descends to. UCT and PUCT; `halving` has the rule for the root.
 
-A selection rule scores one child from its statistics; the highest score is searched next.
+A selection rule scores all candidates of a node at once; the highest score is searched next.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from math import inf, log, sqrt
+from operator import attrgetter
+
+import numpy as np
 
 from agents.tree.node import Node
+from agents.tree.rules import registry_of_rules
+from alphallm_env.registry import Registry
 from alphallm_env.runtime.seeds import derive_seed
 
-QFunction = Callable[[Node], float]
+_q_and_visits = attrgetter("q", "visit_count")
 
 
-@dataclass(frozen=True, slots=True)
-class ChildStatistics:
-    """What a rule may know of a child. Simulations in flight count as visits that returned 0."""
-
-    q: float
-    visits: int
-    parent_visits: int
-    prior: Callable[[], float]  # normalised over the siblings; asked for only by rules that use it
+def _diluted(node: Node) -> tuple[float, int]:
+    """Returns q and visits where each simulation in flight is a visit that returned 0."""
+    visits = node.visit_count + node.virtual_loss
+    return (node.q * node.visit_count / visits if visits else 0.0), visits
 
 
-SelectionRule = Callable[[ChildStatistics, float], float]
+class Candidates:
+    """The children of one node among which a rule chooses: for each statistic a list, with an entry per child.
+
+    A simulation in flight counts as a visit that returned 0, in `q`, `visits` and `parent_visits`. `q_and_visits` has
+    pairs, for rules that need to be fast. The other statistics are computed when they are asked for.
+    """
+
+    __slots__ = ("nodes", "parent", "parent_visits", "q_and_visits")
+
+    def __init__(self, parent: Node, nodes: Sequence[Node]) -> None:
+        self.parent = parent
+        self.nodes = nodes
+        self.parent_visits: int = parent.visit_count + parent.virtual_loss
+        self.q_and_visits: list[tuple[float, int]] = (
+            list(map(_diluted, nodes)) if parent.virtual_loss else list(map(_q_and_visits, nodes))
+        )
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    @property
+    def q(self) -> list[float]:
+        """The value that the backup rule gives each child, 0 before the first visit."""
+        return [q for q, _ in self.q_and_visits]
+
+    @property
+    def visits(self) -> list[int]:
+        """The visits of each child."""
+        return [visits for _, visits in self.q_and_visits]
+
+    @property
+    def variance(self) -> list[float]:
+        """The variance of the returns of each child, 0 before the second."""
+        return [node.variance for node in self.nodes]
+
+    @property
+    def prior(self) -> list[float]:
+        """The probability per token of each child's option, as a share of all siblings', candidates or not.
+
+        Raises ValueError if nobody measured the log-probabilities.
+        """
+        total = sum(sibling.prior for sibling in self.parent.children)
+        return [node.prior / total for node in self.nodes]
+
+    @property
+    def value(self) -> list[float | None]:
+        """The value critic's score of each child, None where the critic is switched off or the text has ended."""
+        return [node.value for node in self.nodes]
+
+    @property
+    def prm(self) -> list[float | None]:
+        """The PRM's score of each child, None where the critic is switched off or the text has ended."""
+        return [node.prm for node in self.nodes]
+
+    @property
+    def orm(self) -> list[float | None]:
+        """The ORM's score of each child: of an ended text, else the mean over its rollouts; None without either."""
+        return [node.orm for node in self.nodes]
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """A generator made from the node's seed and its visits: the same for the same choice of the same search.
+
+        Every access makes it anew: keep it while you draw.
+        """
+        return np.random.default_rng(derive_seed(self.parent.seed, "select", self.parent_visits))
 
 
-def uct(q: float, visits: int, parent_visits: int, c: float) -> float:
-    """Returns q + c · √(2 · ln parent_visits / visits), infinity for a child never visited.
+SelectionRule = Callable[[Candidates, float], Sequence[float]]
+
+
+def uct(candidates: Candidates, c: float) -> list[float]:
+    """Returns q + c · √(2 · ln parent_visits / visits) of each child, infinity for one never visited.
 
     Kocsis & Szepesvári 2006, the constant 2 as in Auer et al. 2002.
     Differs: AlphaLLM prints ln(N/n) for ln N / n, a likely slip; its code leaves out the constant 2.
     """
-    if visits == 0:
-        return math.inf
-    return q + c * math.sqrt(2 * math.log(max(1, parent_visits)) / visits)
+    explore = 2 * log(candidates.parent_visits or 1)
+    return [q + c * sqrt(explore / visits) if visits else inf for q, visits in candidates.q_and_visits]
 
 
-def puct(q: float, prior: float, visits: int, parent_visits: int, c: float) -> float:
-    """Returns q + c · prior · √parent_visits / (1 + visits). Silver et al. 2017."""
-    return q + c * prior * math.sqrt(parent_visits) / (1 + visits)
+def puct(candidates: Candidates, c: float) -> list[float]:
+    """Returns q + c · prior · √parent_visits / (1 + visits) of each child. Silver et al. 2017."""
+    explore = sqrt(candidates.parent_visits)
+    columns = zip(candidates.q, candidates.prior, candidates.visits, strict=True)
+    return [q + c * prior * explore / (1 + visits) for q, prior, visits in columns]
 
 
-def uct_rule(child: ChildStatistics, c: float) -> float:
-    """Scores a child by `uct`."""
-    return uct(child.q, child.visits, child.parent_visits, c)
+SELECTION_RULES: Registry[SelectionRule] = registry_of_rules(
+    "selection", {"uct": uct, "puct": puct}, "a function of candidates and c that returns a score for each candidate"
+)
 
 
-def puct_rule(child: ChildStatistics, c: float) -> float:
-    """Scores a child by `puct`; the prior is its option's probability per token."""
-    return puct(child.q, child.prior(), child.visits, child.parent_visits, c)
+def select_child(parent: Node, children: Sequence[Node], rule: SelectionRule, c: float) -> Node:
+    """Returns the one of `children` that the rule scores highest, the first of equals.
 
-
-SELECTION_RULES: dict[str, SelectionRule] = {"uct": uct_rule, "puct": puct_rule}
-
-
-def select_child(parent: Node, children: Sequence[Node], rule: SelectionRule, c: float, q: QFunction) -> Node:
-    """Returns the one of `children` that the rule scores highest, the first of equals."""
-    parent_visits = parent.visit_count + parent.virtual_loss
-    if rule is uct_rule:
-        return _highest_uct(children, parent_visits, c, q)
-
-    def score(child: Node) -> float:
-        visits = child.visit_count + child.virtual_loss
-        dilution = child.visit_count / visits if visits else 0.0
-        return rule(ChildStatistics(q(child) * dilution, visits, parent_visits, lambda: normalised_prior(child)), c)
-
-    return max(children, key=score)
-
-
-def _highest_uct(children: Sequence[Node], parent_visits: int, c: float, q: QFunction) -> Node:
-    """Returns what `select_child` does by `uct_rule`, written out: every simulation passes here at every depth."""
-    explore, sqrt = 2 * math.log(max(1, parent_visits)), math.sqrt
-    best, highest = children[0], -math.inf
-    for child in children:
-        counted = child.visit_count
-        visits = counted + child.virtual_loss
-        if visits == 0:
-            return child
-        score = q(child) * counted / visits + c * sqrt(explore / visits)
-        if score > highest:
-            best, highest = child, score
-    return best
-
-
-def normalised_prior(child: Node) -> float:
-    """Returns the child's prior as a share of all its siblings' priors."""
-    siblings = child.parent.children if child.parent else [child]
-    return child.prior / sum(sibling.prior for sibling in siblings)
-
-
-def gumbel_score(noise: float, log_prior: float, q: float, max_visits: int, c_visit: float, c_scale: float) -> float:
-    """Returns g + logit + (c_visit + max_visits) · c_scale · q. Danihelka et al. 2022, equations 8 and 10."""
-    return noise + log_prior + (c_visit + max_visits) * c_scale * q
-
-
-def gumbel_noise(seed: int) -> float:
-    """Returns a sample of the standard Gumbel distribution that belongs to `seed` in [0, 2^63)."""
-    return -math.log(-math.log((seed + 0.5) / 2**63))
-
-
-@dataclass(frozen=True)
-class Gumbel:
-    """Chooses at the root by the Gumbel trick and sequential halving. Danihelka et al. 2022, algorithm 1.
-
-    `num_simulations` is how many are planned below the root's children: the halvings share it out. Where
-    the budget holds more, the last two candidates share the rest.
-    Differs: the policy's options are samples already, so the candidates are the root's children, and the
-    Gumbel noise ranks those.
+    Raises ValueError unless the rule returns one score for each.
     """
-
-    num_simulations: int = 64
-    num_considered: int = 16
-    c_visit: float = 50.0
-    c_scale: float = 1.0
-
-    def __post_init__(self) -> None:
-        for name in ("num_simulations", "num_considered"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
-
-    def start(self, seed: int) -> SequentialHalving:
-        """Returns the state of one search."""
-        return SequentialHalving(self, seed)
-
-
-class SequentialHalving:
-    """Shares one search's simulations among the root's children, dropping half of them again and again."""
-
-    def __init__(self, config: Gumbel, seed: int) -> None:
-        self._config = config
-        self._seed = seed
-        self._dropped: set[int] = set()  # indices of children that lost
-        self._left_in_phase = 0
-        self._num_phases = 0
-        self._planned_phases = 1
-
-    def choose(self, children: Sequence[Node], q: QFunction) -> Node:
-        """Returns the candidate among `children` with the fewest visits, the better-scored one of equals."""
-        if self._left_in_phase == 0:
-            self._next_phase(children, q)
-        self._left_in_phase -= 1
-        considered = self._considered(children) or list(children)
-        scores = self._scores(considered, q)
-        return min(considered, key=lambda child: (child.visit_count + child.virtual_loss, -scores[child.index]))
-
-    def _considered(self, children: Sequence[Node]) -> list[Node]:
-        return [child for child in children if child.index not in self._dropped]
-
-    def _next_phase(self, children: Sequence[Node], q: QFunction) -> None:
-        """Drops the lower half (at first: all but the planned number), and shares out the next visits."""
-        ranked = self._considered(children) or list(children)
-        scores = self._scores(ranked, q)
-        ranked.sort(key=lambda child: -scores[child.index])
-        if self._num_phases == 0:
-            num_kept = min(self._config.num_considered, len(ranked))
-            self._planned_phases = max(1, math.ceil(math.log2(num_kept)))
-        else:
-            num_kept = min(len(ranked), max(2, len(ranked) // 2))
-        self._dropped.update(child.index for child in ranked[num_kept:])
-        visits_each = max(1, self._config.num_simulations // (self._planned_phases * num_kept))
-        self._left_in_phase = visits_each * num_kept
-        self._num_phases += 1
-
-    def _scores(self, children: Sequence[Node], q: QFunction) -> dict[int, float]:
-        config = self._config
-        most = max(child.visit_count for child in children)
-        return {
-            child.index: gumbel_score(
-                gumbel_noise(derive_seed(self._seed, "gumbel", child.index)),
-                math.log(normalised_prior(child)),
-                q(child),
-                most,
-                config.c_visit,
-                config.c_scale,
-            )
-            for child in children
-        }
+    scores = rule(Candidates(parent, children), c)
+    if type(scores) is not list:  # an array has no `index`
+        scores = list(scores)
+    if len(scores) != len(children):
+        raise ValueError(f"a selection rule must return {len(children)} scores, got {len(scores)}")
+    return children[scores.index(max(scores))]

@@ -14,6 +14,7 @@ contracts use only the protocols, so they serve parts written elsewhere as well 
 from alphallm_env.testing.critics import check_critic
 from alphallm_env.testing.environments import check_environment
 from alphallm_env.testing.faulty_server import FaultServer
+from alphallm_env.testing.fine_tuners import check_fine_tuner
 from alphallm_env.testing.language_models import check_language_model
 from alphallm_env.testing.planners import check_planner
 from alphallm_env.testing.problem_sets import check_problem_set
@@ -26,6 +27,7 @@ __all__ = [
     "ScriptedLM",
     "check_critic",
     "check_environment",
+    "check_fine_tuner",
     "check_language_model",
     "check_merge_rule",
     "check_planner",

@@ -1,4 +1,4 @@
-"""How a language model learns to be a critic: sequences of value function, PRM and ORM, one loss, one loop."""
+"""Trains a language model as value function, PRM and ORM at once: training sequences, loss, training loop."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Example:
     """One training sequence.
 
     `truth` is the probability with which the critic should write True after it, False otherwise, None where
-    only a value is learnt; `value` is the target of the scalar head at its last token, None where only truth is.
+    only a value is trained; `value` is the target of the scalar head at its last token, None where only truth is.
     """
 
     tokens: tuple[int, ...]
@@ -69,7 +69,7 @@ def examples(
 
 
 def take_notes(taker: NoteTaker | None, engine: Engine, data: Sequence[ProblemData]) -> Notes:
-    """Returns the notes on every prefix in the data, empty ones where nobody takes any."""
+    """Returns the reader's notes on every prefix in the data, empty ones where there is no reader."""
     wanted: dict[tuple[str, str], None] = {}
     for entry in data:
         for sample in entry.samples:
@@ -115,29 +115,29 @@ def loss_of(
 
 
 @dataclass(frozen=True)
-class Training:
-    """How critics are trained."""
+class CriticTraining:
+    """Settings of the training of critics."""
 
     epochs: int = 1
     batch_sequences: int = 48
     muon_lr: float = 0.004
     adam_lr: float = 5e-4
-    last_layers: int = 0  # of the trunk that learn, the others stay as they are; 0: all
-    lora_rank: int = 0  # of what is added to the trunk's linear layers, which themselves do not learn; 0: they do
+    last_layers: int = 0  # of the trunk that are trained, the others frozen; 0: all
+    lora_rank: int = 0  # of LoRA matrices, beside frozen linear layers; 0: no LoRA
     seed: int = 1
 
 
 def train(
-    lm: TransformersLM, head: torch.nn.Linear, data: list[Example], labels: tuple[int, int], settings: Training
+    lm: TransformersLM, head: torch.nn.Linear, data: list[Example], labels: tuple[int, int], settings: CriticTraining
 ) -> None:
-    """Trains trunk and head on all examples, batches of like length, the learning rate falling to zero.
+    """Trains trunk and head on all examples, in batches of similar length; the learning rate decays to 0.
 
     Fewer examples than `batch_sequences` make one batch. Raises ValueError where there are none.
     """
     if not data:
         raise ValueError("training needs at least one example, got none: no trajectory could be graded")
     model = lm.model.train()
-    model.set_attn_implementation("eager")  # its backward pass is the faster one on short sequences
+    model.set_attn_implementation("eager")  # faster than sdpa in the backward pass on short sequences
     if settings.lora_rank:
         with low_rank_changes(model, settings.lora_rank) as changes:
             # No names of layers: AdamW trains them.
@@ -156,7 +156,7 @@ def _descend(
     head: torch.nn.Linear,
     data: list[Example],
     labels: tuple[int, int],
-    settings: Training,
+    settings: CriticTraining,
     learning: Sequence[tuple[str, torch.nn.Parameter]],
 ) -> None:
     """Trains the named weights of the trunk, and the head."""
@@ -177,7 +177,7 @@ def _descend(
 
 
 def freeze_but_last(model: PreTrainedModel, num_layers: int) -> None:
-    """Lets nothing of a model learn but its last layers and what follows them, its output layer left out.
+    """Freezes a model but for its last layers and the norm after them; the output layer is frozen too.
 
     Raises ModelError where the model does not have as many.
     """
@@ -192,7 +192,7 @@ def freeze_but_last(model: PreTrainedModel, num_layers: int) -> None:
 
 
 def _batches(data: list[Example], size: int, rng: Random) -> Iterator[list[Example]]:
-    """Yields whole batches of like length in random order."""
+    """Yields full batches of similar length in random order."""
     shuffled = rng.sample(data, len(data))
     pool = 32 * size
     for start in range(0, len(shuffled), pool):

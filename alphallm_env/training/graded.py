@@ -1,4 +1,4 @@
-"""What critics learn from: a policy's trajectories, graded by final answers alone, and labelled steps."""
+"""The data that critics are trained on: trajectories graded by final answers alone, and labelled steps."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class ProblemData:
 
 
 def state_after(question: str, steps: Sequence[str]) -> State:
-    """Returns the state in which a critic finds these steps. Critics read texts, so no tokens are counted."""
+    """Returns the state after these steps, as critics read it: their texts, with token counts of 0."""
     state = State("", question)
     for step in steps:
         state = state.child(Option(step, 0), None)
@@ -67,14 +67,14 @@ def state_after(question: str, steps: Sequence[str]) -> State:
 
 @dataclass(frozen=True)
 class Item:
-    """A state that a critic is asked about, and the outcome that its score should foretell."""
+    """A state that a critic scores, and the outcome that the score predicts."""
 
     state: State
     outcome: bool
 
 
 def items_of(data: Sequence[ProblemData], threshold: float) -> dict[str, list[Item]]:
-    """Returns what each critic is asked: every prefix (value), every labelled step (PRM), every end (ORM).
+    """Returns the items of each critic: every prefix (value), every labelled step (PRM), every end (ORM).
 
     Prefixes and ends are those of all samples, in their order.
     """

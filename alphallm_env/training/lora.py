@@ -1,4 +1,4 @@
-"""Trains a model by low-rank changes of its linear layers, added to their weights in the end. Hu et al. 2022."""
+"""LoRA: low-rank matrices beside the linear layers are trained, then merged into the weights. Hu et al. 2022."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from transformers import PreTrainedModel
 
 from alphallm_env.errors import ModelError
 
-_SCALE = 2.0  # α / r: what a change is multiplied by
+_SCALE = 2.0  # α / r: what the product of the two matrices is multiplied by
 
 
 @contextmanager
 def low_rank_changes(model: PreTrainedModel, rank: int) -> Generator[list[torch.nn.Parameter]]:
-    """Yields two matrices for each linear layer but the output, all that learns; at the end they are in the weights.
+    """Yields the trainable matrices, two for each linear layer but the output; on exit they are merged.
 
-    Meanwhile the layers are PEFT's. Raises ModelError where peft is not installed.
+    Until then the layers are PEFT's. Raises ModelError where peft is not installed.
     """
     try:
         from peft import LoraConfig, get_peft_model

@@ -48,7 +48,7 @@ def orthogonalised(matrix: torch.Tensor, num_steps: int = 5) -> torch.Tensor:
 
 
 class MuonAndAdam:
-    """Two optimizers that step as one. Learning rates are set anew at every step."""
+    """Two optimizers that step as one. Every step sets their learning rates."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class MuonAndAdam:
             self.lrs.append(adam_lr)
 
     def step(self, loss: torch.Tensor, factor: float, max_norm: float = 1.0) -> float:
-        """Takes one step down `loss` at `factor` times the peak learning rates; returns the loss."""
+        """Backpropagates `loss` and takes one step at `factor` times the peak learning rates; returns the loss."""
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.parameters, max_norm)
         for optimizer, lr in zip(self.optimizers, self.lrs, strict=True):

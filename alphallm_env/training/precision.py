@@ -1,4 +1,4 @@
-"""Which arithmetic training uses: bfloat16 where the device multiplies it, float32 where it would be emulated."""
+"""The precision of training: bfloat16 where the device has units for it, float32 where it would be emulated."""
 
 from __future__ import annotations
 

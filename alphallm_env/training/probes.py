@@ -1,7 +1,7 @@
-"""Fits probes (`alphallm_env/critics/probes.py`) to a policy's graded trajectories; no layer of the model learns.
+"""Fits linear probes (`alphallm_env/critics/probes`) to a policy's graded trajectories; the model is not trained.
 
-A ridge logistic regression for each critic: value at every prefix, PRM at labelled steps, ORM at ends. How strongly
-the weights are held back is chosen by cross-validation over problems, so that no problem is on both sides.
+One logistic regression with an L2 penalty per critic: value at every prefix, PRM at labelled steps, ORM at ends. The
+penalty is chosen by cross-validation over problems, so that no problem is in both the fit and the test of a fold.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from alphallm_env.types import State
 
 PENALTIES = (3.0, 1.0, 0.3, 0.1, 0.03)  # of the squared weights beside the mean loss, in nats
 NUM_FOLDS = 5
-_PROBLEMS_AT_ONCE = 16  # read one after the other: what is known of a problem's prefixes may then be forgotten
+_PROBLEMS_AT_ONCE = 16  # prefilled before the cache of their prefixes is cleared
 _ITERATIONS = 100
 
 Vectors = dict[tuple[str, str], NDArray[np.float32]]  # (question, solution so far) -> [2 · layers · width + num_checks]
 
 
 def read_prefixes(trunk: ProbeTrunk, data: Sequence[ProblemData], folder: Path) -> Vectors:
-    """Returns what probes see of every prefix in the data.
+    """Returns the features of every prefix in the data.
 
-    The prefixes of a few problems make a file in `folder`, named by a hash of them and of the model, its precision and
-    its layers: what was read before is not read again.
+    They are cached in `folder`: a file for a few problems, named by a hash of their prefixes and of the model, its
+    precision and its layers.
     """
     folder.mkdir(parents=True, exist_ok=True)
     vectors: Vectors = {}
@@ -90,7 +90,7 @@ def fit_probe(
 ) -> Fit:
     """Returns the probe of `vectors` [n, width] for `targets` in [0, 1], and which problem each row belongs to.
 
-    The last `num_checks` numbers of a vector are checked facts: their weights are held back a hundred times less.
+    The last `num_checks` numbers of a vector are checked facts: the penalty of their weights is 100 times smaller.
     Raises ValueError where all targets are alike: there is nothing to tell apart.
     """
     wanted = np.asarray(targets, float)
@@ -109,7 +109,7 @@ def fit_probe(
 
 
 def _cross_validated(inputs: torch.Tensor, outputs: torch.Tensor, folds: NDArray[np.int64]) -> dict[float, float]:
-    """Returns the AUC by penalty of logits that the fit of the other folds gives, all folds together."""
+    """Returns the AUC by penalty of out-of-fold logits, all folds together."""
     logits = {penalty: np.zeros(len(inputs)) for penalty in PENALTIES}
     for fold in set(folds.tolist()):
         left_out = torch.from_numpy(folds == fold)
@@ -123,7 +123,7 @@ def _cross_validated(inputs: torch.Tensor, outputs: torch.Tensor, folds: NDArray
 def _ridge(inputs: torch.Tensor, outputs: torch.Tensor, penalties: Sequence[float]) -> list[tuple[torch.Tensor, float]]:
     """Returns weight and bias with the least mean log loss + penalty · squared weights, by L-BFGS, for each penalty.
 
-    Each fit begins where the one before it ended.
+    Each fit starts from the one before it.
     """
     weight = torch.zeros(inputs.shape[1], requires_grad=True)
     bias = torch.zeros((), requires_grad=True)

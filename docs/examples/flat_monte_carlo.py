@@ -1,4 +1,4 @@
-"""A synchronous planner that knows `clone_state`, `restore_state` and `step`, and no language model.
+"""A synchronous planner that uses `clone_state`, `restore_state` and `step`, and no language model.
 
 python -m experiments.evaluate --planner docs.examples.flat_monte_carlo:FlatMonteCarlo
 """
@@ -6,7 +6,7 @@ python -m experiments.evaluate --planner docs.examples.flat_monte_carlo:FlatMont
 import re
 
 import agents
-from alphallm_env import Trajectory
+from alphallm_env import ScoreKind, Trajectory
 from alphallm_env.runtime.metering import Meter, Usage, metering
 
 
@@ -18,10 +18,11 @@ class FlatMonteCarlo(agents.Planner):
         world, finished = env.unwrapped, []
         start = world.clone_state()
         with metering(Meter()) as meter:
-            while not finished or (budget.allows(meter.usage) and len(finished) < 200):  # known states are free
+            while not finished or (budget.allows(meter.usage) and len(finished) < 200):  # cached scores are free
                 world.restore_state(start)
                 _, reward, terminated, _, _ = world.step(self.guess(start.question, rng))
-                finished.append(Trajectory(world.clone_state(), reward if terminated else 0.0))
+                score = reward if terminated else 0.0
+                finished.append(Trajectory(world.clone_state(), score, score_kind=ScoreKind.REWARD))
                 meter.add(Usage(simulations=1))
         world.restore_state(start)
         best = max(finished, key=lambda trajectory: trajectory.score)

@@ -1,17 +1,16 @@
-"""An asynchronous planner: at every step the best of n options. Many searches at once share the model's batches.
+"""An asynchronous planner: at every step the best of n options. Searches side by side share the models' batches.
 
 python -m experiments.evaluate --planner docs.examples.step_best_of_n:StepBestOfN
 """
 
 import agents
-from agents.tree.evaluation import Outcomes
-from alphallm_env import Simulator, State, Trajectory
+from alphallm_env import ScoreKind, Simulator, State, Trajectory
 from alphallm_env.runtime.metering import Meter, Usage
 from alphallm_env.runtime.seeds import derive_seed
 
 
 class StepBestOfN(agents.AsyncPlanner):
-    """Goes on with the option that the PRM likes best, to the end, again and again. The ORM picks among the ends."""
+    """Takes the option that the PRM scores highest until the episode ends. The ORM picks among several episodes."""
 
     num_options = 4
 
@@ -19,11 +18,11 @@ class StepBestOfN(agents.AsyncPlanner):
         self, simulator: Simulator, state: State, budget: agents.Budget, seed: int, meter: Meter
     ) -> agents.PlanResult:
         """Returns the best of the episodes that the budget allows; there is always one."""
-        outcomes, finished = Outcomes(simulator), list[Trajectory]()
+        scorer, finished = agents.OutcomeScorer(simulator), list[Trajectory]()
         while not finished or meter.usage.tokens / len(finished) <= budget.tokens_left(meter.usage):
             ended = await self.write(simulator, state, derive_seed(seed, len(finished)))
-            [score] = await outcomes.score([ended])
-            finished.append(Trajectory(ended, score))
+            [score] = await scorer.score([ended])
+            finished.append(Trajectory(ended, score, score_kind=ScoreKind.ORM))
             meter.add(Usage(simulations=1))
         best = max(finished, key=lambda trajectory: trajectory.score)
         return agents.PlanResult(state, best, tuple(finished), meter.usage)

@@ -9,7 +9,8 @@ import tracemalloc
 from collections.abc import Sequence
 
 from agents.base import Budget, PlanResult
-from agents.mcts import EtaMCTS, MCTSConfig
+from agents.config import MCTSConfig
+from agents.mcts import EtaMCTS
 from agents.tree.node import num_nodes
 from alphallm_env.lm.policy import Policy
 from alphallm_env.lm.prompts import TinyTemplate
@@ -51,7 +52,7 @@ class FreeSimulator(Simulator):
         return [(state.depth * 7919 + hash(state.option) * 104_729) % 1_009 / 1_009 for state in states]
 
 
-CONFIG = MCTSConfig(
+CONFIG = MCTSConfig().with_settings(
     alpha=0, c_min_root=CHILDREN, c_min=CHILDREN, c_max_root=CHILDREN, c_max=CHILDREN, beta_prm=0, num_rollouts=0,
     depth_limit=DEPTH, expansion_batch=CHILDREN,
 )  # fmt: skip

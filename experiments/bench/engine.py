@@ -39,7 +39,7 @@ from alphallm_env.simulator import Simulator
 from alphallm_env.types import Problem
 from experiments.bench import bookkeeping, faults
 from experiments.bench.bandwidth import measured_bandwidth, share_of_limit
-from experiments.runs.monitor import quiet_libraries, results_console
+from experiments.runs.screen import quiet_libraries, results_console
 
 _SAMPLES = 8  # of a prompt, where the decoder is compared with `generate`
 _LARGEST_BATCH = 256
@@ -86,7 +86,7 @@ class Searched:
 
 
 def searched(simulator: Simulator, problems: Sequence[Problem], budget: int, concurrency: int) -> Searched:
-    """Searches the problems with ηMCTS, from models that remember nothing."""
+    """Searches the problems with ηMCTS, with empty caches."""
     simulator.clear_cache()
     before = replace(simulator.engine.statistics)
     started = time.perf_counter()

@@ -3,9 +3,9 @@
     python -m experiments.bench.environment --json FILE
     python -m experiments.bench.environment --num-envs 1 32
 
-Every key of the JSON is a line of the tables. Environments side by side are timed by the clock on the wall, with two
-threads as on a small laptop: run it on a machine that does nothing else. With `--threads 1` it is arithmetic alone that
-gains from being done at once. All else is timed by the processor's clock. Ratios are of figures taken side by side.
+Every key of the JSON is a line of the tables. Vectors of environments are timed by the clock on the wall, with two
+threads as on a small laptop: run it on an idle machine. With `--threads 1` only batched arithmetic is faster. All else
+is timed by the processor's clock. Ratios are of figures measured in turns.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from alphallm_env.lm.prompts import TinyTemplate
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.runtime.files import write_whole
 from alphallm_env.testing.scripted import ScriptedLM
-from experiments.runs.monitor import quiet_libraries, results_console
+from experiments.runs.screen import quiet_libraries, results_console
 
 CHOICE = "AlphaLLM/GSMSymbolicChoice-v0"
 TEXT = "AlphaLLM/GSMSymbolic-v0"

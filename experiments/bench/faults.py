@@ -14,8 +14,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from agents.base import Budget, PlanResult
-from agents.mcts import EtaMCTS, SearchInterruptedError, eta_mcts
+from agents.mcts import EtaMCTS, eta_mcts
 from agents.tree.node import render_tree
+from agents.tree.search import SearchInterruptedError
 from alphallm_env.lm.policy import Policy
 from alphallm_env.lm.prompts import FewShotTemplate
 from alphallm_env.lm.server.client import ServerLM
@@ -104,7 +105,7 @@ def searched(problems: Sequence[Problem], kind: str) -> tuple[list[Result], int]
         if kind == ALL_DIE:
             servers[0].dies_after = 0
             servers[0].start()
-        plans = engine.run(_resume_all(planner, results))
+        plans = engine.run(_resume_all(results))
         met = sum(server.num_faults for server in servers)
     return plans, met
 
@@ -117,14 +118,12 @@ async def _search_all(
     return await asyncio.gather(*work, return_exceptions=True)
 
 
-async def _resume_all(planner: EtaMCTS, results: Sequence[PlanResult | BaseException]) -> list[Result]:
+async def _resume_all(results: Sequence[PlanResult | BaseException]) -> list[Result]:
     """Returns the results, those of interrupted searches after another try."""
 
     async def resumed(result: PlanResult | BaseException) -> Result:
         try:
-            return (
-                await planner.resume(result, BUDGET) if isinstance(result, SearchInterruptedError) else _whole(result)
-            )
+            return await result.search.run_async() if isinstance(result, SearchInterruptedError) else _whole(result)
         except SearchInterruptedError:
             return None
 

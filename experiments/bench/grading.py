@@ -22,7 +22,7 @@ from rich.table import Table
 from alphallm_env.grading import Grader, Verdict, extract_answer
 from alphallm_env.grading.equivalence import decide
 from alphallm_env.runtime.files import write_whole
-from experiments.runs.monitor import quiet_libraries, results_console
+from experiments.runs.screen import quiet_libraries, results_console
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def hedges(cases: Sequence[Case]) -> list[tuple[str, str]]:
 
 
 def graded(grader: Grader, pairs: Sequence[tuple[str | None, str]], timeout: float) -> list[Graded]:
-    """Returns every pair graded, one after the other."""
+    """Returns every pair, graded in turn."""
     found: list[Graded] = []
     for answer, gold in pairs:
         started = time.perf_counter()

@@ -87,7 +87,7 @@ Tallies = dict[str, Tally]
 def attack_sandbox(
     sandbox: Sandbox, outside: Outside, attacks: Iterable[Attack], tell: Callable[[str], None]
 ) -> Tallies:
-    """Runs the programs one after the other, and after each a benign one that must see the world as it was."""
+    """Runs the programs in turn, and after each a benign one that must find nothing changed."""
     sandbox.layers()
     usual = sandbox.run(NEXT, PLENTY)
     if usual.status is not Status.OK:
@@ -122,7 +122,7 @@ def outcome_of(result: ProgramResult) -> str:
 def attack_grader(
     grader: Grader, answers: Iterable[HostileAnswer], outside: Outside, tell: Callable[[str], None]
 ) -> Tallies:
-    """Grades the answers one after the other, and after each a benign one that must be graded right."""
+    """Grades the answers in turn, and after each a benign one that must be graded right."""
     grader.grade("1/2", "0.5")
     tallies: Tallies = defaultdict(Tally)
     for hostile in answers:

@@ -1,4 +1,4 @@
-"""A Choice environment that never asks its models twice: what they offer is kept on disk, with what it cost."""
+"""A Choice environment with its proposals cached on disk, each with the tokens that it cost."""
 
 from __future__ import annotations
 

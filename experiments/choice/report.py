@@ -15,8 +15,7 @@ from rich.table import Table
 from alphallm_env.runtime.files import Json
 from experiments.choice.rules import Played
 from experiments.choice.training import Point
-from experiments.runs.outcomes import bootstrap_mean
-from experiments.runs.robust import Estimate, interquartile_mean, mean, stratified_bootstrap
+from experiments.runs.statistics import Estimate, bootstrap_mean, interquartile_mean, mean, stratified_bootstrap
 
 Runs = Sequence[Sequence[Played]]  # of one agent: by run, then by problem, the same problems in each
 

@@ -97,7 +97,7 @@ def read_curve(folder: Path) -> list[Point]:
 
 
 def untrained(recipe: Recipe, env: RecordedChoiceEnv, seed: int) -> BaseAlgorithm:
-    """Returns an agent that has learnt nothing, on copies of `env` side by side."""
+    """Returns an untrained agent on a vector of copies of `env`."""
     envs = BatchedVectorEnv(copy.deepcopy(env), recipe.num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
     return make_agent(recipe.algorithm, VecMonitor(SB3VecEnv(envs)), recipe.hyperparameters, seed)
 

@@ -1,1 +1,1 @@
-"""What critics learn from, and how they are measured."""
+"""What critics are trained and measured with: graded data, labels of steps, measures, tables and pictures."""

@@ -1,4 +1,4 @@
-"""What critics learn from: the policy's own trajectories, graded by final answers alone.
+"""Data that critics are trained on: the policy's own trajectories, graded by final answers alone.
 
 Labels need no rationale. The value of a prefix is the share of the trajectories through it that end
 correctly. A step is good if, of at least `min_visits` continuations after it, a share of `threshold` ends
@@ -8,11 +8,12 @@ correctly (Math-Shepherd: Wang et al. 2024); prefixes visited less often get rol
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations, islice
 from pathlib import Path
 from random import Random
 
-from alphallm_env.errors import ProblemError, RunError
+from alphallm_env.errors import ProblemError
 from alphallm_env.grading import Verdict, extract_answer, grade
 from alphallm_env.lm.base import GenerationRequest
 from alphallm_env.lm.policy import Policy
@@ -22,6 +23,8 @@ from alphallm_env.runtime.files import Journal
 from alphallm_env.runtime.seeds import derive_seed
 from alphallm_env.training.graded import LabelledStep, ProblemData, Sample, prefix_counts
 from alphallm_env.types import Problem
+from experiments.critics.config import AT_ONCE
+from experiments.runs.records import check_same_problems
 
 
 def problem_splits(source: str, sizes: Mapping[str, int], seed: int) -> dict[str, list[Problem]]:
@@ -42,11 +45,8 @@ def problem_splits(source: str, sizes: Mapping[str, int], seed: int) -> dict[str
     return problems
 
 
-AT_ONCE = 256  # texts that a policy writes side by side, unless that is more than the memory holds
-
-
 class Sampler:
-    """Draws trajectories and continuations from a policy, `at_once` of them side by side."""
+    """Draws trajectories and continuations from a policy, `at_once` of them in a batch."""
 
     def __init__(
         self,
@@ -163,7 +163,9 @@ def collect(
     path.parent.mkdir(parents=True, exist_ok=True)
     journal = Journal(path, ProblemData.to_json, ProblemData.from_json)
     data = journal.read()
-    _check_same_problems(data, problems, path)
+    known = [replace(p, id=e.samples[0].problem_id, question=e.samples[0].question) if e.samples else None
+             for e, p in zip(data, problems, strict=False)]  # fmt: skip
+    check_same_problems(known, problems, str(path))
     chunk = max(1, 2 * sampler.at_once // num_samples)
     for start in range(len(data), len(problems), chunk):
         part = problems[start : start + chunk]
@@ -178,13 +180,3 @@ def collect(
             flush=True,
         )
     return data
-
-
-def _check_same_problems(data: Sequence[ProblemData], problems: Sequence[Problem], path: Path) -> None:
-    for number, (entry, problem) in enumerate(zip(data, problems, strict=False)):
-        for sample in entry.samples[:1]:  # none where nothing could be graded
-            if (sample.problem_id, sample.question) != (problem.id, problem.question):
-                raise RunError(
-                    f"the problems have changed: expected {problem.id!r} in line {number + 1} of {path}, "
-                    f"got {sample.problem_id!r}: {sample.question[:40]!r}"
-                )

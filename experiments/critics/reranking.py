@@ -11,7 +11,7 @@ from rich.table import Table
 from agents.tree.answering import best_scored, vote
 from alphallm_env.training.graded import ProblemData, state_after
 from alphallm_env.types import Trajectory
-from experiments.runs.outcomes import bootstrap_mean
+from experiments.runs.statistics import bootstrap_mean
 
 WAYS = {
     "one_sample": "one sample",  # the mean over all

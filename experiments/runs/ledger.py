@@ -1,7 +1,7 @@
-"""What searches cost: tokens written, read, and known from earlier reading; seconds of the models and of waiting.
+"""What searches cost: tokens generated, prefilled and read from a cache; seconds of the models and of waiting.
 
-A run keeps the sums of each row of its table in `ledger.json`, beside `results.json`, as its seconds differ from one
-machine to the next.
+A run keeps the sums of each row of its table in `ledger.json`, apart from `results.json`, since seconds differ from
+one machine to the next.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
-from alphallm_env.runtime.metering import Usage
-from experiments.runs.outcomes import Outcome
 from alphallm_env.runtime.files import Json, write_whole
+from alphallm_env.runtime.metering import Usage
+from experiments.runs.search_records import SearchRecord
 
-Row = tuple[str, str, str]  # stage, split, planner
+LedgerKey = tuple[str, str, str]  # stage, split, planner
 
 
-def total(outcomes: Sequence[Outcome]) -> Usage:
+def total(records: Sequence[SearchRecord]) -> Usage:
     """Returns the usage of all searches together."""
-    return sum((outcome.usage for outcome in outcomes), Usage())
+    return sum((record.usage for record in records), Usage())
 
 
-def write_ledger(folder: Path, searches: Mapping[Row, Sequence[Outcome]]) -> None:
+def write_ledger(folder: Path, searches: Mapping[LedgerKey, Sequence[SearchRecord]]) -> None:
     """Writes the usage of each row's searches to `ledger.json` in a run's folder."""
     rows: list[Json] = [
-        {"stage": stage, "split": split, "planner": planner, "searches": len(outcomes)}
-        | cast("dict[str, Json]", asdict(total(outcomes)))
-        for (stage, split, planner), outcomes in searches.items()
+        {"stage": stage, "split": split, "planner": planner, "searches": len(records)}
+        | cast("dict[str, Json]", asdict(total(records)))
+        for (stage, split, planner), records in searches.items()
     ]
     write_whole(folder / "ledger.json", json.dumps({"rows": rows}, indent=2) + "\n")
 

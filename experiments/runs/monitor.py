@@ -1,17 +1,14 @@
-"""What a run shows while it goes on: bars on a terminal, curves and trees in TensorBoard."""
+"""What a run writes for TensorBoard while it is under way: curves, histograms, trees."""
 
 from __future__ import annotations
 
 import contextlib
 import time
-import warnings
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from torch.utils.tensorboard import SummaryWriter
 
 from agents.base import PlanResult
@@ -20,26 +17,11 @@ from alphallm_env.runtime.engine import Engine, EngineStatistics
 from alphallm_env.runtime.metering import Usage
 from alphallm_env.types import Problem
 from experiments.runs.ledger import figures
-from experiments.runs.outcomes import Outcome, Row
+from experiments.runs.results import ResultRow
+from experiments.runs.screen import Screen, Show
+from experiments.runs.search_records import SearchRecord
 
 _TREES_PER_STAGE = 3
-_WIDTH = 110  # of tables that go to a file
-
-
-def results_console() -> Console:
-    """Returns the console for tables: as wide as the terminal, or wide enough where there is none."""
-    console = Console()
-    return console if console.is_terminal else Console(width=_WIDTH)
-
-
-def quiet_libraries() -> None:
-    """Silences the progress bars of transformers and datasets, which do not know whether anyone looks."""
-    import datasets
-    import transformers
-
-    datasets.disable_progress_bars()
-    transformers.utils.logging.disable_progress_bar()
-    warnings.filterwarnings("ignore", message=".*gradient_checkpointing.*", category=FutureWarning)
 
 
 def stage_number(stage: str) -> int:
@@ -53,7 +35,7 @@ def _load(before: EngineStatistics, engine: Engine, seconds: float) -> dict[str,
     if now.steps == before.steps or now.batches == before.batches:
         return {}
     return {
-        "tokens per second": (now.items_stepped - before.items_stepped) / seconds,  # written
+        "tokens per second": (now.items_stepped - before.items_stepped) / seconds,  # decoded
         "texts a step": (now.items_stepped - before.items_stepped) / (now.steps - before.steps),
         "items a batch": (now.items - before.items) / (now.batches - before.batches),
         "model share": (now.model_seconds - before.model_seconds) / seconds,
@@ -62,37 +44,25 @@ def _load(before: EngineStatistics, engine: Engine, seconds: float) -> dict[str,
 
 
 class Monitor:
-    """Writes event files, and shows progress where the output is a terminal; silent where it is not."""
+    """Writes TensorBoard's event files, and passes what is under way on to the screen."""
 
-    def __init__(self, logs: Path) -> None:
+    def __init__(self, logs: Path, screen: Screen | None = None) -> None:
         self._writer = SummaryWriter(str(logs))
-        self._console = Console()
+        self._screen = screen or Screen()
 
     @contextlib.contextmanager
-    def progress(
-        self, title: str, total: int, engine: Engine | None = None, step: int = 0
-    ) -> Generator[Callable[[int, int], None]]:
+    def progress(self, title: str, total: int, engine: Engine | None = None, step: int = 0) -> Generator[Show]:
         """Yields the function to call with the number done and the total.
 
-        Of an engine, how full it keeps its models is shown beside, and written at the end.
+        How full an engine keeps its models is shown while it works, and written at the end.
         """
-        columns = (
-            TextColumn("{task.description:<44}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-            TextColumn("{task.fields[load]}"),
-        )  # fmt: skip
         before, started = replace(engine.statistics) if engine else None, time.monotonic()
 
         def load() -> dict[str, float]:
             return {} if engine is None or before is None else _load(before, engine, time.monotonic() - started)
 
-        def show(done: int, total: int) -> None:
-            shown = ", ".join(f"{value:,.0f} {name}" for name, value in list(load().items())[:2])
-            bar.update(task, completed=done, total=total, load=shown)
-
-        with Progress(*columns, console=self._console, disable=not self._console.is_terminal) as bar:
-            task = bar.add_task(title, total=total, load="")
+        with self._screen.stage(title, total, lambda: load().get("tokens per second")) as show:
             yield show
-            show(total, total)
         for name, value in load().items():
             self._writer.add_scalar(f"engine/{title.partition(': ')[2]}/{name}".replace(" ", "_"), value, step)
 
@@ -100,7 +70,7 @@ class Monitor:
         """Writes one number."""
         self._writer.add_scalar(tag, value, step)
 
-    def rows(self, rows: Sequence[Row]) -> None:
+    def rows(self, rows: Sequence[ResultRow]) -> None:
         """Writes accuracy and tokens of one stage; the step is the round."""
         for row in rows:
             step = stage_number(row.stage)
@@ -113,17 +83,17 @@ class Monitor:
         for name, value in figures(usage).items():
             self._writer.add_scalar(f"ledger/{tag}/{name}", value, step)
 
-    def searches(self, outcomes: Sequence[Outcome], step: int) -> None:
+    def searches(self, records: Sequence[SearchRecord], step: int) -> None:
         """Writes means and histograms of the searches of one round."""
         measures = {
-            "nodes": [o.num_nodes for o in outcomes],
-            "depth": [o.depth for o in outcomes],
-            "width": [o.width for o in outcomes],
-            "tokens": [o.usage.tokens for o in outcomes],
-            "critic_tokens": [o.usage.critic_tokens for o in outcomes],
-            "rollout_tokens": [o.usage.rollout_tokens for o in outcomes],
-            "rejected_tokens": [o.usage.rejected_tokens for o in outcomes],
-            "orm_score": [o.best.score for o in outcomes],
+            "nodes": [r.num_nodes for r in records],
+            "depth": [r.depth for r in records],
+            "width": [r.width for r in records],
+            "tokens": [r.usage.tokens for r in records],
+            "critic_tokens": [r.usage.critic_tokens for r in records],
+            "rollout_tokens": [r.usage.rollout_tokens for r in records],
+            "rejected_tokens": [r.usage.rejected_tokens for r in records],
+            "orm_score": [r.best.score for r in records],
         }
         for name, values in measures.items():
             if values:
@@ -145,5 +115,5 @@ class Monitor:
         return show
 
     def close(self) -> None:
-        """Writes what is left."""
+        """Writes what is buffered."""
         self._writer.close()

@@ -1,4 +1,4 @@
-"""What a run leaves behind: a folder that survives `kill -9` and is read back by the same command.
+"""A run's folder: it survives `kill -9`, and the same command resumes from it.
 
 config.json      the settings; another command's settings are refused
 revision.txt     the git revision
@@ -14,12 +14,13 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from alphallm_env.errors import RunError
 from alphallm_env.runtime.files import Journal, Json, write_whole
+from alphallm_env.types import Problem
 
 Record = TypeVar("Record")
 
@@ -64,17 +65,34 @@ class RunFolder:
         return Journal(self.path / "searches" / f"{name}.jsonl", encode, decode)
 
 
+def write_json(path: Path, record: Mapping[str, object]) -> None:
+    """Writes a record as indented JSON, the whole file or nothing."""
+    write_whole(path, json.dumps(record, indent=2) + "\n")
+
+
 def settle_config(file: Path, config: dict[str, Json]) -> None:
     """Writes the config to `file`, or raises RunError, naming the differences, if another one is there."""
     config = json.loads(json.dumps(config))
     if not file.exists():
-        write_whole(file, json.dumps(config, indent=2) + "\n")
+        write_json(file, config)
         return
     before = json.loads(file.read_text())
     changed = sorted(k for k in before.keys() | config.keys() if before.get(k) != config.get(k))
     if changed:
         said = ", ".join(f"{key}: {before.get(key)!r} there, {config.get(key)!r} now" for key in changed)
         raise RunError(f"{file.parent} holds a run with other settings ({said}); choose another folder with --out")
+
+
+def check_same_problems(found: Sequence[Problem | None], problems: Sequence[Problem], where: str) -> None:
+    """Raises RunError unless what was found in `where` belongs to these problems, in order; None fits any problem."""
+    if len(found) > len(problems):
+        raise RunError(f"expected at most {len(problems)} problems in {where}, got {len(found)}")
+    for number, (other, problem) in enumerate(zip(found, problems, strict=False)):
+        if other is not None and other != problem:
+            raise RunError(
+                f"the problems have changed: expected {problem.id!r}: {problem.question[:40]!r} as number {number} "
+                f"of {where}, got {other.id!r}: {other.question[:40]!r}"
+            )
 
 
 def git_revision() -> str:

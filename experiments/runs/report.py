@@ -9,8 +9,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.runs.outcomes import Row
 from alphallm_env.runtime.files import Json, write_whole
+from experiments.runs.results import ResultRow
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
@@ -23,7 +23,7 @@ img { max-width: 100% } pre { background: #f6f6f4; padding: .8rem; white-space: 
 _COLOURS = {"before": "#9aa5b1", "round1": "#5b8db8", "round2": "#1f4e79"}
 
 
-def write_report(folder: Path, rows: Sequence[Row], results: dict[str, Json], config: dict[str, Json]) -> None:
+def write_report(folder: Path, rows: Sequence[ResultRow], results: dict[str, Json], config: dict[str, Json]) -> None:
     """Writes `report.html` into the run's folder: self-contained, nothing is fetched by it."""
     revision = (folder / "revision.txt").read_text().strip()
     page = f"""<!doctype html>
@@ -41,6 +41,16 @@ by the policy, by rollouts and by critics.</p>
 </body></html>
 """
     write_whole(folder / "report.html", page)
+
+
+def gains_in_words(folder: Path, rounds: int) -> list[str]:
+    """Returns a line for each planner's gain, as the run's `results.json` has it."""
+    gains = json.loads((folder / "results.json").read_text())["gain_after_last_round"]
+    return [
+        f"{planner}: {found['gain']:+.3f} after {rounds} rounds "
+        f"(paired 95 %: {found['ci95'][0]:+.3f} to {found['ci95'][1]:+.3f})"
+        for planner, found in gains.items()
+    ]
 
 
 def _text(value: object) -> str:
@@ -61,7 +71,7 @@ def _headline(results: dict[str, Json]) -> str:
     return "Gain after the last round, paired by problem: " + "; ".join(parts) + "."
 
 
-def _table(rows: Sequence[Row]) -> str:
+def _table(rows: Sequence[ResultRow]) -> str:
     head = "".join(
         f"<th>{name}</th>"
         for name in ("stage", "split", "planner", "accuracy", "95 % interval", "problems", "tokens/problem")
@@ -75,7 +85,7 @@ def _table(rows: Sequence[Row]) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def plot(rows: Sequence[Row]) -> bytes:
+def plot(rows: Sequence[ResultRow]) -> bytes:
     """Returns a PNG of accuracy by planner, one bar a stage, with intervals; the test split only."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -4,6 +4,7 @@ from scripted_world import START, asked, make_simulator, search, step
 from agents.base import Budget
 from agents.best_of_n import BestOfN, answer_shares
 from alphallm_env.runtime.metering import Usage
+from alphallm_env.types import ScoreKind
 
 SOLUTION_TOKENS = 13  # 5 + 5 + 2 words and the end of the text: every solution of the script
 
@@ -21,6 +22,7 @@ def test_majority_answers_what_most_samples_answer():
         counts[trajectory.state.text[-2]] += 1
     assert result.answer == max(counts, key=counts.__getitem__) == "7"
     assert result.best.score == counts["7"] / len(result.finished)
+    assert {trajectory.score_kind for trajectory in result.finished} == {ScoreKind.VOTE_SHARE}
     assert result.usage.critic_tokens == 0
     assert asked(simulator, "orm") == []
 
@@ -38,6 +40,7 @@ def test_orm_answers_what_the_critic_scores_highest():
     assert (result.answer, result.best.score) == ("5", 0.8)
     assert result.usage.critic_tokens == len(asked(simulator, "orm")) == 4  # four different texts
     assert {trajectory.score for trajectory in result.finished} == {0.8, 0.2}
+    assert {trajectory.score_kind for trajectory in result.finished} == {ScoreKind.ORM}
 
 
 def test_there_is_always_a_sample():

@@ -1,4 +1,4 @@
-"""A search that a failing server interrupts is kept as it stood, and ends as if nothing had happened."""
+"""A search that a failing server interrupts resumes, from memory or from bytes, and ends as if nothing had happened."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from scripted_world import START, make_simulator
 
 from agents import eta_mcts
 from agents.base import Budget, PlanResult
-from agents.mcts import EtaMCTS, SearchInterruptedError
+from agents.mcts import EtaMCTS
 from agents.tree.node import render_tree
+from agents.tree.search import SearchInterruptedError
 from alphallm_env.errors import ServerError
 from alphallm_env.lm.base import Completion, GenerationRequest
 from alphallm_env.simulator import Simulator
@@ -46,14 +47,16 @@ def count_calls(simulator: Simulator, fails_at: int, monkeypatch: pytest.MonkeyP
     return calls
 
 
-def searched(planner: EtaMCTS, simulator: Simulator) -> tuple[PlanResult, int]:
+def searched(planner: EtaMCTS, simulator: Simulator, through_bytes: bool = False) -> tuple[PlanResult, int]:
     """Returns the result and how often the search was interrupted."""
     with simulator.engine as engine:
         try:
             return engine.run(planner.metered_search(simulator, START, BUDGET, 0)), 0
         except SearchInterruptedError as error:
-            interrupted = error
-        return engine.run(planner.resume(interrupted, BUDGET)), 1
+            search = error.search
+        if through_bytes:
+            search = planner.load(search.to_bytes(), simulator)
+        return search.run(), 1
 
 
 def test_the_error_names_server_and_request():
@@ -68,8 +71,9 @@ def test_the_error_names_server_and_request():
     assert raised.value.search.root.children
 
 
+@pytest.mark.parametrize("through_bytes", [False, True])
 @pytest.mark.parametrize("name", PLANNERS)
-def test_an_interrupted_search_goes_on_as_it_stood(name: str):
+def test_an_interrupted_search_resumes(name: str, through_bytes: bool):
     planner = PLANNERS[name]
     with pytest.MonkeyPatch.context() as patch:
         simulator = make_simulator()
@@ -80,7 +84,7 @@ def test_an_interrupted_search_goes_on_as_it_stood(name: str):
         with pytest.MonkeyPatch.context() as patch:
             simulator = make_simulator()
             count_calls(simulator, number, patch)
-            result, num_interruptions = searched(planner, simulator)
+            result, num_interruptions = searched(planner, simulator, through_bytes)
         assert num_interruptions == 1
         assert result.root is not None
         assert undisturbed.root is not None

@@ -10,6 +10,7 @@ from alphallm_env.errors import StateError
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.runtime.metering import Meter, metering
 from alphallm_env.testing.scripted import Continuations
+from alphallm_env.types import ScoreKind
 
 MANY = Budget(tokens=100_000)
 # The tiny presets are tuned now and then; what is counted by hand here is counted for these.
@@ -217,6 +218,8 @@ def test_a_critic_that_is_switched_off_is_never_asked(critic: str):
     result = search(planner, simulator, Budget(simulations=12))
     assert asked(simulator, critic) == []
     assert result.best.state.ending is not None
+    kind = ScoreKind.CRITICS if critic == "orm" else ScoreKind.ORM
+    assert {trajectory.score_kind for trajectory in result.finished} == {kind}
     others = {"value", "prm", "orm"} - {critic}
     assert all(asked(simulator, other) for other in others)
 

@@ -1,15 +1,17 @@
+import copy
 from pathlib import Path
 
 import pytest
 
 from agents.best_of_n import BestOfN
+from agents.greedy import Greedy
 from agents.mcts import EtaMCTS
 from agents.presets import PRESETS
-from agents.registry import PLANNERS, make_planner
+from agents.registry import PLANNERS, PlannerMaker, make_planner
 
 MODULE = """
-from agents.greedy import Greedy
-from agents.base import Planner
+from agents import Greedy, Planner, eta_mcts, preset_family
+from agents.registry import PlannerMaker
 
 
 class Mine(Greedy):
@@ -23,6 +25,14 @@ class Unnamed(Planner):
 
 def not_a_planner():
     return 3
+
+
+def configured():
+    return Unnamed()
+
+
+instance = Mine()
+depends = PlannerMaker(lambda problems: eta_mcts(f"{preset_family(problems)}_large"))
 """
 
 
@@ -50,10 +60,37 @@ def test_a_class_is_imported_from_the_current_directory(tmp_path: Path, monkeypa
     monkeypatch.syspath_prepend(tmp_path)
     assert make_planner("planners_of_mine:Mine").name == "mine"
     assert make_planner("planners_of_mine:Unnamed").name == "Unnamed"
-    with pytest.raises(ValueError, match="must make a Planner, got int"):
+    assert make_planner("planners_of_mine:configured").name == "configured"
+    assert make_planner("planners_of_mine:instance") is make_planner("planners_of_mine:instance")
+    assert make_planner("planners_of_mine:depends", "math").name == "eta_mcts:math_large"
+    with pytest.raises(ValueError, match=r"planner must be one of greedy, .*must be or make a Planner, got int"):
         make_planner("planners_of_mine:not_a_planner")
-    with pytest.raises(ValueError, match="has no 'Nothing'"):
+    with pytest.raises(ValueError, match=r"planner must be one of greedy, .*has no attribute 'Nothing'"):
         make_planner("planners_of_mine:Nothing")
+
+
+def test_a_planner_can_be_registered(monkeypatch: pytest.MonkeyPatch):
+    registry = copy.deepcopy(PLANNERS)
+    monkeypatch.setattr("agents.registry.PLANNERS", registry)
+    registry.register("mine", PlannerMaker(lambda _: Greedy()))
+    assert isinstance(make_planner("mine"), Greedy)
+
+
+@pytest.mark.parametrize(
+    ("name", "problems", "preset"),
+    [
+        ("eta_mcts", "gsm_symbolic", "tiny_small"),
+        ("eta_mcts", "gsm8k", "gsm8k_small"),
+        ("eta_mcts_small", "math", "math_small"),
+        ("eta_mcts_large", "data/gsm8k.jsonl", "gsm8k_large"),
+        ("eta_mcts_large", "mine.jsonl", "tiny_large"),
+    ],
+)
+def test_the_presets_are_those_of_the_problems(name: str, problems: str, preset: str):
+    planner = make_planner(name, problems)
+    assert isinstance(planner, EtaMCTS)
+    assert planner.config == PRESETS[preset]
+    assert planner.name == name  # seeds derive from it
 
 
 @pytest.mark.parametrize("name", ["best", "eta_mcts:huge", ":Class", "module:"])

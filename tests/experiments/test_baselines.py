@@ -15,8 +15,9 @@ from paths import ROOT
 from agents.sb3 import ALGORITHMS
 from alphallm_env.errors import RunError
 from experiments import baselines
-from experiments.baselines import BaselinesConfig
+from experiments.choice import comparison
 from experiments.choice import training as baseline_training
+from experiments.choice.comparison import BaselinesConfig
 from experiments.choice.report import row_of, scores_by_template, success_by_problem
 from experiments.choice.rules import Played
 from experiments.choice.training import ENV_ID, ZOO, read_zoo, recipe
@@ -96,7 +97,7 @@ def test_the_same_command_goes_on_and_ends_with_the_same_results(run, monkeypatc
     shutil.rmtree(folder / "run" / "checkpoints" / "dqn-1")
     trained = []
     train = baseline_training.train
-    monkeypatch.setattr(baselines, "train", lambda *given: (trained.append(given[3]), train(*given)))
+    monkeypatch.setattr(comparison, "train", lambda *given: (trained.append(given[3]), train(*given)))
     baselines.main(replace(SMOKE, out=folder / "run", json=folder / "results.json"))
     assert trained == [1]
     assert (folder / "results.json").read_text() == before

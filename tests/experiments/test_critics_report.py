@@ -18,7 +18,8 @@ from alphallm_env.runtime.seeds import derive_seed
 from alphallm_env.training.graded import Item, LabelledStep, ProblemData, Sample, items_of, state_after
 from experiments import critics_report
 from experiments.critics.reliability import depth_picture, reliability_picture
-from experiments.critics_report import ReportConfig, Scored
+from experiments.critics.scores import ScoredItems, cross_validated
+from experiments.critics_report import ReportConfig
 
 
 def test_what_each_critic_is_asked() -> None:
@@ -43,7 +44,7 @@ def test_depths_are_options_taken() -> None:
         Item(state_after("Q?", steps), outcome)
         for steps, outcome in ((("a",), True), (("a", "b"), False), (("c",), False))
     ]
-    by_depth = Scored(items, [0.1, 0.2, 0.3]).by_depth()
+    by_depth = ScoredItems(items, [0.1, 0.2, 0.3]).by_depth()
     assert {depth: part.scores for depth, part in by_depth.items()} == {1: [0.1, 0.3], 2: [0.2]}
     assert by_depth[1].outcomes == [True, False]
 
@@ -92,7 +93,7 @@ def test_a_fold_is_measured_by_a_fit_that_did_not_see_it() -> None:
         for question, outcomes in ((first, (True, True, True, False)), (second, (False, False, False, True)))
         for outcome in outcomes
     ]
-    found = critics_report.cross_validated("isotonic", Scored(items, [0.5] * 8), num_folds=2)
+    found = cross_validated("isotonic", ScoredItems(items, [0.5] * 8), num_folds=2)
     assert found.brier == pytest.approx((6 * 0.75**2 + 2 * 0.25**2) / 8)
 
 

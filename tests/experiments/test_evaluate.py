@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,12 +13,14 @@ from alphallm_env.errors import RunError
 from alphallm_env.runtime.files import Journal
 from experiments import evaluate
 from experiments.evaluate import EvaluateConfig
-from experiments.runs.outcomes import Outcome
+from experiments.runs import searching
+from experiments.runs.search_records import SearchRecord
+from experiments.runs.settings import changed, settings_of
 
 BUDGET = 300
-TINY = EvaluateConfig(limit=4, budget=BUDGET, device="cpu")
+TINY = changed(EvaluateConfig(), budget=BUDGET, limit=4, device="cpu")
 LUCKY = '''
-"""A planner that knows three calls of the environment, and nothing else of it."""
+"""A planner that uses three calls of the environment, and nothing else of it."""
 
 import agents
 from alphallm_env import Trajectory
@@ -61,43 +62,43 @@ def user_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "lucky_planner"
 
 
-def journal(out: Path, planner: str) -> list[Outcome]:
-    return Journal(out / "searches" / f"{planner}.jsonl", Outcome.to_json, Outcome.from_json).read()
+def journal(out: Path, planner: str) -> list[SearchRecord]:
+    return Journal(out / "searches" / f"{planner}.jsonl", SearchRecord.to_json, SearchRecord.from_json).read()
 
 
-def test_planners_stand_beside_the_baselines_at_one_budget(
+def test_planners_are_compared_with_the_baselines_at_one_budget(
     user_module: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     out = tmp_path / "run"
-    rows = evaluate.main(replace(TINY, planner=("eta_mcts", f"{user_module}:Lucky"), out=out))
+    rows = evaluate.main(changed(TINY, planner=("eta_mcts", f"{user_module}:Lucky"), out=out))
     names = ["greedy", "majority", "orm_rerank", "eta_mcts", f"{user_module}:Lucky"]
     assert [row.planner for row in rows] == names
     assert {row.num_problems for row in rows} == {4}
     assert {budget.tokens for budget in importlib.import_module(user_module).Lucky.budgets} == {BUDGET}
     for planner in ("majority", "orm_rerank", "eta_mcts"):
-        for outcome in journal(out, planner):
-            assert outcome.usage.tokens < BUDGET + 1_000  # the last step may overrun it: four samples, judged
-            assert outcome.usage.tokens >= BUDGET or planner == "eta_mcts"  # which may know all there is
-    for outcome in journal(out, f"{user_module}_Lucky"):
-        assert outcome.usage.policy_tokens == 0
-        assert outcome.usage.critic_tokens > 0  # its rewards are critics' scores, measured here
+        for record in journal(out, planner):
+            assert record.usage.tokens < BUDGET + 1_000  # the last step may overrun it: four samples, judged
+            assert record.usage.tokens >= BUDGET or planner == "eta_mcts"  # which may know all there is
+    for record in journal(out, f"{user_module}_Lucky"):
+        assert record.usage.policy_tokens == 0
+        assert record.usage.critic_tokens > 0  # its rewards are critics' scores, measured here
     written = json.loads((out / "results.json").read_text())["rows"]
     assert written == [json.loads(json.dumps(row.to_json())) for row in rows]
     assert "lucky_planner:Lucky" in capsys.readouterr().out
 
 
 def test_a_finished_run_is_read_back_wherever_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    config = replace(TINY, planner=("majority",), baselines=False)
-    rows = evaluate.main(replace(config, out=tmp_path / "run"))
+    config = changed(TINY, planner=("majority",), baselines=False)
+    rows = evaluate.main(changed(config, out=tmp_path / "run"))
     (tmp_path / "run").rename(tmp_path / "moved")
-    monkeypatch.setattr(evaluate, "run_episodes", lambda *_, **__: pytest.fail("searched twice"))
-    assert evaluate.main(replace(config, out=tmp_path / "moved")) == rows
+    monkeypatch.setattr(searching, "run_episodes", lambda *_, **__: pytest.fail("searched twice"))
+    assert evaluate.main(changed(config, out=tmp_path / "moved")) == rows
     with pytest.raises(RunError, match="budget: 300 there, 301 now"):
-        evaluate.main(replace(config, out=tmp_path / "moved", budget=301))
+        evaluate.main(changed(TINY, planner=("majority",), baselines=False, budget=301, out=tmp_path / "moved"))
 
 
 def test_a_run_that_was_stopped_ends_with_the_same_results(tmp_path: Path):
-    config = replace(TINY, planner=("eta_mcts_small",), baselines=False, concurrency=2, out=tmp_path)
+    config = changed(TINY, planner=("eta_mcts_small",), baselines=False, concurrency=2, out=tmp_path)
     rows = evaluate.main(config)
     file = tmp_path / "searches" / "eta_mcts_small.jsonl"
     whole = file.read_bytes()
@@ -116,7 +117,7 @@ def timeless(journal: bytes) -> list[object]:
 
 
 def test_a_run_keeps_the_ledger_of_each_row(tmp_path: Path):
-    evaluate.main(replace(TINY, planner=("eta_mcts_small",), baselines=False, out=tmp_path))
+    evaluate.main(changed(TINY, planner=("eta_mcts_small",), baselines=False, out=tmp_path))
     [row] = json.loads((tmp_path / "ledger.json").read_text())["rows"]
     searches = journal(tmp_path, "eta_mcts_small")
     assert (row["planner"], row["searches"]) == ("eta_mcts_small", len(searches))
@@ -134,19 +135,43 @@ def test_a_run_keeps_the_ledger_of_each_row(tmp_path: Path):
 def test_problems_that_changed_are_refused(tmp_path: Path):
     problems = tmp_path / "problems.jsonl"
     problems.write_text('{"id": "a", "question": "How much is 1 + 1?", "answer": "2"}\n')
-    config = replace(TINY, planner=("greedy",), baselines=False, problems=str(problems), out=tmp_path / "run")
+    config = changed(TINY, planner=("greedy",), baselines=False, problems=str(problems), out=tmp_path / "run")
     evaluate.main(config)
     problems.write_text('{"id": "a", "question": "How much is 1 + 2?", "answer": "3"}\n')
-    with pytest.raises(RunError, match=r"expected a search of 'a': 'How much is 1 \+ 2\?' as number 0, got 'a'"):
+    with pytest.raises(
+        RunError, match=r"expected 'a': 'How much is 1 \+ 2\?' as number 0 of the finished searches, got 'a'"
+    ):
         evaluate.main(config)
 
 
 def test_a_planner_is_evaluated_once_and_a_baseline_can_be_asked_for_alone():
-    rows = evaluate.main(replace(TINY, limit=1, planner=("greedy", "greedy"), baselines=False))
+    rows = evaluate.main(changed(TINY, limit=1, planner=("greedy", "greedy"), baselines=False))
     assert [row.planner for row in rows] == ["greedy"]
 
 
 def test_an_unknown_planner_is_named_before_anything_runs(tmp_path: Path):
     with pytest.raises(ValueError, match="got 'astar'"):
-        evaluate.main(replace(TINY, planner=("astar",), out=tmp_path / "run"))
+        evaluate.main(changed(TINY, planner=("astar",), out=tmp_path / "run"))
     assert not (tmp_path / "run").exists()
+
+
+def test_rules_of_the_tree_are_chosen_by_name():
+    uct, puct = (
+        evaluate.main(changed(TINY, planner=("eta_mcts",), baselines=False, selection=rule, limit=2))
+        for rule in ("uct", "puct")
+    )
+    assert [row.planner for row in (*uct, *puct)] == ["eta_mcts", "eta_mcts"]
+    with pytest.raises(ValueError, match=r"selection must be one of .*puct.*, got 'best'"):
+        evaluate.main(changed(TINY, planner=("eta_mcts",), selection="best"))
+    with pytest.raises(ValueError, match="got planners greedy without one"):
+        evaluate.main(changed(TINY, planner=("greedy",), baselines=False, merge_rule="none"))
+
+
+def test_the_help_has_its_flags_under_headings(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        settings_of(EvaluateConfig, ["--help"])
+    printed = capsys.readouterr().out
+    for shown in ("planning options", "models options", "--rollout-policy", "--no-baselines"):
+        assert shown in printed
+    config = settings_of(EvaluateConfig, ["--limit", "7", "--policy", "FOLDER", "--no-baselines"])
+    assert (config.problems.limit, config.models.policy, config.planning.names) == (7, "FOLDER", ("eta_mcts",))

@@ -17,7 +17,9 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.loading import TINY_POLICY
 from experiments import pretrain
-from experiments.pretrain import Document, PretrainConfig
+from experiments.pretraining.config import PretrainConfig
+from experiments.pretraining.documents import Document, documents, drill, encode
+from experiments.pretraining.model import recover
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +73,7 @@ def test_a_kill_between_two_renames_loses_no_checkpoint(tmp_path: Path, left: tu
     for suffix in left:
         folder.with_suffix(f".{suffix}").mkdir()
         (folder.with_suffix(f".{suffix}") / "progress.json").write_text(suffix)
-    pretrain.recover(folder)  # a first checkpoint may not be whole: it has no old one beside it
+    recover(folder)  # a first checkpoint may not be whole: it has no old one beside it
     assert ((folder / "progress.json").read_text() if folder.exists() else None) == restored
 
 
@@ -95,7 +97,7 @@ def test_training_starts_from_a_model_where_one_is_named(config: PretrainConfig,
 @pytest.mark.parametrize(("share", "expected"), [(0.0, False), (1.0, True)])
 def test_bare_answers_are_solutions_without_their_reasoning(config: PretrainConfig, share: float, expected: bool):
     config = replace(config, bare_share=share, drill_share=0.0, drill_share_after=0.0)
-    for document in islice(pretrain.documents(config, Random(0), 0), 20):
+    for document in islice(documents(config, Random(0), 0), 20):
         assert document.completion.startswith("####") is expected
         assert "####" in document.completion
 
@@ -114,7 +116,7 @@ def test_the_learning_rate_rises_stays_and_falls():
 
 def test_a_question_weighs_less_than_its_solution_and_padding_nothing(tokenizer: PreTrainedTokenizerFast):
     batch = [Document("<|question|>1<|solution|>", "2 + 3"), Document("<|solution|>", "4")]
-    ids, weights = pretrain.encode(batch, tokenizer, question_weight=0.3)
+    ids, weights = encode(batch, tokenizer, question_weight=0.3)
     assert weights.tolist() == [
         pytest.approx([0.3] * 3 + [1.0] * 4),  # 2, +, 3 and the end
         pytest.approx([0.3, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0]),
@@ -126,7 +128,7 @@ def test_a_question_weighs_less_than_its_solution_and_padding_nothing(tokenizer:
 def test_drills_are_right():
     rng = Random(0)
     compute = {"+": int.__add__, "-": int.__sub__, "*": int.__mul__, "x": int.__mul__, "/": int.__floordiv__}
-    for line in "\n".join(pretrain.drill(rng).completion for _ in range(50)).split("\n"):
+    for line in "\n".join(drill(rng).completion for _ in range(50)).split("\n"):
         left, result = line.split("=")
         sign = next(sign for sign in compute if sign in left)
         one, other = map(int, left.split(sign))

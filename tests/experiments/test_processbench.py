@@ -13,18 +13,19 @@ from paths import DATA
 from alphallm_env.errors import CriticError, ProblemError
 from alphallm_env.types import State
 from experiments import processbench
-from experiments.processbench import BenchConfig, Row, accuracy, best_threshold, read_rows, step_scores
+from experiments.critics.first_mistakes import AnnotatedSolution, accuracy, best_threshold, read_rows, step_scores
+from experiments.processbench import BenchConfig
 
 ROWS = [
-    Row("a", "Q?", ("one", "two", "three"), 1),
-    Row("b", "Q?", ("one", "two"), -1),
-    Row("c", "Q?", ("one",), 0),
-    Row("d", "Q?", ("one", "two"), -1),
+    AnnotatedSolution("a", "Q?", ("one", "two", "three"), 1),
+    AnnotatedSolution("b", "Q?", ("one", "two"), -1),
+    AnnotatedSolution("c", "Q?", ("one",), 0),
+    AnnotatedSolution("d", "Q?", ("one", "two"), -1),
 ]
 SCORES = [(0.9, 0.2, 0.1), (0.8, 0.7), (0.6,), (0.9, 0.3)]
 
 
-def write(path: Path, rows: Sequence[Row] = ROWS) -> Path:
+def write(path: Path, rows: Sequence[AnnotatedSolution] = ROWS) -> Path:
     path.write_text("".join(
         json.dumps({"id": r.id, "question": r.question, "steps": list(r.steps), "label": r.label}) + "\n" for r in rows
     ))  # fmt: skip
@@ -103,7 +104,9 @@ def test_rows_that_are_not_as_expected_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("critic", ["tiny", "prompted"])
 def test_the_command_measures_critics_by_name(critic: str, tmp_path: Path) -> None:
     rows = [
-        Row("", f"Ana has {n} apples and buys 2. How many has she?", (f"{n} + 2 = {n + 2}", f"#### {answer}"), label)
+        AnnotatedSolution(
+            "", f"Ana has {n} apples and buys 2. How many has she?", (f"{n} + 2 = {n + 2}", f"#### {answer}"), label
+        )
         for n in range(3, 9)
         for answer, label in ((n + 2, -1), (n + 9, 1))
     ]

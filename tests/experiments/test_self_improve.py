@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from experiments import self_improve
+from experiments.loop.config import PRESETS, SelfImproveConfig, TrainingSearch, smoke
+from experiments.loop.plan import expected_costs
 
 STAGES = ["before", "round1", "round2"]
 
@@ -49,8 +51,16 @@ def test_a_run_leaves_everything_behind(finished: tuple[Path, str]) -> None:
     assert (out / "revision.txt").read_text().strip()
 
 
-def test_it_prints_the_table_and_nothing_else_where_there_is_no_terminal(finished: tuple[Path, str]) -> None:
+def test_where_there_is_no_terminal_it_prints_a_line_a_stage_and_the_table(finished: tuple[Path, str]) -> None:
     _, printed = finished
+    lines = printed.splitlines()
+    assert lines[0].startswith("[ 0:00] self-improvement of tiny: 2 rounds of 8 imagined problems, into ")
+    titles = list(expected_costs(smoke(PRESETS["tiny"])))
+    assert titles[0] == "before: greedy on test"
+    for number, title in enumerate(titles, 1):
+        line = f"{number}/{len(titles)} {title}"
+        assert any(found.endswith(line) for found in lines), line
+        assert any(f"{line}: done in " in found for found in lines), line
     assert "self-improvement of tiny" in printed
     assert "\x1b" not in printed
 
@@ -81,9 +91,18 @@ def test_killed_and_started_again_it_ends_with_the_same_results(finished: tuple[
 
 
 def test_presets_are_the_defaults_of_every_flag() -> None:
-    config, out = self_improve.parse(["--preset", "tiny", "--out", "x", "--gamma", "0.5", "--out", "y"])
-    assert (config.gamma, config.policy, out) == (0.5, "tiny", Path("y"))
+    config, out = self_improve.parse(["--preset", "tiny", "--out", "x", "--orm-threshold", "0.5", "--out", "y"])
+    assert (config.search.orm_threshold, config.models.policy, out) == (0.5, "tiny", Path("y"))
+    config, _ = self_improve.parse(["--preset=gsm8k", "--policy", "FOLDER", "--smoke", "--imagined", "5"])
+    assert (config.imagination.imagined, config.fine_tuning.lr, config.rounds) == (5, 1e-5, 2)
     with pytest.raises(SystemExit, match="--preset must be one of"):
         self_improve.parse(["--preset", "huge"])
     with pytest.raises(SystemExit, match="needs --policy"):
         self_improve.parse(["--preset", "gsm8k"])
+
+
+def test_settings_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(ValueError, match="rounds must be >= 1, got 0"):
+        SelfImproveConfig(rounds=0)
+    with pytest.raises(ValueError, match=r"must score trajectories by the ORM .* got 'majority'"):
+        SelfImproveConfig(search=TrainingSearch(training_planner="majority"))

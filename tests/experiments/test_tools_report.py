@@ -17,7 +17,8 @@ from alphallm_env.lm.prompts import FewShotTemplate
 from alphallm_env.testing.scripted import Continuations, ScriptedLM
 from experiments import tools_report
 from experiments.critics.math_like import TASKS, math_like
-from experiments.tools_report import Judged, ToolsConfig, compare, show
+from experiments.critics.tools import Judged, compare, show
+from experiments.tools_report import ToolsConfig
 
 if sys.platform != "linux":
     pytest.skip("programs are run on Linux only", allow_module_level=True)

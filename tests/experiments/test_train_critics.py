@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,13 +23,14 @@ from alphallm_env.training import critics as critic_lessons
 from alphallm_env.types import Option
 from experiments import train_critics
 from experiments.critics import data as critic_data
-from experiments.train_critics import CriticsConfig
+from experiments.critics.config import CriticsConfig
+from experiments.runs.settings import changed
 
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> CriticsConfig:
-    return CriticsConfig(
-        out=tmp_path_factory.mktemp("critics"), train_problems=6, development_problems=4, test_problems=4,
+    return changed(
+        CriticsConfig(tmp_path_factory.mktemp("critics")), train_problems=6, development_problems=4, test_problems=4,
         samples=4, min_visits=2, epochs=1, batch_sequences=8, device="cpu",
     )  # fmt: skip
 
@@ -50,7 +50,7 @@ def test_every_critic_is_measured_on_held_out_trajectories(config: CriticsConfig
     written = json.loads((config.out / "quality.json").read_text())
     assert written["quality"]["orm"]["auc"] == qualities["orm"].auc
     assert written["config"]["samples"] == 4
-    assert load_notes_limit(config.out / "critics") == config.max_tokens
+    assert load_notes_limit(config.out / "critics") == config.data.max_tokens
 
 
 def test_what_was_trained_is_loaded_by_its_folder(config: CriticsConfig, qualities):
@@ -70,7 +70,7 @@ def test_what_was_trained_is_loaded_by_its_folder(config: CriticsConfig, qualiti
 def test_critics_that_are_only_calibrated_keep_their_weights(config: CriticsConfig, qualities, tmp_path: Path):
     folder = config.out / "critics"
     before = load_file(folder / "model.safetensors")
-    calibrated = train_critics.main(replace(config, out=tmp_path, calibrate=str(folder)))
+    calibrated = train_critics.main(changed(config, out=tmp_path, calibrate=str(folder)))
     assert not (tmp_path / "train.jsonl").exists()
     after = load_file(tmp_path / "critics" / "model.safetensors")
     assert all(torch.equal(before[name], after[name]) for name in before)
@@ -90,19 +90,19 @@ def test_data_is_collected_once(config: CriticsConfig, qualities, monkeypatch: p
 
 def test_data_of_other_settings_are_refused(config: CriticsConfig, qualities):
     with pytest.raises(RunError, match="samples: 4 there, 5 now"):
-        train_critics.main(replace(config, samples=5))
+        train_critics.main(changed(config, samples=5))
 
 
 def test_a_file_is_cut_into_splits_that_share_no_question(config: CriticsConfig, tmp_path: Path):
     path = tmp_path / "problems.jsonl"
     rows = [{"question": f"How many are {n}?", "answer": str(n)} for n in range(14)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    config = replace(config, problems=str(path))
+    config = changed(config, problems=str(path))
     parts = train_critics.splits(config)
     assert {split: len(part) for split, part in parts.items()} == {"train": 6, "development": 4, "test": 4}
     assert len({problem.question for part in parts.values() for problem in part}) == 14
     with pytest.raises(ProblemError, match="expected 15 problems"):
-        train_critics.splits(replace(config, train_problems=7))
+        train_critics.splits(changed(config, train_problems=7))
     path.write_text("".join(json.dumps({"question": "How many?", "answer": "3"}) + "\n" for _ in range(14)))
     with pytest.raises(OverlapError):
         train_critics.splits(config)
@@ -114,7 +114,7 @@ def test_few_examples_are_one_batch_and_none_are_an_error():
     before = critic.model.get_input_embeddings().weight.detach().clone()
     head = torch.nn.Linear(critic.model.config.hidden_size, 1)
     labels = critic.label_ids(("True", "False"))
-    settings, example = critic_lessons.Training(), critic_lessons.Example((1, 2, 3), truth=1.0)
+    settings, example = critic_lessons.CriticTraining(), critic_lessons.Example((1, 2, 3), truth=1.0)
     critic_lessons.train(critic, head, [example], labels, settings)
     assert not torch.equal(before, critic.model.get_input_embeddings().weight)
     with pytest.raises(ValueError, match="at least one example"):
@@ -142,8 +142,8 @@ def qwen_trunk(folder: Path) -> str:
 @pytest.mark.parametrize("labels", ["prefixes", "binary_search"])
 def test_critics_of_another_architecture_learn_in_their_last_layers(labels: str, tmp_path: Path):
     trunk = qwen_trunk(tmp_path / "trunk")
-    config = CriticsConfig(
-        out=tmp_path / "out", trunk=trunk, notes=False, last_layers=1, labels=labels, soft_labels=True,
+    config = changed(
+        CriticsConfig(tmp_path / "out"), trunk=trunk, notes=False, last_layers=1, labels=labels, soft_labels=True,
         calibration="isotonic", train_problems=4, development_problems=6, test_problems=4, samples=4, min_visits=2,
         batch_sequences=8, device="cpu",
     )  # fmt: skip
@@ -151,9 +151,9 @@ def test_critics_of_another_architecture_learn_in_their_last_layers(labels: str,
     assert set(qualities) == {"value", "prm", "orm"}
     folder = config.out / "critics"
     before, after = (load_file(Path(where) / "model.safetensors") for where in (trunk, folder))
-    changed = {name for name in before if not torch.equal(before[name].bfloat16(), after[name])}
-    assert changed
-    assert all(name.startswith(("model.layers.3.", "model.norm.")) for name in changed)
+    learnt = {name for name in before if not torch.equal(before[name].bfloat16(), after[name])}
+    assert learnt
+    assert all(name.startswith(("model.layers.3.", "model.norm.")) for name in learnt)
     assert not (folder / "reader").exists()
     with Engine() as engine:
         simulator = build_simulator(load_policy(device="cpu"), str(folder), Rules(), engine, device="cpu")
@@ -177,7 +177,7 @@ def test_changes_of_low_rank_end_up_in_the_weights(tmp_path: Path):
     names = [name for name, _ in critic.model.named_modules()]
     before = {name: weight.clone() for name, weight in critic.model.state_dict().items()}
     data = [critic_lessons.Example((n, n + 1, n + 2), truth=1.0, value=0.9) for n in range(16)]
-    settings = critic_lessons.Training(epochs=20, batch_sequences=8, adam_lr=0.02, lora_rank=2)
+    settings = critic_lessons.CriticTraining(epochs=20, batch_sequences=8, adam_lr=0.02, lora_rank=2)
 
     def loss() -> float:
         with torch.no_grad():
@@ -197,9 +197,9 @@ def test_changes_of_low_rank_end_up_in_the_weights(tmp_path: Path):
 
 def test_what_learns_is_chosen_once(tmp_path: Path):
     with pytest.raises(ValueError, match="0 with --last-layers, got 4 with 2 layers"):
-        CriticsConfig(out=tmp_path, lora_rank=4, last_layers=2)
+        changed(CriticsConfig(tmp_path), lora_rank=4, last_layers=2)
     with pytest.raises(ValueError, match=r"lora_rank must be >= 0.*got -1"):
-        CriticsConfig(out=tmp_path, lora_rank=-1)
+        changed(CriticsConfig(tmp_path), lora_rank=-1)
 
 
 def test_more_layers_than_there_are_cannot_learn(tmp_path: Path):

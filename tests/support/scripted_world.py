@@ -32,7 +32,7 @@ SUM_SCRIPT: dict[str, Continuations] = {
 
 
 class ScriptedCritic:
-    """Scores a state by a function of its text, charges one token for each, and remembers what was asked."""
+    """Scores a state by a function of its text, charges one token for each, and records what was asked."""
 
     is_reproducible = True
 
@@ -93,11 +93,11 @@ def add_child(
     log_prob: float | None = None,
 ) -> Node:
     child = parent.add_child(step(parent.state, text, log_prob=log_prob))
-    child.visit_count, child.value_sum, child.max_value, child.score = visits, q * visits, q, score
+    child.visit_count, child.value_sum, child.max_value, child.q, child.score = visits, q * visits, q, q, score
     return child
 
 
 def finish(node: Node, text: str, score: float) -> Trajectory:
     """Keeps a text that a rollout from the node ended with."""
-    node.finished.append(Trajectory(step(node.state, text), score))
+    node.finished += (Trajectory(step(node.state, text), score),)
     return node.finished[-1]

@@ -2,7 +2,6 @@ import pytest
 from scripted_world import START, add_child, finish
 
 from agents.tree.answering import best_leaf, greedy_descent, orm_rerank, vote, weighted_vote
-from agents.tree.backup import max_return, mean_return
 from agents.tree.node import Node
 
 
@@ -23,29 +22,29 @@ def answered_tree() -> Node:
 
 def test_best_leaf_takes_the_best_text_of_the_best_scored_node():
     root = answered_tree()
-    assert best_leaf(root, mean_return) is root.children[0].finished[1]  # s = 0.8, then 0.6
+    assert best_leaf(root) is root.children[0].finished[1]  # s = 0.8, then 0.6
 
 
 def test_greedy_descent_follows_the_highest_mean():
     root = answered_tree()
-    assert greedy_descent(root, mean_return) is root.children[1].finished[0]  # q = 0.6, then 0.7
+    assert greedy_descent(root) is root.children[1].finished[0]  # q = 0.6, then 0.7
 
 
 def test_greedy_descent_follows_the_value_of_the_backup():
     root = answered_tree()
-    root.children[0].max_value = 0.9
-    assert greedy_descent(root, max_return) is root.children[0].finished[1]
+    root.children[0].q = 0.9
+    assert greedy_descent(root) is root.children[0].finished[1]
 
 
 def test_orm_rerank_takes_the_best_scored_text():
     root = answered_tree()
-    assert orm_rerank(root, mean_return) is root.children[1].finished[0]  # 0.7
+    assert orm_rerank(root) is root.children[1].finished[0]  # 0.7
 
 
 def test_weighted_vote_adds_up_the_scores_of_equal_answers():
     root = answered_tree()
     # 7: 0.5 + 0.4 = 0.9; 8: 0.6; 9: 0.7. The better text that says 7 has 0.5.
-    assert weighted_vote(root, mean_return) is root.children[0].finished[0]
+    assert weighted_vote(root) is root.children[0].finished[0]
 
 
 @pytest.mark.parametrize("rule", [best_leaf, greedy_descent, orm_rerank, weighted_vote])
@@ -53,13 +52,13 @@ def test_without_a_finished_text_the_rule_returns_the_greedy_leaf(rule):
     root = Node(START)
     add_child(root, "a\n", q=0.4)
     b = add_child(root, "b\n", q=0.6)
-    assert rule(root, mean_return) is b
+    assert rule(root) is b
 
 
 def test_greedy_descent_may_end_on_an_unfinished_node():
     root = answered_tree()
     c = add_child(root.children[1], "c\n", q=0.6)
-    assert greedy_descent(root, mean_return) is c
+    assert greedy_descent(root) is c
 
 
 def test_texts_without_an_answer_do_not_vote():

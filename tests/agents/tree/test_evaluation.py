@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 from scripted_world import START, add_child, asked, make_simulator
 
-from agents.tree.evaluation import Evaluator, LeafScoring, Outcomes, weighted_score
+from agents.tree.evaluation import Evaluator, LeafScoring, OutcomeScorer, weighted_score
 from agents.tree.node import Node
 from alphallm_env.critics.monte_carlo import MonteCarloValue
 from alphallm_env.runtime.metering import Meter, Usage, metering
@@ -96,7 +96,7 @@ def test_without_the_orm_an_ended_text_is_judged_as_a_state():
 def test_the_orm_is_asked_once_about_each_different_text():
     simulator = make_simulator()
     first, second = add_child(Node(START), "#### 7\n").state, add_child(Node(START), "#### 8\n").state
-    outcomes = Outcomes(simulator)
+    outcomes = OutcomeScorer(simulator)
     with simulator.engine:
         assert simulator.engine.run(outcomes.score([first, second, first])) == [0.9, 0.1, 0.9]
         assert simulator.engine.run(outcomes.score([second])) == [0.1]

@@ -35,7 +35,7 @@ def test_alpha_scales_the_importance_and_zero_fixes_the_width():
 def test_a_node_is_measured_again_as_its_children_arrive():
     root = Node(START)
     root.value = 0.5
-    width = Width(alpha=1.0, min_children_root=1, max_children_root=8, min_children=1, max_children=8)
+    width = Width(alpha=1.0, c_min_root=1, c_max_root=8, c_min=1, c_max=8)
     assert width.allowed(root) == 1
     add_child(root, "a\n").value = 0.75  # I = 0.25: ⌊2⌋ + 1
     assert width.allowed(root) == 3
@@ -50,21 +50,21 @@ def test_an_ended_child_counts_with_its_score():
     root = Node(START)
     root.value = 0.5
     add_child(root, "#### 1\n", score=1.0)  # I = 0.5
-    width = Width(min_children_root=1, max_children_root=8)
+    width = Width(c_min_root=1, c_max_root=8)
     assert width.allowed(root) == 5
 
 
 def test_the_root_and_the_nodes_below_have_their_own_limits():
     root = Node(START)
     child = add_child(root, "a\n")
-    width = Width(min_children_root=4, max_children_root=8, min_children=2, max_children=3)
+    width = Width(c_min_root=4, c_max_root=8, c_min=2, c_max=3)
     assert (width.limits(root), width.limits(child)) == ((4, 8), (2, 3))
 
 
 @pytest.mark.parametrize("limits", [(0, 4), (5, 4)])
 def test_limits_must_make_sense(limits: tuple[int, int]):
     with pytest.raises(ValueError, match="c_min"):
-        Width(min_children=limits[0], max_children=limits[1])
+        Width(c_min=limits[0], c_max=limits[1])
 
 
 def grown(num_children: int, sampling: Sampling) -> tuple[Node, Meter]:
@@ -82,7 +82,7 @@ def test_without_a_merge_rule_every_sample_is_a_child():
 
 
 def test_merge_groups_what_means_the_same():
-    root, meter = grown(3, Sampling(merge_rule=SameMathematics(), tries=40))
+    root, meter = grown(3, Sampling(merge_rule=SameMathematics(), merge_tries=40))
     texts = [sorted({member.text for member in child.members}) for child in root.children]
     assert sorted(texts) == [["3 * 4 = 12 eggs\n", "That is 4 x 3 = 12\n"], ["3 + 4 = 7\n"]]
     assert root.is_saturated  # there is no third meaning to find
@@ -92,14 +92,14 @@ def test_merge_groups_what_means_the_same():
 
 
 def test_reject_throws_away_what_means_the_same():
-    root, meter = grown(3, Sampling(merge_rule=SameMathematics(), merge_mode=MergeMode.REJECT, tries=40))
+    root, meter = grown(3, Sampling(merge_rule=SameMathematics(), merge_mode=MergeMode.REJECT, merge_tries=40))
     assert [len(child.members) for child in root.children] == [1, 1]
     assert root.num_sampled > 2
     assert meter.usage.rejected_tokens > 0
 
 
 def test_sampling_stops_after_so_many_tries():
-    root, _ = grown(3, Sampling(merge_rule=lambda first, second: True, tries=5))
+    root, _ = grown(3, Sampling(merge_rule=lambda first, second: True, merge_tries=5))
     assert len(root.children) == 1
     assert root.num_sampled == 3 + 2 + 2  # each draw asks for what is missing; 2 + 2 + 2 failures are enough
 
@@ -113,7 +113,7 @@ def test_the_probability_seen_counts_each_text_once():
 
 
 def test_a_node_is_saturated_once_it_has_seen_what_the_policy_says():
-    root, _ = grown(9, Sampling(merge_rule=SameMathematics(), tries=99, known_mass=0.99))
+    root, _ = grown(9, Sampling(merge_rule=SameMathematics(), merge_tries=99, known_mass=0.99))
     assert root.is_saturated
     assert len({member.text for child in root.children for member in child.members}) == 3
 

@@ -1,22 +1,17 @@
-"""Fitting probes: what they see, what they learn, and the real command on the tiny policy."""
+"""Fitting probes: what they see, and what they learn."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from alphallm_env.critics.loading import load_critics
 from alphallm_env.critics.probes.trunk import ProbeTrunk
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.loading import TINY_POLICY, load_policy
-from alphallm_env.runtime.engine import Engine
 from alphallm_env.training.graded import LabelledStep, ProblemData, Sample, state_after
 from alphallm_env.training.probes import PENALTIES, fit_probe, read_prefixes
-from experiments import train_critics
-from experiments.train_critics import CriticsConfig
 
 DATA = ProblemData(
     (Sample("p", "2 + 3?", ("2 + 3 = 5\n", "#### 5"), True), Sample("p", "2 + 3?", ("#### 6",), False)),
@@ -79,33 +74,3 @@ def test_a_problem_is_never_on_both_sides_of_the_cross_validation():
 def test_targets_must_differ():
     with pytest.raises(ValueError, match="needs targets that differ, got 3 alike"):
         fit_probe(np.zeros((3, 2), np.float32), [1.0, 1.0, 1.0], ["a", "b", "c"])
-
-
-def test_probes_are_fitted_or_critics_calibrated(tmp_path: Path):
-    with pytest.raises(ValueError, match=r"takes critics as they are, got 'tiny' with --probe-layers \(2, 4\)"):
-        CriticsConfig(out=tmp_path, calibrate="tiny", probe_layers=(2, 4))
-
-
-def test_layers_that_do_not_exist_are_refused_before_anything_is_sampled(tmp_path: Path):
-    with pytest.raises(ValueError, match=r"from 1 or more to at most 6, got \[2, 7\]"):
-        train_critics.main(CriticsConfig(out=tmp_path, probe_layers=(2, 7), device="cpu"))
-    assert not list(tmp_path.iterdir())
-
-
-def test_the_command_fits_measures_and_keeps_them(tmp_path: Path):
-    config = CriticsConfig(
-        out=tmp_path, train_problems=12, development_problems=6, test_problems=6, samples=4, min_visits=1,
-        probe_layers=(2, 4), device="cpu",
-    )  # fmt: skip
-    qualities = train_critics.main(config)
-    report = json.loads((tmp_path / "quality.json").read_text())
-    assert report["quality"]["orm"]["auc"] == qualities["orm"].auc
-    assert report["reranking"]["num_problems"] == 6
-    assert sorted(path.name for path in (tmp_path / "critics").iterdir()) == [
-        "calibration.json", "probes.json", "probes.safetensors"
-    ]  # fmt: skip
-    with Engine() as engine:
-        critics = load_critics(tmp_path / "critics", engine, "cpu")
-        assert critics.value is not None
-        [score] = engine.run(critics.value.evaluate([state_after("2 + 3?", ())]))
-        assert 0.0 < score < 1.0

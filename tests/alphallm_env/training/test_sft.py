@@ -1,7 +1,8 @@
-"""Distilling: what is learnt, what is not, what is refused."""
+"""Supervised fine-tuning: what is learnt, what is not, what is refused."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,15 +12,17 @@ from safetensors.torch import load_file
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.prompts import TinyTemplate
 from alphallm_env.loading import TINY_POLICY
-from alphallm_env.training import sft as distill
-from alphallm_env.training.sft import DistillConfig, Lesson
+from alphallm_env.testing import check_fine_tuner
+from alphallm_env.training import sft
+from alphallm_env.training.base import FineTuning, Lesson
 
 TEMPLATE = TinyTemplate()
+FINE_TUNER = sft.SupervisedFineTuner()
 LESSONS = [
     Lesson(f"A kid has {n} books. His sister has 2 more. How many does she have?", f"{n} + 2 = {n + 2}\n#### {n + 2}")
     for n in range(3, 7)
 ]
-CONFIG = DistillConfig(epochs=2, batch_size=2, lr=1e-3)
+CONFIG = FineTuning(epochs=2, batch_size=2, lr=1e-3)
 
 
 def load(dtype: str = "float32") -> TransformersLM:
@@ -35,7 +38,7 @@ def log_prob(lm: TransformersLM, lesson: Lesson) -> float:
     return sum(log_probs[place - 1, whole[place]].item() for place in range(len(prompt), len(whole)))
 
 
-class SeenBatches(distill.SFTTrainer):
+class SeenBatches(sft.SFTTrainer):
     """The trainer, which keeps what its loss is computed from."""
 
     batches: list[dict[str, torch.Tensor]]
@@ -48,10 +51,11 @@ class SeenBatches(distill.SFTTrainer):
 def test_lessons_become_likelier_and_the_policy_is_written(tmp_path: Path):
     lm = load()
     before = [log_prob(lm, lesson) for lesson in LESSONS]
-    loss = distill.distill(lm, TEMPLATE, LESSONS, CONFIG, tmp_path / "policy", tmp_path / "logs")
+    result = FINE_TUNER.fine_tune(lm, TEMPLATE, LESSONS, CONFIG, tmp_path / "policy", tmp_path / "logs")
     after = [log_prob(lm, lesson) for lesson in LESSONS]
     assert all(late > early for early, late in zip(before, after, strict=True))
-    assert 0.0 < loss < 5.0
+    assert 0.0 < result.loss < 5.0
+    assert result.num_lessons == len(LESSONS)
     written = TransformersLM.load(tmp_path / "policy", device="cpu")
     assert [log_prob(written, lesson) for lesson in LESSONS] == pytest.approx(after, abs=1e-4)
     assert written.vocabulary.end_ids == lm.vocabulary.end_ids  # a question, too, still ends
@@ -63,7 +67,7 @@ def test_small_steps_are_not_rounded_away_and_the_dtype_stays(tmp_path: Path):
     before = {name: tensor.clone() for name, tensor in lm.model.state_dict().items()}
     seen: list[torch.dtype] = []
     lm.model.register_forward_hook(lambda model, *_: seen.append(model.dtype))
-    distill.distill(lm, TEMPLATE, LESSONS, CONFIG, tmp_path / "policy", tmp_path / "logs")
+    FINE_TUNER.fine_tune(lm, TEMPLATE, LESSONS, CONFIG, tmp_path / "policy", tmp_path / "logs")
     assert set(seen) == {torch.float32}
     after = load_file(tmp_path / "policy" / "model.safetensors")
     assert {tensor.dtype for tensor in after.values()} == {torch.bfloat16}
@@ -74,9 +78,9 @@ def test_the_loss_is_on_the_solution_and_its_end_only(tmp_path: Path, monkeypatc
     lm = load()
     hostile = Lesson(LESSONS[0].question, "1<|end|>2<|solution|>")
     monkeypatch.setattr(SeenBatches, "batches", [], raising=False)
-    monkeypatch.setattr(distill, "SFTTrainer", SeenBatches)
-    one = DistillConfig(epochs=1, batch_size=1)
-    distill.distill(lm, TEMPLATE, [LESSONS[0], hostile], one, tmp_path / "policy", tmp_path / "logs")
+    monkeypatch.setattr(sft, "SFTTrainer", SeenBatches)
+    one = FineTuning(epochs=1, batch_size=1)
+    FINE_TUNER.fine_tune(lm, TEMPLATE, [LESSONS[0], hostile], one, tmp_path / "policy", tmp_path / "logs")
     learnt = [batch["labels"][0][batch["labels"][0] != -100] for batch in SeenBatches.batches]
     assert "3 + 2 = 5\n#### 5<|end|>" in [lm.tokenizer.decode(tokens) for tokens in learnt]
     for batch, tokens in zip(SeenBatches.batches, learnt, strict=True):
@@ -85,25 +89,27 @@ def test_the_loss_is_on_the_solution_and_its_end_only(tmp_path: Path, monkeypatc
         assert lm.tokenizer.decode(batch["input_ids"][0]).startswith(f"<|question|>{hostile.question}<|solution|>")
 
 
-def test_the_same_lessons_make_the_same_policy(tmp_path: Path):
-    made = []
-    for name in ("one", "other"):
-        distill.distill(load(), TEMPLATE, LESSONS, CONFIG, tmp_path / name, tmp_path / "logs")
-        made.append((tmp_path / name / "model.safetensors").read_bytes())
-    assert made[0] == made[1]
+def test_it_keeps_the_contract(tmp_path: Path):
+    check_fine_tuner(FINE_TUNER, load, TEMPLATE, LESSONS, tmp_path)
+
+
+def test_weights_that_would_be_ignored_are_refused(tmp_path: Path):
+    heavy = replace(LESSONS[0], weight=2.0)
+    with pytest.raises(ValueError, match=r"weight 1, got 2\.0"):
+        FINE_TUNER.fine_tune(load(), TEMPLATE, [heavy, LESSONS[1]], CONFIG, tmp_path / "policy", tmp_path / "logs")
 
 
 def test_a_lesson_that_is_too_long_is_refused_not_cut(tmp_path: Path):
     lm = load()
     length = lm.count_tokens(TEMPLATE.solve(LESSONS[0].question, LESSONS[0].solution)) + 1  # and the end
-    fits = DistillConfig(epochs=1, max_length=length)
-    distill.distill(lm, TEMPLATE, LESSONS[:1], fits, tmp_path / "policy", tmp_path / "logs")
-    short = DistillConfig(epochs=1, max_length=length - 1)
+    fits = FineTuning(epochs=1, max_length=length)
+    FINE_TUNER.fine_tune(lm, TEMPLATE, LESSONS[:1], fits, tmp_path / "policy", tmp_path / "logs")
+    short = FineTuning(epochs=1, max_length=length - 1)
     with pytest.raises(ValueError, match=f"at most {length - 1} tokens, got one of {length}"):
-        distill.distill(lm, TEMPLATE, LESSONS[:1], short, tmp_path / "other", tmp_path / "logs")
+        FINE_TUNER.fine_tune(lm, TEMPLATE, LESSONS[:1], short, tmp_path / "other", tmp_path / "logs")
     assert not (tmp_path / "other").exists()
 
 
 def test_nothing_to_learn_is_an_error(tmp_path: Path):
-    with pytest.raises(ValueError, match="at least one lesson to distil, got none"):
-        distill.distill(load(), TEMPLATE, [], CONFIG, tmp_path / "policy", tmp_path / "logs")
+    with pytest.raises(ValueError, match="at least one lesson, got none"):
+        FINE_TUNER.fine_tune(load(), TEMPLATE, [], CONFIG, tmp_path / "policy", tmp_path / "logs")

@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("openai", reason="needs the extra alphallm-env[server]")
 
-from agents.mcts import TreeSearch
+from agents import PlanResult, TreeSearch
 from experiments.bench.faults import ALL_DIE, DIES, survived_by_kind
 
 
@@ -18,16 +18,16 @@ def test_searches_survive(kind: str) -> None:
 
 
 def test_harm_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    begin = TreeSearch.begin
+    run_async = TreeSearch.run_async
     searches: list[TreeSearch] = []
 
-    async def forgetful(self: TreeSearch) -> None:
-        """Loses what an interrupted search knew of the root when it is resumed."""
-        await begin(self)
+    async def forgetful(self: TreeSearch) -> PlanResult:
+        """Miscounts the visits of an interrupted search when it is resumed."""
         if self in searches:
             self.root.visit_count += 1
         searches.append(self)
+        return await run_async(self)
 
-    monkeypatch.setattr(TreeSearch, "begin", forgetful)
+    monkeypatch.setattr(TreeSearch, "run_async", forgetful)
     (survival,) = survived_by_kind(num_problems=6, kinds=[ALL_DIE]).values()
     assert survival.survived < survival.tried

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from experiments.runs.outcomes import Row
 from experiments.runs.report import plot, write_report
+from experiments.runs.results import ResultRow
 
 HOSTILE = "</pre><script>alert(1)</script><img src=x onerror='alert(2)'>&lt;"
 GAIN = {"greedy": {"gain": 0.125, "ci95": [0.05, 0.2]}, HOSTILE: {"gain": -0.01, "ci95": [-0.03, 0.01]}}
 
 
-def row(stage: str = "before", planner: str = "greedy", split: str = "test", accuracy: float = 0.5) -> Row:
-    return Row(stage, planner, accuracy, (accuracy - 0.1, accuracy + 0.1), 1_000, 1_234.5, split)
+def row(stage: str = "before", planner: str = "greedy", split: str = "test", accuracy: float = 0.5) -> ResultRow:
+    return ResultRow(stage, planner, accuracy, (accuracy - 0.1, accuracy + 0.1), 1_000, 1_234.5, split)
 
 
 ROWS = [row(), row("round1", accuracy=0.625), row(planner="majority"), row(split="unseen_templates", accuracy=0.25)]
@@ -70,7 +70,7 @@ def test_the_page_says_what_was_found(page: str):
     [ROWS, ROWS[:1], [row(f"round{number}") for number in range(7)], [row(accuracy=0.0), row("round1", accuracy=1.0)]],
     ids=["several", "one", "many rounds", "the ends"],
 )
-def test_the_plot_is_a_png(rows: list[Row]):
+def test_the_plot_is_a_png(rows: list[ResultRow]):
     image = plot(rows)
     assert image.startswith(b"\x89PNG\r\n\x1a\n")
     assert len(image) > 2_000

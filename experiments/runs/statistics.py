@@ -1,11 +1,11 @@
-"""Means of scores over a few runs and many tasks, with intervals that say how few runs there were.
+"""Means with 95 % intervals: over problems, and over a few runs of many tasks.
 
-As in rliable: Agarwal et al. 2021, Deep Reinforcement Learning at the Edge of the Statistical Precipice.
+The latter are as in rliable: Agarwal et al. 2021, Deep Reinforcement Learning at the Edge of the Statistical Precipice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.stats import trim_mean
 
 NUM_RESAMPLES = 2_000
+_RESAMPLES_OF_PROBLEMS = 10_000
 Statistic = Callable[[NDArray[np.float64]], float]
 
 
@@ -57,3 +58,26 @@ def stratified_bootstrap(
     resampled = np.take_along_axis(scores_RT[None], drawn, axis=1)
     low, high = np.percentile([statistic(scores) for scores in resampled], (2.5, 97.5))
     return Estimate(statistic(scores_RT), float(low), float(high))
+
+
+def bootstrap_mean(values: Sequence[float]) -> tuple[float, float]:
+    """Returns the 95 % percentile bootstrap interval of the mean of `values`, one value a problem.
+
+    For a difference of two planners, pass the differences problem by problem: that is the paired interval.
+    """
+    array = np.asarray(values, dtype=float)
+    if not len(array):
+        raise ValueError("expected at least one value, got none")
+    if len(array) < 2 or array.min() == array.max():
+        return (round(float(array.mean()), 4), round(float(array.mean()), 4))
+    from scipy.stats import bootstrap
+
+    interval = bootstrap(
+        (array,),
+        np.mean,
+        method="percentile",
+        n_resamples=_RESAMPLES_OF_PROBLEMS,
+        rng=np.random.default_rng(0),
+        batch=1_000,
+    ).confidence_interval
+    return (round(float(interval.low), 4), round(float(interval.high), 4))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from experiments.runs.robust import Estimate, interquartile_mean, mean, stratified_bootstrap
+from experiments.runs.statistics import Estimate, bootstrap_mean, interquartile_mean, mean, stratified_bootstrap
 
 
 def test_the_interquartile_mean_leaves_out_the_lowest_and_the_highest_quarter():
@@ -33,3 +33,14 @@ def test_the_interval_of_many_tasks_is_the_normal_one():
 def test_other_shapes_are_refused(shape):
     with pytest.raises(ValueError, match=r"expected scores of shape \[runs, tasks\], got"):
         stratified_bootstrap(np.zeros(shape), mean, np.random.default_rng(0))
+
+
+def test_the_interval_of_a_mean():
+    # The mean of 100 fair coins lies within 1/2 ± 1.96 · √(1/4 / 100) = 0.402 to 0.598.
+    low, high = bootstrap_mean([0.0] * 50 + [1.0] * 50)
+    assert low == pytest.approx(0.402, abs=0.015)
+    assert high == pytest.approx(0.598, abs=0.015)
+    assert bootstrap_mean([0.0, 1.0, 0.5]) == bootstrap_mean([0.0, 1.0, 0.5])  # no chance in it
+    assert bootstrap_mean([0.25]) == bootstrap_mean([0.25] * 9) == (0.25, 0.25)
+    with pytest.raises(ValueError, match="at least one value"):
+        bootstrap_mean([])

@@ -6,7 +6,7 @@ import pytest
 
 from alphallm_env.loading import load_policy
 from alphallm_env.problems import gsm_symbolic, normalise_question
-from experiments.imagine import QuestionFilter, imagine
+from experiments.loop.imagination import QuestionFilter, imagine
 
 
 @pytest.mark.parametrize(

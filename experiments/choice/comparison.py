@@ -1,0 +1,170 @@
+"""One comparison of agents on the Choice environment: its environments, and its parts, each computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+from agents.base import Budget
+from agents.registry import make_planner
+from alphallm_env.errors import RunError
+from alphallm_env.problems import load_problems
+from alphallm_env.runtime.files import Json
+from experiments.choice.offers import OfferBook, RecordedChoiceEnv
+from experiments.choice.report import Runs
+from experiments.choice.rules import Chooser, Played, play, reference_choosers
+from experiments.choice.training import Point, Recipe, read_curve, recipe, solved, train, trained
+from experiments.runs.records import RunFolder
+from experiments.runs.searching import run_searches, search_journal
+
+
+@dataclass(frozen=True)
+class BaselinesConfig:
+    """Compares standard agents on the Choice environment with rules and planners, at equal tokens."""
+
+    algorithms: tuple[str, ...] = ("ppo", "a2c", "dqn", "maskable_ppo")
+    """their hyper-parameters are in experiments/choice/zoo"""
+    planners: tuple[str, ...] = ("greedy", "majority", "orm_rerank", "eta_mcts")
+    """by name, at the tokens that the agents took"""
+    num_seeds: int = 3
+    problems: str = "gsm_symbolic"
+    """gsm_symbolic, gsm8k, math, FILE.jsonl or OWNER/NAME of the hub"""
+    train_limit: int = 400
+    """problems"""
+    development_limit: int = 60
+    """problems of the learning curves"""
+    test_limit: int = 100
+    """problems"""
+    num_steps: int = 0
+    """of each training; 0 is the zoo's number"""
+    num_options: int = 4
+    """that the policy proposes in each state"""
+    max_tokens: int = 120
+    """of one solution"""
+    reward: str = "verifier"
+    """what agents are trained on: verifier, critics"""
+    embedding: bool = False
+    """observe the embedding of the state"""
+    concurrency: int = 50
+    """problems that a planner searches at once"""
+    smoke: bool = False
+    """a few problems and steps: does it run?"""
+    out: Path | None = None
+    """the run's folder; a scratch one where None"""
+    json: Path | None = None
+    """write the results to this file too"""
+
+    def __post_init__(self) -> None:
+        if self.num_seeds < 1:
+            raise ValueError(f"num_seeds must be >= 1, got {self.num_seeds}")
+
+
+_SMOKE_HYPERPARAMETERS = {"n_steps": 8, "batch_size": 8, "learning_starts": 8}
+
+
+def smoke_settings(config: BaselinesConfig) -> BaselinesConfig:
+    """Returns settings that take seconds."""
+    return replace(config, num_seeds=2, train_limit=3, development_limit=2, test_limit=3, num_steps=64)
+
+
+def smoke_recipe(recipe: Recipe) -> Recipe:
+    """Returns a recipe that learns from a handful of steps."""
+    smaller = {key: _SMOKE_HYPERPARAMETERS.get(key, value) for key, value in recipe.hyperparameters.items()}
+    return replace(recipe, num_envs=4, hyperparameters=smaller, num_points=2)
+
+
+class Comparison:
+    """One run: its environments, and its parts, each of which is computed once and then read back."""
+
+    def __init__(self, config: BaselinesConfig, folder: RunFolder) -> None:
+        self.config = config
+        self.folder = folder
+        book = OfferBook(folder.path / "searches" / "offers.jsonl")
+        self.train_env = self._env("train", config.train_limit, config.reward, book)
+        self.development_env = self._env("development", config.development_limit, "verifier", book)
+        self.test_env = self._env("test", config.test_limit, "verifier", book)
+        self.test_problems = load_problems(config.problems, "test", config.test_limit)
+        self._check_no_overlap()
+
+    def _env(self, split: str, limit: int, reward: str, book: OfferBook) -> RecordedChoiceEnv:
+        config = self.config
+        return RecordedChoiceEnv(
+            config.problems, split, limit, book=book, reward=reward,
+            num_options=config.num_options, max_tokens=config.max_tokens, embedding=config.embedding, render_mode=None,
+        )  # fmt: skip
+
+    def _check_no_overlap(self) -> None:
+        learnt = load_problems(self.config.problems, "train", self.config.train_limit)
+        questions = {problem.question for problem in learnt}
+        shared = [problem for problem in self.test_problems if problem.question in questions]
+        if shared:
+            raise RunError(f"expected no problem both to learn from and to test on, got {len(shared)} of them")
+
+    def recipe(self, algorithm: str) -> Recipe:
+        """Returns how an algorithm is trained here."""
+        found = recipe(algorithm, self.config.num_steps or None)
+        return smoke_recipe(found) if self.config.smoke else found
+
+    def trained(self, algorithm: str, seed: int) -> Path:
+        """Returns the folder of an agent, which is trained unless it is there."""
+        name = f"{algorithm}-{seed}"
+        logs = self.folder.path / "tensorboard" / name
+        return self.folder.checkpoint(
+            name,
+            lambda scratch: train(self.recipe(algorithm), self.train_env, self.development_env, seed, scratch, logs),
+        )
+
+    def agent_runs(self, algorithm: str) -> tuple[Runs, list[list[Point]]]:
+        """Returns what an algorithm does on the test problems, and its learning curves, by seed."""
+        runs: list[list[Played]] = []
+        curves: list[list[Point]] = []
+        for seed in range(self.config.num_seeds):
+            folder = self.trained(algorithm, seed)
+            curves.append(read_curve(folder))
+
+            def load(folder: Path = folder, seed: int = seed) -> Chooser:
+                return trained(self.recipe(algorithm), self.train_env, seed, folder)
+
+            runs.append(self._played(algorithm, seed, load))
+        return runs, curves
+
+    def rule_runs(self) -> dict[str, Runs]:
+        """Returns what the rules that learn nothing do on the test problems, by seed."""
+        return {
+            name: [
+                self._played(name, seed, lambda name=name, seed=seed: reference_choosers(seed)[name])
+                for seed in range(self.config.num_seeds)
+            ]
+            for name in reference_choosers(0)
+        }
+
+    def rules_on_development(self) -> dict[str, float]:
+        """Returns the share of development problems that each rule solves."""
+        return {name: solved(chooser, self.development_env)[0] for name, chooser in reference_choosers(0).items()}
+
+    def _played(self, name: str, seed: int, make: Callable[[], Chooser]) -> list[Played]:
+        """Returns an agent's episodes on the test problems, whose proposals every agent of this seed shares."""
+
+        def work() -> Json:
+            episodes = play(self.test_env, make(), self.test_env.problem_ids, seed)
+            return cast(Json, [asdict(episode) for episode in episodes])
+
+        found = cast("list[dict[str, Any]]", self.folder.stage(f"{name}-{seed}", work))
+        return [Played(**episode) for episode in found]
+
+    def planner_runs(self, name: str, tokens: int) -> Runs:
+        """Returns what a planner does on the test problems at so many tokens each, by seed."""
+        return [self._planned(name, tokens, seed) for seed in range(self.config.num_seeds)]
+
+    def _planned(self, name: str, tokens: int, seed: int) -> list[Played]:
+        journal = search_journal(self.folder, f"{name}-{seed}")
+        records = run_searches(
+            make_planner(name, self.config.problems), self.test_env.simulator, self.test_problems,
+            Budget(tokens=tokens), seed, self.config.concurrency, journal,
+        )  # fmt: skip
+        return [
+            Played(record.problem.id, record.is_correct, record.usage.tokens, record.best.state.depth, 0)
+            for record in records
+        ]

@@ -1,0 +1,102 @@
+"""How good critics are: scores on held-out trajectories, calibrated on one split and measured on another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+from alphallm_env.critics.base import last_option
+from alphallm_env.critics.calibration import Scaling, fit_scaling, save_calibration
+from alphallm_env.critics.measures import Quality, quality
+from alphallm_env.critics.prompted.generative import Labeller, share_of_true
+from alphallm_env.critics.trained.model import CriticModel
+from alphallm_env.lm.prompts import PromptTemplate
+from alphallm_env.training.critics import Notes
+from alphallm_env.training.graded import ProblemData, items_of
+from experiments.critics.config import CriticsConfig
+from experiments.critics.reranking import reranking, reranking_table
+from experiments.runs.records import write_json
+from experiments.runs.settings import flat
+
+HELD_OUT = ("development", "test")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scores of one critic, with the outcomes that they predict."""
+
+    scores: list[float]
+    outcomes: list[bool]
+
+    def calibrated(self, scaling: Scaling) -> Scored:
+        """Returns the scaled scores."""
+        return Scored([scaling(score) for score in self.scores], self.outcomes)
+
+
+def score_all(
+    critic: CriticModel,
+    notes: Notes,
+    template: PromptTemplate,
+    data: Sequence[ProblemData],
+    threshold: float,
+) -> dict[str, Scored]:
+    """Returns the raw scores of value, PRM and ORM on held-out trajectories.
+
+    The value function is scored at every prefix against the end of that trajectory.
+    """
+    items = items_of(data, threshold)
+    states = {name: [item.state for item in asked] for name, asked in items.items()}
+    labeller = Labeller(critic, template.labels)
+    prefixes = [template.judge_state(s.question, s.text, notes[s.question, s.text]) for s in states["value"]]
+    steps = [
+        template.judge_step(s.question, before.text, option.text, notes[s.question, s.text])
+        for s in states["prm"]
+        for before, option in [last_option(s)]
+    ]
+    wholes = [template.judge_outcome(s.question, s.text, notes[s.question, s.text]) for s in states["orm"]]
+    scores = {
+        "value": [estimate.value for estimate in critic.values(prefixes)],
+        "prm": [share_of_true(answer.probs) for answer in labeller.judge(steps)],
+        "orm": [share_of_true(answer.probs) for answer in labeller.judge(wholes)],
+    }
+    return {name: Scored(scores[name], [item.outcome for item in asked]) for name, asked in items.items()}
+
+
+def print_qualities(qualities: dict[str, Quality]) -> None:
+    """Prints one row per critic."""
+    table = Table(title="critics on held-out trajectories")
+    for column in ("critic", "precision", "recall", "ECE", "AUC", "scores"):
+        table.add_column(column, justify="left" if column == "critic" else "right")
+    for name, q in qualities.items():
+        table.add_row(name, f"{q.precision:.3f}", f"{q.recall:.3f}", f"{q.ece:.3f}", f"{q.auc:.3f}", str(q.num_scores))
+    Console().print(table)
+
+
+def finish(
+    development: dict[str, Scored], test: dict[str, Scored], tested: Sequence[ProblemData], config: CriticsConfig
+) -> dict[str, Quality]:
+    """Calibrates on the development split, measures on the test split, and writes both beside the models.
+
+    Raises ValueError where all development outcomes of a critic are alike: nothing to calibrate by.
+    """
+    scalings: dict[str, Scaling] = {
+        name: fit_scaling(config.critics.calibration, s.scores, [float(o) for o in s.outcomes])
+        for name, s in development.items()
+    }
+    save_calibration(config.out / "critics", scalings)
+    qualities = {
+        name: quality(scored.calibrated(scalings[name]).scores, scored.outcomes) for name, scored in test.items()
+    }
+    choice = reranking(tested, test["orm"].scores)
+    report = {
+        "quality": {name: asdict(q) for name, q in qualities.items()},
+        "reranking": asdict(choice),
+        "config": flat(config),
+    }
+    write_json(config.out / "quality.json", report)
+    print_qualities(qualities)
+    Console().print(reranking_table(choice))
+    return qualities

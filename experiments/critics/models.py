@@ -1,0 +1,127 @@
+"""The models of a training of critics: the reader, the judge, the trunk that probes read; loaded and written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from alphallm_env.critics.loading import READER_FOLDER, TINY_CRITICS
+from alphallm_env.critics.probes.probe import Probe, TrunkRecord, save_probes
+from alphallm_env.critics.probes.trunk import ProbeTrunk
+from alphallm_env.critics.provenance import model_revision
+from alphallm_env.critics.trained.model import CriticModel
+from alphallm_env.critics.trained.notes import save_notes_limit
+from alphallm_env.critics.trained.value import save_head
+from alphallm_env.lm.local.transformers_lm import TransformersLM
+from alphallm_env.lm.policy import Policy
+from alphallm_env.lm.prompts import template_for
+from alphallm_env.loading import TINY_POLICY, resolve
+from alphallm_env.training.critics import CriticTraining
+from alphallm_env.training.graded import CRITICS, ProblemData, items_of, state_after
+from alphallm_env.training.probes import fit_probe, read_prefixes
+from experiments.critics.config import CriticsConfig
+from experiments.critics.measuring import HELD_OUT, Scored
+
+
+def training_of(config: CriticsConfig) -> CriticTraining:
+    """Returns the part of the settings that training needs."""
+    return CriticTraining(
+        config.training.epochs,
+        config.training.batch_sequences,
+        config.training.muon_lr,
+        config.training.adam_lr,
+        config.critics.last_layers,
+        config.critics.lora_rank,
+        config.seed,
+    )
+
+
+def load_models(config: CriticsConfig) -> tuple[TransformersLM | None, CriticModel]:
+    """Returns the reader, where one takes notes, and the judge, trained before or about to be."""
+
+    def load(source: str | Path) -> TransformersLM:
+        return TransformersLM.load(source, config.models.device, "float32")
+
+    if config.critics.calibrate:
+        folder = Path(resolve(config.critics.calibrate, TINY_CRITICS))
+        reader = load(folder / READER_FOLDER) if (folder / READER_FOLDER).is_dir() else None
+        return reader, CriticModel.load_with_head(folder, config.models.device, "float32")
+    trunk = trunk_of(config)
+    lm = load(trunk)
+    return load(trunk) if config.critics.notes else None, CriticModel(
+        lm.model, lm.tokenizer, "critics", torch.nn.Linear(lm.model.config.hidden_size, 1)
+    )
+
+
+def save_models(folder: Path, critic: CriticModel, reader: TransformersLM | None, max_tokens: int) -> None:
+    """Writes the models in bfloat16, and gives the critic the weights as they are then, in float32.
+
+    What notes were taken stay those that the reader took when the critics learnt from them.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    critic.model.bfloat16().save_pretrained(folder)
+    critic.tokenizer.save_pretrained(folder)
+    save_head(folder, critic.head.weight.detach().cpu(), critic.head.bias.detach().cpu())
+    critic.model.float()
+    critic.clear_cache()
+    if reader is not None:
+        save_notes_limit(folder, max_tokens)
+        reader.model.bfloat16().save_pretrained(folder / READER_FOLDER)
+        reader.tokenizer.save_pretrained(folder / READER_FOLDER)
+
+
+def probe_trunk(policy: Policy, config: CriticsConfig) -> ProbeTrunk | None:
+    """Returns the model that probes read, None where no probes are asked for.
+
+    Raises ValueError, before anything is sampled, for layers that it does not have.
+    """
+    if not config.critics.probe_layers:
+        return None
+    lm = policy.lm
+    if config.models.trunk or not isinstance(lm, TransformersLM):
+        lm = TransformersLM.load(trunk_of(config), config.models.device, config.models.dtype)
+    trunk = ProbeTrunk(lm, template_for(lm.tokenizer), config.critics.probe_layers, config.critics.calculations)
+    trunk.read([state_after("How many?", ())])
+    trunk.clear_cache()
+    return trunk
+
+
+def trunk_of(config: CriticsConfig) -> str:
+    """Returns the folder or hub name of the model that critics start from, or that probes read."""
+    return config.models.trunk or resolve(config.models.policy, TINY_POLICY)
+
+
+def fit_probes(
+    trunk: ProbeTrunk, data: dict[str, list[ProblemData]], config: CriticsConfig
+) -> tuple[dict[str, Scored], dict[str, Scored]]:
+    """Fits probes, writes them to `out/critics`, and returns their raw scores on the development and test split."""
+    vectors = {split: read_prefixes(trunk, part, config.out / "read") for split, part in data.items()}
+    items = {split: items_of(part, config.labels.threshold) for split, part in data.items()}
+
+    def seen(split: str, name: str) -> NDArray[np.float32]:
+        return np.stack([vectors[split][item.state.question, item.state.text] for item in items[split][name]])
+
+    probes: dict[str, Probe] = {}
+    for name in CRITICS:
+        learnt = items["train"][name]
+        targets = [float(item.outcome) for item in learnt]
+        fit = fit_probe(
+            seen("train", name), targets, [item.state.question for item in learnt], trunk.num_checks, config.seed
+        )
+        print(f"{name}: penalty {fit.penalty}, AUC in the cross-validation {fit.cross_validated[fit.penalty]:.3f}")
+        probes[name] = fit.probe
+    record = TrunkRecord(
+        trunk_of(config), model_revision(trunk.lm), config.critics.probe_layers, config.critics.calculations
+    )
+    save_probes(config.out / "critics", probes, record)
+    development, test = (
+        {
+            name: Scored(probe(seen(split, name)).tolist(), [item.outcome for item in items[split][name]])
+            for name, probe in probes.items()
+        }
+        for split in HELD_OUT
+    )
+    return development, test

@@ -1,0 +1,134 @@
+"""The settings of the loop, in groups, and its presets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from experiments.runs.models import Models
+from experiments.runs.settings import changed
+
+
+@dataclass(frozen=True)
+class Problems:
+    """Which problems, and what a solution is. Token limits are of the policy's own."""
+
+    train_problems: str = "gsm_symbolic"
+    """gsm_symbolic, gsm8k, math, FILE.jsonl or OWNER/NAME of the hub; the imagination starts from their questions"""
+    test_problems: str = "gsm_symbolic"
+    """what is evaluated on"""
+    unseen_split: str = "unseen_templates"
+    """a split of the test problems that is reported apart; empty for none"""
+    option_rule: str = "sentence"
+    """where an option ends: token, sentence, option (the paper's for MATH)"""
+    max_tokens: int = 120
+    """of one solution"""
+
+
+@dataclass(frozen=True)
+class Imagination:
+    """New problems, written by the policy itself."""
+
+    imagined: int = 240
+    """problems a round"""
+    seed_problems: int = 500
+    """training problems that the policy is shown"""
+
+
+@dataclass(frozen=True)
+class TrainingSearch:
+    """How solutions are searched. Token budgets count everything generated or scored."""
+
+    training_planner: str = "eta_mcts_small"
+    """the planner of imagined problems, by name; it must score trajectories by the ORM"""
+    training_budget: int = 1_500
+    """tokens per imagined problem"""
+    training_concurrency: int = 100
+    """imagined problems searched at once"""
+    orm_threshold: float = 0.9
+    """the ORM score from which a trajectory is kept"""
+    selection: str = ""
+    """of every tree search, by name (uct, puct, …); its preset's own where empty"""
+    merge_rule: str = ""
+    """of every tree search, by name; its preset's own where empty"""
+    temperature: float = 1.0
+    """of the policy"""
+
+
+@dataclass(frozen=True)
+class FineTuningSettings:
+    """How the policy learns from the trajectories that were kept."""
+
+    fine_tuner: str = "sft"
+    """sft, or module:attribute"""
+    epochs: int = 3
+    batch_size: int = 32
+    """trajectories"""
+    lr: float = 5e-4
+    """the highest learning rate"""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What is measured: greedy at every stage; every planner before the first round and after the last one."""
+
+    evaluation_problems: int = 400
+    """for greedy"""
+    unseen_problems: int = 100
+    """of the unseen split, for greedy"""
+    search_problems: int = 100
+    """the first of the evaluation problems, for every planner"""
+    small_budget: int = 1_000
+    """tokens per problem"""
+    large_budget: int = 2_000
+    """tokens per problem; the baselines may spend what the large search did"""
+    concurrency: int = 50
+    """problems searched at once"""
+
+
+@dataclass(frozen=True)
+class SelfImproveConfig:
+    """Settings of one run of the loop."""
+
+    rounds: int = 2
+    """of imagining, searching and fine-tuning"""
+    seed: int = 0
+    """everything random is drawn from it"""
+    threads: int = 2
+    """of the processor, for the models"""
+    models: Models = field(default_factory=Models)
+    problems: Problems = Problems()
+    imagination: Imagination = Imagination()
+    search: TrainingSearch = TrainingSearch()
+    fine_tuning: FineTuningSettings = FineTuningSettings()
+    evaluation: Evaluation = Evaluation()
+
+    def __post_init__(self) -> None:
+        if self.rounds < 1:
+            raise ValueError(f"rounds must be >= 1, got {self.rounds}")
+        planner = self.search.training_planner
+        if not planner.startswith("eta_mcts") and planner != "orm_rerank":
+            raise ValueError(
+                f"training_planner must score trajectories by the ORM (eta_mcts… or orm_rerank), got {planner!r}"
+            )
+
+
+PRESETS: dict[str, SelfImproveConfig] = {
+    "tiny": SelfImproveConfig(),
+    "gsm8k": SelfImproveConfig(
+        models=Models(policy=""),
+        problems=Problems(train_problems="gsm8k", test_problems="gsm8k", unseen_split="", max_tokens=300),
+        imagination=Imagination(imagined=200),
+        search=TrainingSearch(training_planner="eta_mcts:gsm8k_small", training_budget=40_000),
+        fine_tuning=FineTuningSettings(epochs=2, batch_size=16, lr=1e-5),
+        evaluation=Evaluation(small_budget=40_000, large_budget=120_000),
+    ),
+}
+
+
+def smoke(config: SelfImproveConfig) -> SelfImproveConfig:
+    """Returns the settings cut down to a few problems and tokens: does the loop run?"""
+    return changed(
+        config, rounds=2, imagined=8, seed_problems=20, training_budget=400, evaluation_problems=8, search_problems=4,
+        unseen_problems=4, small_budget=300, large_budget=600, concurrency=4, training_concurrency=4, epochs=1,
+        orm_threshold=0.2,
+    )  # fmt: skip

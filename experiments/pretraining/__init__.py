@@ -1,0 +1,1 @@
+"""What the tiny policy is pre-trained on and with: documents, the model, its checkpoints."""

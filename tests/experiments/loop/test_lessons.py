@@ -1,0 +1,51 @@
+"""Lessons from records of searches."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from alphallm_env.errors import RunError
+from alphallm_env.runtime.metering import Usage
+from alphallm_env.training.base import Decision, Lesson, ScoredSolution, SearchedOption
+from alphallm_env.types import Ending, Option, Problem, ScoreKind, State, Trajectory
+from experiments.loop.lessons import lessons_of
+from experiments.runs.search_records import SearchRecord
+
+PROBLEM = Problem("imagined/0/1", "How much is 2 + 3?")
+
+
+def trajectory(text: str, score: float, ending: Ending = Ending.ANSWERED) -> Trajectory:
+    return Trajectory(
+        State(PROBLEM.id, PROBLEM.question).child(Option(text, 4), ending), score, score_kind=ScoreKind.ORM
+    )
+
+
+def record(best: Trajectory) -> SearchRecord:
+    return SearchRecord(PROBLEM, "5", "unknown", best.score, best, Usage())
+
+
+def test_a_lesson_has_what_lost_and_the_decisions_beside_the_solution():
+    decision = Decision("", (SearchedOption("#### 5\n", 3, 0.9), SearchedOption("#### 6\n", 1, 0.2)), chosen=0)
+    searched = replace(
+        record(trajectory("#### 5\n", 0.9)), rejected=(trajectory("#### 6\n", 0.2),), decisions=(decision,)
+    )
+    assert lessons_of([searched], 0.9, number=2) == [
+        Lesson(
+            PROBLEM.question, "#### 5\n", score=0.9, rejected=(ScoredSolution("#### 6\n", 0.2),),
+            decisions=(decision,), round=2,
+        )
+    ]  # fmt: skip
+
+
+def test_only_answered_trajectories_at_the_threshold_are_lessons():
+    low, unanswered = trajectory("#### 6\n", 0.89), trajectory("so\n", 0.95, Ending.OUT_OF_TOKENS)
+    enough = trajectory("#### 5\n", 0.9)
+    lessons = lessons_of([record(low), record(unanswered), record(enough)], 0.9, number=1)
+    assert [lesson.solution for lesson in lessons] == ["#### 5\n"]
+
+
+def test_a_round_without_a_lesson_says_how_close_it_came():
+    with pytest.raises(RunError, match=r"round 1: .* at least 0\.9, the highest of 1 is 0\.500"):
+        lessons_of([record(trajectory("#### 5\n", 0.5))], 0.9, number=1)
