@@ -50,7 +50,7 @@ def uv_environment(settings: dict[str, str], inherited: dict[str, str]) -> dict[
 
 
 def install(folder: Path, arguments: list[str]) -> None:
-    """Installs what `pip install` would, into the environment in a folder. Raises CalledProcessError where pip fails."""
+    """Installs what `pip install` would, into the environment in a folder. Raises CalledProcessError if it fails."""
     python = folder / "bin" / "python"
     if not (folder / "bin" / "pip").exists():
         with step(f"virtual environment {folder}"):
