@@ -72,7 +72,7 @@ def test_commands_take_the_flags_shown(page: Path, command: str) -> None:
 
 def test_examples_are_shown_as_they_are() -> None:
     shown = "\n".join(page.read_text() for page in PAGES)
-    for example in (ROOT / "docs" / "examples").glob("*.py"):
+    for example in (ROOT / "docs" / "examples").rglob("*.py"):
         assert f"```python\n{example.read_text()}```" in shown, example.name
 
 
