@@ -44,7 +44,7 @@ def main() -> None:
         start = time.perf_counter()
         subprocess.run(["git", "clone", "--quiet", str(project), str(clone)], check=True)
         demo = subprocess.Popen(
-            ["make", "-C", str(clone), "demo"], env=bare_environment(home), text=True, start_new_session=True,
+            ["make", "--no-print-directory", "-C", str(clone), "demo"], env=bare_environment(home), text=True, start_new_session=True,
             stdout=subprocess.PIPE,
         )  # fmt: skip
         assert demo.stdout is not None
