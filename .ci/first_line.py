@@ -43,10 +43,10 @@ def main() -> None:
         home.mkdir()
         start = time.perf_counter()
         subprocess.run(["git", "clone", "--quiet", str(project), str(clone)], check=True)
+        command = ["make", "--no-print-directory", "-C", str(clone), "demo"]
         demo = subprocess.Popen(
-            ["make", "--no-print-directory", "-C", str(clone), "demo"], env=bare_environment(home), text=True, start_new_session=True,
-            stdout=subprocess.PIPE,
-        )  # fmt: skip
+            command, env=bare_environment(home), stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
         assert demo.stdout is not None
         try:
             begun = loop_begins(demo.stdout)
