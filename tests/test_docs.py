@@ -35,8 +35,9 @@ def blocks_of(page: Path) -> list[str]:
 
 
 def commands_of(page: Path) -> list[str]:
-    """Returns the commands of this project that a page shows."""
-    blocks = [block for language, block in FENCE.findall(page.read_text()) if language in ("", "console", "bash", "sh")]
+    """Returns the commands of this project that a page shows, those in docstrings included."""
+    shells = ("", "console", "bash", "sh", "python")
+    blocks = [block for language, block in FENCE.findall(page.read_text()) if language in shells]
     lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
     commands = [COMMENT.sub("", line).strip().removeprefix("$ ") for line in lines]
     return [command for command in commands if command.startswith(("python -m experiments", "make "))]
