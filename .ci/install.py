@@ -18,7 +18,6 @@ UV_NAMES = {
     "index-url": "UV_INDEX_URL",
     "extra-index-url": "UV_EXTRA_INDEX_URL",
     "find-links": "UV_FIND_LINKS",
-    "constraint": "UV_CONSTRAINT",
     "trusted-host": "UV_INSECURE_HOST",
     "cert": "SSL_CERT_FILE",
 }
@@ -43,8 +42,8 @@ def pip_settings(listing: str) -> dict[str, str]:
 
 def uv_environment(settings: dict[str, str], inherited: dict[str, str]) -> dict[str, str]:
     """Returns the environment in which uv finds the packages that pip would find. What a user set for uv wins."""
-    same = {UV_NAMES[key]: value for key, value in settings.items() if key in UV_NAMES}
-    same["UV_FIND_LINKS"] = ",".join(same.get("UV_FIND_LINKS", "").split())  # commas where pip has spaces
+    same = {UV_NAMES[key]: " ".join(value.split()) for key, value in settings.items() if key in UV_NAMES}
+    same["UV_FIND_LINKS"] = same.get("UV_FIND_LINKS", "").replace(" ", ",")
     same["UV_INDEX_STRATEGY"] = "unsafe-best-match"  # the best version of all indexes, as pip takes it
     return {name: value for name, value in same.items() if value} | inherited
 
@@ -61,9 +60,12 @@ def install(folder: Path, arguments: list[str]) -> None:
             with step("uv"):
                 subprocess.run([*pip, "install", "--quiet", "--no-compile", "uv"], check=True)
         listing = subprocess.run([*pip, "config", "list"], check=True, capture_output=True, text=True).stdout
-        command = [str(folder / "bin" / "uv"), "pip", "install", "--python", str(python), *arguments]
+        settings = pip_settings(listing)
+        constraints = [word for path in settings.get("constraint", "").split() for word in ("-c", path)]
+        uv = [str(folder / "bin" / "uv"), "pip", "install", "--python", str(python)]
         with step(" ".join(arguments)):
-            subprocess.run(command, check=True, env=uv_environment(pip_settings(listing), dict(os.environ)))
+            environment = uv_environment(settings, dict(os.environ))
+            subprocess.run([*uv, *constraints, *arguments], check=True, env=environment)
     except (subprocess.CalledProcessError, OSError):
         print("install: no uv, or it failed: pip installs instead, which takes some minutes", flush=True)
         with step(" ".join(arguments)):
