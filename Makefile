@@ -1,38 +1,46 @@
-# Everything runs in .venv, which is made on first use and brought up to date when the pins change.
+# Everything runs in .venv, which is made on first use and brought up to date when the pins change. Each target installs
+# only what it needs: demo the core, test what tests import, check the linters, types and documentation.
 # Flags for the program behind a target:  make demo DEMO_FLAGS="--smoke"   make test TEST_FLAGS="-n 2 -k tree"
 
 PYTHON ?= $(shell for python in python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 PACKAGES := alphallm_env agents experiments
 INSTALLED := .venv/.installed
+PINS := pyproject.toml constraints.txt .ci/install.py
 DEMO_FLAGS ?=
 TEST_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: demo test check docs core format clean help
+.PHONY: demo test check docs picture core first-line format clean help
 
-demo: $(INSTALLED)  ## Run the whole self-improvement loop with the tiny model
+demo: $(INSTALLED)-core  ## Run the whole self-improvement loop with the tiny model
 	.venv/bin/python -m experiments.self_improve --preset tiny --out runs/demo $(DEMO_FLAGS)
 
-test: $(INSTALLED)  ## Run the tests
+test: $(INSTALLED)-test  ## Run the tests
 	.venv/bin/python -m pytest -q $(TEST_FLAGS)
 
-check: $(INSTALLED)  ## Check format, lint, types, the examples in docstrings, and that the docs build
+check: $(INSTALLED)-check  ## Check format, lint, types, the examples in docstrings, and that the docs build
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/pyright
 	.venv/bin/python -m pytest -q --doctest-modules $(PACKAGES)
 	@$(MAKE) --no-print-directory docs
 
-docs: $(INSTALLED)  ## Build the documentation into build/docs; a warning is an error
+docs: $(INSTALLED)-check  ## Build the documentation into build/docs; a warning is an error
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet -f docs/site/mkdocs.yml
 
+picture: $(INSTALLED)-core  ## Draw docs/architecture.svg from the imports, and print what it measures
+	.venv/bin/python docs/site/draw_architecture.py
+
 core:  ## Install without extras into .venv-core, and play an episode there
-	$(PYTHON) -m venv --clear .venv-core
-	.venv-core/bin/python -m pip install --quiet -c constraints.txt .
+	rm -rf .venv-core
+	$(PYTHON) .ci/install.py .venv-core .
 	.venv-core/bin/python tests/core_install.py
 
-format: $(INSTALLED)  ## Format the code and apply the safe fixes of the linter
+first-line:  ## Print the seconds from a fresh clone to the first line of make demo's loop
+	$(PYTHON) .ci/first_line.py
+
+format: $(INSTALLED)-check  ## Format the code and apply the safe fixes of the linter
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 
@@ -41,10 +49,18 @@ clean:  ## Remove the environment, build products and caches; runs/ stays
 	find $(PACKAGES) tests -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 help:  ## List the targets
-	@sed -nE 's/^([a-z]+):.*  ## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST)
+	@sed -nE 's/^([a-z-]+):.*  ## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
-$(INSTALLED): pyproject.toml constraints.txt
+# Each holds what the one before it does, and more.
+$(INSTALLED)-core: $(PINS)
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python" >&2; exit 1; }
-	@test -x .venv/bin/pip || $(PYTHON) -m venv --clear .venv
-	.venv/bin/python -m pip install --quiet -c constraints.txt -e ".[dev,sb3,server,lora]"
+	@$(PYTHON) .ci/install.py .venv -e .
+	@touch $@
+
+$(INSTALLED)-test: $(INSTALLED)-core
+	@$(PYTHON) .ci/install.py .venv -e ".[test]"
+	@touch $@
+
+$(INSTALLED)-check: $(INSTALLED)-test
+	@$(PYTHON) .ci/install.py .venv -e ".[test,check]"
 	@touch $@

@@ -1,11 +1,14 @@
-"""What is shipped is what its model cards say."""
+"""What is shipped is what its model cards say, and no module is hidden from git."""
 
 from __future__ import annotations
 
 import hashlib
 import re
+import shutil
+import subprocess
 
 import pytest
+from paths import ROOT
 
 from alphallm_env.critics.loading import TINY_CRITICS
 from alphallm_env.loading import TINY_POLICY
@@ -19,3 +22,11 @@ def test_a_model_card_names_the_hash_of_its_weights(folder: object) -> None:
     assert said is not None
     assert said[1] == hashlib.sha256(weights).hexdigest()
     assert len(weights) <= 16_000_000
+
+
+@pytest.mark.skipif(not shutil.which("git") or not (ROOT / ".git").exists(), reason="needs a clone")
+def test_git_ignores_no_module() -> None:
+    command = ["git", "ls-files", "--others", "--ignored", "--exclude-standard", "--"]
+    packages = [f"{folder}/**/*.py" for folder in ("alphallm_env", "agents", "experiments", "tests")]
+    found = subprocess.run([*command, *packages], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stdout == ""

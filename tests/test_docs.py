@@ -35,8 +35,9 @@ def blocks_of(page: Path) -> list[str]:
 
 
 def commands_of(page: Path) -> list[str]:
-    """Returns the commands of this project that a page shows."""
-    blocks = [block for language, block in FENCE.findall(page.read_text()) if language in ("", "console", "bash", "sh")]
+    """Returns the commands of this project that a page shows, those in docstrings included."""
+    shells = ("", "console", "bash", "sh", "python")
+    blocks = [block for language, block in FENCE.findall(page.read_text()) if language in shells]
     lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
     commands = [COMMENT.sub("", line).strip().removeprefix("$ ") for line in lines]
     return [command for command in commands if command.startswith(("python -m experiments", "make "))]
@@ -72,7 +73,7 @@ def test_commands_take_the_flags_shown(page: Path, command: str) -> None:
 
 def test_examples_are_shown_as_they_are() -> None:
     shown = "\n".join(page.read_text() for page in PAGES)
-    for example in (ROOT / "docs" / "examples").glob("*.py"):
+    for example in (ROOT / "docs" / "examples").rglob("*.py"):
         assert f"```python\n{example.read_text()}```" in shown, example.name
 
 

@@ -1,0 +1,1 @@
+"""What programs share: run folders, monitor, reports, statistics."""
