@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from alphallm_env.lm.policy import Policy
     from alphallm_env.mdp.dynamics import Rules
     from alphallm_env.runtime.engine import Engine
-    from alphallm_env.lm.policy import Policy
     from alphallm_env.simulator import Simulator
 
 

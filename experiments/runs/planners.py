@@ -10,7 +10,7 @@ from agents.registry import make_planner
 
 
 def planner_of(name: str, problems: str, selection: str = "", merge_rule: str = "") -> Planner:
-    """Returns the planner of that name for a problem set; where it is a tree search, with the rules named, its own where empty.
+    """Returns the planner of that name for a problem set; a tree search has the rules named, its own where empty.
 
     Raises ValueError for a planner or rule that does not exist, and lists those that do.
     """
@@ -21,9 +21,7 @@ def planner_of(name: str, problems: str, selection: str = "", merge_rule: str = 
     return EtaMCTS(planner.config.with_settings(**rules), planner.name)
 
 
-def planners_of(
-    names: Iterable[str], problems: str, selection: str = "", merge_rule: str = ""
-) -> dict[str, Planner]:
+def planners_of(names: Iterable[str], problems: str, selection: str = "", merge_rule: str = "") -> dict[str, Planner]:
     """Returns planners by name, each once. Raises ValueError where rules are named and no planner is a tree search."""
     planners = {name: planner_of(name, problems, selection, merge_rule) for name in names}
     if (selection or merge_rule) and not any(isinstance(planner, EtaMCTS) for planner in planners.values()):

@@ -167,8 +167,9 @@ class Screen:
         def report() -> None:
             while not over.wait(self._between):
                 left = stage.seconds_left()
-                notes = [*self._rate(stage), *([f"{duration(left)} left"] if left is not None else []), *self._run_left()]
-                self.say(f"{title}: {', '.join([f'{stage.done}/{stage.total}', *notes])}")
+                stage_left = [f"{duration(left)} left"] if left is not None else []
+                notes = [f"{stage.done}/{stage.total}", *self._rate(stage), *stage_left, *self._run_left()]
+                self.say(f"{title}: {', '.join(notes)}")
 
         self.say(title)
         reporter = threading.Thread(target=report, name="screen", daemon=True)

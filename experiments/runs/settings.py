@@ -14,6 +14,7 @@ from alphallm_env.runtime.files import Json
 
 Config = TypeVar("Config")
 
+
 def with_flat_flags(kind: type[Config]) -> type[Config]:
     """Marks a class of settings: a field of a group has the flag of its own name, `--policy` for `models.policy`.
 
