@@ -1,0 +1,59 @@
+"""Which models a program runs with, by name: one group of settings for all programs, and what it loads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from alphallm_env.lm.policy import Policy
+    from alphallm_env.mdp.dynamics import Rules
+    from alphallm_env.runtime.engine import Engine
+    from alphallm_env.simulator import Simulator
+
+
+@dataclass(frozen=True)
+class Models:
+    """The models that act and judge."""
+
+    policy: str = "tiny"
+    """tiny, a folder, a hub name, or the url of a server"""
+    critics: str = "auto"
+    """tiny, prompted, prompted_tools, none, a folder, ADAPTER:MODEL; auto: tiny for tiny, else prompted"""
+    rollout_policy: str = ""
+    """a smaller model that writes the rollouts, named as the policy is; the policy itself where empty"""
+    tokenizer: str = ""
+    """of a policy on a server: tiny, a folder or hub name"""
+    backend: str = "transformers"
+    """of models in process: transformers, continuous, vllm; auto: continuous on a GPU"""
+    device: str = "auto"
+    """cpu, cuda, mps; auto: the GPU where there is one"""
+    dtype: str = "auto"
+    """float32, bfloat16, float16; auto: as the device multiplies them"""
+
+    @property
+    def critics_named(self) -> str:
+        """The name of the critics, which is not auto."""
+        return self.critics if self.critics != "auto" else ("tiny" if self.policy == "tiny" else "prompted")
+
+    def load_policy(self, temperature: float = 1.0) -> Policy:
+        """Returns the policy."""
+        return self._load(self.policy, temperature)
+
+    def with_policy(self, policy: str) -> Models:
+        """Returns the same models around another policy; critics called auto stay those of the first."""
+        return replace(self, policy=policy, critics=self.critics_named)
+
+    def simulator(self, rules: Rules, engine: Engine, temperature: float = 1.0) -> Simulator:
+        """Returns the decision process around the models."""
+        from alphallm_env.loading import build_simulator  # loads torch: a help text does without
+
+        rollouts = self._load(self.rollout_policy, temperature) if self.rollout_policy else None
+        return build_simulator(self.load_policy(temperature), self.critics_named, rules, engine, self.device, rollouts)
+
+    def _load(self, name: str, temperature: float) -> Policy:
+        from alphallm_env.loading import load_policy  # loads torch: a help text does without
+
+        return load_policy(
+            name, self.device, self.dtype, temperature, tokenizer=self.tokenizer, backend=self.backend
+        )  # fmt: skip
