@@ -3,7 +3,7 @@
 Importing this package registers the environments and loads no model library.
 """
 
-from alphallm_env.critics.critic_set import Critics
+from alphallm_env.critics.base import Critics
 from alphallm_env.envs.base import EnvSnapshot
 from alphallm_env.envs.choice.env import OptionChoiceEnv
 from alphallm_env.envs.choice.state import ChoiceState

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from alphallm_env.critics.critic_set import Critics
+from alphallm_env.critics.base import Critics
 from alphallm_env.critics.registry import CriticContext, make_critics
 from alphallm_env.lm.backends import HasTokenizer, load_lm, load_server_lm
 from alphallm_env.lm.base import LanguageModel

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from alphallm_env.critics.base import checked_scores
-from alphallm_env.critics.critic_set import Critics
+from alphallm_env.critics.base import Critics, checked_scores
 from alphallm_env.errors import ModelError, StateError
 from alphallm_env.lm.base import Embedder, GenerationRequest, clear_caches, is_reproducible
 from alphallm_env.lm.policy import Policy

@@ -1,12 +1,14 @@
-"""What a critic is: one number in [0, 1] per state, in order, or an error."""
+"""What a critic is, one number in [0, 1] per state or an error, and the three critics that a simulator has."""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from alphallm_env.critics.provenance import Provenance, provenance_of
 from alphallm_env.errors import CriticError
 from alphallm_env.lm.base import clear_caches, is_reproducible
 from alphallm_env.types import Option, State
@@ -74,3 +76,33 @@ def last_option(state: State) -> tuple[State, Option]:
     if state.parent is None or state.option is None:
         raise CriticError("a PRM judges the last option; expected a state after one, got an initial state")
     return state.parent, state.option
+
+
+CRITIC_NAMES = ("value", "prm", "orm")
+
+
+@dataclass(frozen=True)
+class Critics:
+    """A value function, a PRM and an ORM; None for one that is missing."""
+
+    value: Critic | None = None
+    prm: Critic | None = None
+    orm: Critic | None = None
+
+    def by_name(self) -> dict[str, Critic]:
+        """Returns the critics that are there, under the names value, prm and orm."""
+        critics = {"value": self.value, "prm": self.prm, "orm": self.orm}
+        return {name: critic for name, critic in critics.items() if critic is not None}
+
+    def require(self, name: str) -> Critic:
+        """Returns the critic called value, prm or orm. Raises CriticError if it is missing."""
+        if name not in CRITIC_NAMES:
+            raise CriticError(f"critic must be one of {', '.join(CRITIC_NAMES)}, got {name!r}")
+        critic = self.by_name().get(name)
+        if critic is None:
+            raise CriticError(f"a critic {name!r} is needed here, and none was given")
+        return critic
+
+    def provenance(self) -> dict[str, Provenance]:
+        """Returns where the scores of each critic come from, by name: what the record of a run keeps of them."""
+        return {name: provenance_of(critic) for name, critic in self.by_name().items()}

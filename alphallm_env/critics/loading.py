@@ -6,17 +6,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alphallm_env.critics.base import Critic
+from alphallm_env.critics.base import CRITIC_NAMES, Critic, Critics
 from alphallm_env.critics.calibration import CALIBRATION_FILE, CalibratedCritic, Scaling, load_calibration
-from alphallm_env.critics.critic_set import CRITIC_NAMES, Critics
 from alphallm_env.critics.probes.probe import TRUNK_FILE, ProbeCritic, load_probes
 from alphallm_env.critics.probes.trunk import ProbeTrunk
 from alphallm_env.critics.prompted.generative import OutcomeRewardModel, ProcessRewardModel
 from alphallm_env.critics.prompted.tool_augmented import ToolAugmentedORM
 from alphallm_env.critics.public.adapters import load_public_prm
-from alphallm_env.critics.trained.model import CriticModel
 from alphallm_env.critics.trained.notes import NoteTaker, load_notes_limit
-from alphallm_env.critics.trained.value import LearnedValue
+from alphallm_env.critics.trained.value import CriticModel, LearnedValue
 from alphallm_env.errors import ModelError
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.prompts import template_for

@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from alphallm_env.lm.prompts import PromptTemplate, ToolTemplate
-
-if TYPE_CHECKING:
-    from alphallm_env.critics.base import Critic
 
 
 @dataclass(frozen=True)
@@ -48,23 +45,23 @@ class HasRevision(Protocol):
         ...
 
 
-class NamedModel(Protocol):
-    """A model with a name for the record of a run."""
+class Named(Protocol):
+    """A critic or a model with a name for the record of a run."""
 
     @property
     def name(self) -> str:
-        """Folder, hub name, or a server's name of it."""
+        """A critic's own; a model's folder, hub name, or a server's name of it."""
         ...
 
 
-def provenance_of(critic: Critic) -> Provenance:
+def provenance_of(critic: Named) -> Provenance:
     """Returns where a critic's scores come from: its name alone where it does not say."""
     return critic.provenance if isinstance(critic, HasProvenance) else Provenance(critic.name)
 
 
 def model_provenance(
     critic: str,
-    model: NamedModel,
+    model: Named,
     template: PromptTemplate | None = None,
     *,
     aggregation: str | None = None,

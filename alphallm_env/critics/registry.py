@@ -22,8 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
-from alphallm_env.critics.base import Critic
-from alphallm_env.critics.critic_set import CRITIC_NAMES, Critics
+from alphallm_env.critics.base import CRITIC_NAMES, Critic, Critics
 from alphallm_env.critics.monte_carlo import MonteCarloValue, Rollouts
 from alphallm_env.critics.public.formats import FORMATS
 from alphallm_env.lm.policy import Policy

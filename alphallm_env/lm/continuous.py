@@ -25,8 +25,7 @@ from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.local.vocabulary import Vocabulary
 from alphallm_env.lm.partial_completion import Writing
 from alphallm_env.lm.seeded_sampling import Draws, SeededSampling
-from alphallm_env.runtime.concurrency import gather
-from alphallm_env.runtime.loop_thread import LoopThread
+from alphallm_env.runtime.concurrency import LoopThread, gather
 
 _CPU_TOKENS_CACHED = 16_384  # the manager would take most of the machine's memory
 _CPU_TOKENS_PER_BATCH = 512

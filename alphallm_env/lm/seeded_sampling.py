@@ -16,7 +16,7 @@ from transformers import LogitsProcessorList
 from transformers.generation.continuous_batching.cb_logits_processors import ContinuousBatchingLogitsProcessorList
 from transformers.generation.continuous_batching.requests import FutureRequestState
 
-from alphallm_env.lm.local.sampling import draw, uniforms
+from alphallm_env.lm.local.decoder import draw, uniforms
 
 _UNIT = 2.0**-31  # of a draw: the manager carries integers of 32 bits to the device
 _SCALE = 128.0  # of log-probabilities: at -88, as low as float32 goes, the drawn token is still the likeliest

@@ -18,8 +18,7 @@ from alphallm_env.errors import ModelError
 from alphallm_env.lm.base import Completion, GenerationRequest, LabelProbs
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.partial_completion import Writing
-from alphallm_env.runtime.concurrency import gather
-from alphallm_env.runtime.loop_thread import LoopThread
+from alphallm_env.runtime.concurrency import LoopThread, gather
 from alphallm_env.runtime.seeds import derive_seed
 
 _NEVER = -100.0  # the lowest bias that vLLM takes

@@ -1,9 +1,11 @@
-"""Awaits several coroutines at once, and leaves none running after a failure."""
+"""Coroutines that run together and leave none behind a failure, and an event loop in a thread of its own."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+import threading
+from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import Future
 from typing import TypeVar
 
 Result = TypeVar("Result")
@@ -25,3 +27,71 @@ async def gather(works: Iterable[Coroutine[object, object, Result]]) -> list[Res
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         raise
+
+
+class LoopThread:
+    """Starts on first use, in a daemon thread. `close` may be called twice; the next use starts it again."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the caller runs on this thread."""
+        return threading.current_thread() is self._thread
+
+    def start(self, work: Coroutine[object, object, Result]) -> Future[Result]:
+        """Returns the future of a coroutine that runs on the loop. Cancelling the one cancels the other."""
+        with self._lock:
+            return asyncio.run_coroutine_threadsafe(work, self._started())
+
+    def call(self, function: Callable[..., object], *args: object) -> None:
+        """Lets the loop call a function soon."""
+        with self._lock:
+            self._started().call_soon_threadsafe(function, *args)
+
+    def _started(self) -> asyncio.AbstractEventLoop:
+        """Returns the running loop. Called with the lock held."""
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(target=_run_until_stopped, args=(self._loop,), name=self.name, daemon=True)
+            self._thread.start()
+        return self._loop
+
+    def run(self, work: Coroutine[object, object, Result]) -> Result:
+        """Returns the coroutine's result. Blocks the calling thread, which must not be the loop's."""
+        future = self.start(work)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    async def wait(self, work: Coroutine[object, object, Result]) -> Result:
+        """Returns the coroutine's result to a caller on another loop, without blocking that one."""
+        return await asyncio.wrap_future(self.start(work))
+
+    def close(self) -> None:
+        """Stops the loop and cancels what still runs on it. Returns once its thread has ended."""
+        with self._lock:
+            if self._loop is None or self._thread is None:
+                return
+            loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
+        if thread.is_alive():
+            loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+
+
+def _run_until_stopped(loop: asyncio.AbstractEventLoop) -> None:
+    """Runs the loop, and in the end cancels what is in flight, so that no caller waits for it for ever."""
+    try:
+        loop.run_forever()
+    finally:
+        while tasks := asyncio.all_tasks(loop):
+            for task in tasks:
+                task.cancel()
+            loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        loop.close()

@@ -18,7 +18,7 @@ from concurrent.futures import CancelledError
 from typing import TypeVar
 
 from alphallm_env.runtime.batching import Batcher, EngineStatistics, PendingItem, checked
-from alphallm_env.runtime.loop_thread import LoopThread
+from alphallm_env.runtime.concurrency import LoopThread
 from alphallm_env.runtime.metering import Role, Work, current_meter
 from alphallm_env.runtime.openmp import release_openmp_workers
 from alphallm_env.runtime.operations import AsyncOperation, Operation

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
-from alphallm_env.critics.critic_set import CRITIC_NAMES
+from alphallm_env.critics.base import CRITIC_NAMES
 from alphallm_env.mdp.dynamics import Rules, initial_state, transition
 from alphallm_env.mdp.rewards import Reward, RewardFunction
 from alphallm_env.types import Option, Problem, State, StopReason

@@ -14,8 +14,8 @@ from transformers import PreTrainedModel
 
 from alphallm_env.critics.trained.notes import NoteTaker
 from alphallm_env.errors import ModelError
-from alphallm_env.lm.local.padding import padded
 from alphallm_env.lm.local.transformers_lm import TransformersLM
+from alphallm_env.lm.local.vocabulary import padded
 from alphallm_env.lm.prompts import PromptTemplate
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.training.graded import ProblemData, prefix_counts

@@ -28,7 +28,7 @@ from gymnasium.vector import SyncVectorEnv
 from rich.table import Table
 
 from alphallm_env import MathReasoningEnv, OptionChoiceEnv, Policy, Problem, Rules, Simulator, State
-from alphallm_env.critics.critic_set import Critics
+from alphallm_env.critics.base import Critics
 from alphallm_env.critics.monte_carlo import MonteCarloValue
 from alphallm_env.critics.prompted.generative import OutcomeRewardModel, ProcessRewardModel
 from alphallm_env.lm.prompts import TinyTemplate

@@ -12,7 +12,7 @@ from alphallm_env.critics.base import last_option
 from alphallm_env.critics.calibration import Scaling, fit_scaling, save_calibration
 from alphallm_env.critics.measures import Quality, quality
 from alphallm_env.critics.prompted.generative import Labeller, share_of_true
-from alphallm_env.critics.trained.model import CriticModel
+from alphallm_env.critics.trained.value import CriticModel
 from alphallm_env.lm.prompts import PromptTemplate
 from alphallm_env.training.critics import Notes
 from alphallm_env.training.graded import ProblemData, items_of

@@ -12,9 +12,8 @@ from alphallm_env.critics.loading import READER_FOLDER, TINY_CRITICS
 from alphallm_env.critics.probes.probe import Probe, TrunkRecord, save_probes
 from alphallm_env.critics.probes.trunk import ProbeTrunk
 from alphallm_env.critics.provenance import model_revision
-from alphallm_env.critics.trained.model import CriticModel
 from alphallm_env.critics.trained.notes import save_notes_limit
-from alphallm_env.critics.trained.value import save_head
+from alphallm_env.critics.trained.value import CriticModel, save_head
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.policy import Policy
 from alphallm_env.lm.prompts import template_for

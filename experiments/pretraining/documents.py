@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from alphallm_env.lm.local.padding import padded
+from alphallm_env.lm.local.vocabulary import padded
 from alphallm_env.lm.word_tokenizer import END, QUESTION, SOLUTION
 from alphallm_env.problems import gsm_symbolic
 from experiments.pretraining.config import PretrainConfig

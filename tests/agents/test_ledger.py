@@ -10,12 +10,11 @@ from agents import eta_mcts
 from agents.base import Budget
 from agents.best_of_n import BestOfN
 from agents.running import run_episodes
-from alphallm_env.critics.critic_set import Critics
+from alphallm_env.critics.base import Critics
 from alphallm_env.critics.loading import READER_FOLDER, TINY_CRITICS
 from alphallm_env.critics.prompted.generative import OutcomeRewardModel, ProcessRewardModel
-from alphallm_env.critics.trained.model import CriticModel
 from alphallm_env.critics.trained.notes import NoteTaker
-from alphallm_env.critics.trained.value import LearnedValue
+from alphallm_env.critics.trained.value import CriticModel, LearnedValue
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.policy import Policy
 from alphallm_env.lm.prompts import TinyTemplate

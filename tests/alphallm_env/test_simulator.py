@@ -8,7 +8,7 @@ from unittest.mock import ANY
 
 import pytest
 
-from alphallm_env.critics.critic_set import Critics
+from alphallm_env.critics.base import Critics
 from alphallm_env.critics.prompted.generative import OutcomeRewardModel
 from alphallm_env.errors import CriticError, StateError
 from alphallm_env.lm.base import Completion, GenerationRequest

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from agents.base import AsyncPlanner, Budget, PlanResult
 from agents.tree.node import Node
-from alphallm_env.critics.critic_set import Critics
+from alphallm_env.critics.base import Critics
 from alphallm_env.lm.policy import Policy
 from alphallm_env.lm.prompts import TinyTemplate
 from alphallm_env.mdp.dynamics import Rules, transition

@@ -16,8 +16,8 @@ from transformers.utils.hub import cached_file
 from alphallm_env.critics.public.formats import StepFormat, StepText
 from alphallm_env.errors import CriticError, ModelError
 from alphallm_env.lm.device import resolved_device, resolved_dtype
-from alphallm_env.lm.local.padding import padded, padding_mask
 from alphallm_env.lm.local.prefill import batches_by_length, in_halves
+from alphallm_env.lm.local.vocabulary import padded, padding_mask
 from alphallm_env.lm.revision import source_revision
 
 Head = Callable[[torch.Tensor], torch.Tensor]  # hidden states [steps, hidden size], float32 -> scores [steps] in [0, 1]

@@ -1,22 +1,25 @@
-"""The learned value function: a scalar head on a language model."""
+"""The learned value function: the scalar head of a language model that may be PRM and ORM too."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
+
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from alphallm_env.critics.base import CompositeCritic
 from alphallm_env.critics.provenance import Provenance, model_provenance
 from alphallm_env.critics.trained.notes import NoteTaker, notes_on
+from alphallm_env.errors import ModelError
+from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.prompts import PromptTemplate
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.runtime.metering import Role, count_scored
 from alphallm_env.types import State
-
-if TYPE_CHECKING:
-    import torch
 
 HEAD_FILE = "value_head.safetensors"
 
@@ -77,6 +80,36 @@ class LearnedValue(CompositeCritic):
 
 def save_head(folder: Path, weight: torch.Tensor, bias: torch.Tensor) -> None:
     """Writes the scalar head beside a model's weights."""
-    from safetensors.torch import save_file
-
     save_file({"weight": weight.contiguous(), "bias": bias.contiguous()}, folder / HEAD_FILE)
+
+
+class CriticModel(TransformersLM):
+    """A causal LM whose last hidden state also feeds a scalar head; the value is its sigmoid."""
+
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, head: torch.nn.Linear
+    ) -> None:
+        super().__init__(model, tokenizer, name)
+        self.head = head.to(model.device).eval()
+
+    @classmethod
+    def load_with_head(cls, folder: str | Path, device: str = "auto", dtype: str = "auto") -> CriticModel:
+        """Returns the model in a folder that `experiments.train_critics` wrote. Raises ModelError if it is none."""
+        path = Path(folder) / HEAD_FILE
+        if not path.is_file():
+            raise ModelError(f"expected a critic's scalar head at {path}, found none")
+        lm = TransformersLM.load(folder, device, dtype)
+        weights = load_file(path)
+        head = torch.nn.Linear(weights["weight"].shape[1], 1)
+        head.load_state_dict(weights)
+        return cls(lm.model, lm.tokenizer, lm.name, head)
+
+    @torch.inference_mode()
+    def values(self, prompts: Sequence[str]) -> list[Estimate]:
+        """Returns the head's value in [0, 1] at the last token of each prompt."""
+        encoded = self.vocabulary.encode(prompts)
+        if not encoded:
+            return []
+        hidden, saved = self.outputs(self.passes.hidden, encoded)
+        values = self.head(hidden.to(self.model.device)).sigmoid()[:, 0].tolist()
+        return [Estimate(value, len(text), n) for value, text, n in zip(values, encoded, saved, strict=True)]

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from alphallm_env.lm.base import Completion, GenerationRequest
@@ -21,7 +22,6 @@ from alphallm_env.lm.local.forward import Passes, step_of
 from alphallm_env.lm.local.kv_cache import RowCache, layers_of
 from alphallm_env.lm.local.prefill import TOKENS_PER_BATCH, batches_by_length, in_halves, prefill
 from alphallm_env.lm.local.prefix_cache import PrefixCache
-from alphallm_env.lm.local.sampling import draw, uniforms
 from alphallm_env.lm.local.vocabulary import Vocabulary
 from alphallm_env.lm.partial_completion import Writing
 
@@ -262,3 +262,25 @@ def written(decoder: Decoder, requests: Sequence[GenerationRequest]) -> list[Com
     while len(decoder):
         decoder.step()
     return [text.completion() for text in texts]
+
+
+def uniforms(seed: int, num: int) -> np.ndarray:
+    """Returns the numbers in [0, 1) that the first `num` tokens of the text with this seed are drawn with."""
+    return np.random.Generator(np.random.Philox(seed)).random(num)
+
+
+def draw(
+    logits: torch.Tensor, temperatures: torch.Tensor, numbers: torch.Tensor, rows: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Returns a token for each of `numbers` [texts] in [0, 1), float64, from its own row of logits [rows, vocabulary].
+
+    A token is drawn by inverting the cumulative distribution at the number, and is the likeliest one where the row's
+    temperature [rows] is 0. `rows` [texts] says which row is whose where several texts share one.
+    """
+    greedy = temperatures == 0
+    cumulative = (logits / temperatures.masked_fill(greedy, 1.0)[:, None]).softmax(-1).double().cumsum(-1)
+    likeliest = logits.argmax(-1)
+    if rows is not None:
+        cumulative, likeliest, greedy = cumulative[rows], likeliest[rows], greedy[rows]
+    sampled = torch.searchsorted(cumulative, (numbers * cumulative[:, -1])[:, None], right=True)[:, 0]
+    return sampled.clamp_(max=logits.shape[-1] - 1).where(~greedy, likeliest)

@@ -12,8 +12,8 @@ import torch
 from transformers.cache_utils import DynamicCache
 
 from alphallm_env.lm.local.forward import Forward
-from alphallm_env.lm.local.padding import padded, padding_mask
 from alphallm_env.lm.local.prefix_cache import PrefixCache
+from alphallm_env.lm.local.vocabulary import padded, padding_mask
 
 TOKENS_PER_BATCH = 16_384  # in one forward pass
 _PASS_TOKENS = {"cpu": 64}  # elsewhere a whole batch

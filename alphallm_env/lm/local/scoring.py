@@ -8,8 +8,7 @@ import torch
 
 from alphallm_env.lm.local.forward import Forward
 from alphallm_env.lm.local.prefill import TOKENS_PER_BATCH, Prefill, batches_by_length, in_halves, pass_tokens, prefill
-from alphallm_env.lm.local.prefix_cache import PrefixCache
-from alphallm_env.lm.local.shared_prefixes import shared_prefixes
+from alphallm_env.lm.local.prefix_cache import PrefixCache, shared_prefixes
 
 
 @torch.inference_mode()

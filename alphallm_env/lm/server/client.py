@@ -14,8 +14,7 @@ from alphallm_env.lm.server.answers import AnswerError
 from alphallm_env.lm.server.completing import Draft, shown, write
 from alphallm_env.lm.server.labels import LabelReader, first_tokens
 from alphallm_env.lm.server.pool import RefusedError, ServerPool, ServerSettings
-from alphallm_env.runtime.concurrency import gather
-from alphallm_env.runtime.loop_thread import LoopThread
+from alphallm_env.runtime.concurrency import LoopThread, gather
 from alphallm_env.types import StopReason
 
 if TYPE_CHECKING:

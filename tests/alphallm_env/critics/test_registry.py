@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from alphallm_env.critics.critic_set import Critics
+from alphallm_env.critics.base import Critics
 from alphallm_env.critics.monte_carlo import MonteCarloValue
 from alphallm_env.critics.public.formats import FORMATS
 from alphallm_env.critics.registry import CRITICS, CriticContext, make_critics

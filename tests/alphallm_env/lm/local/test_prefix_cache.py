@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from alphallm_env.critics.loading import TINY_CRITICS
-from alphallm_env.critics.trained.model import CriticModel
+from alphallm_env.critics.trained.value import CriticModel
 from alphallm_env.lm.base import GenerationRequest, Passage
 from alphallm_env.lm.local.prefix_cache import PrefixCache
 from alphallm_env.lm.prompts import TinyTemplate

@@ -8,8 +8,8 @@ from itertools import combinations
 import pytest
 import torch
 
+from alphallm_env.lm.local.prefix_cache import SharedPrefix, shared_prefixes
 from alphallm_env.lm.local.scoring import last_outputs
-from alphallm_env.lm.local.shared_prefixes import SharedPrefix, shared_prefixes
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.prompts import TinyTemplate
 from alphallm_env.loading import TINY_POLICY

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from alphallm_env.lm.local.padding import padded, padding_mask
+from alphallm_env.lm.local.vocabulary import padded, padding_mask
 
 TOKENS = [[4, 5, 6], [], [7]]
 

@@ -7,7 +7,7 @@ from concurrent.futures import CancelledError
 
 import pytest
 
-from alphallm_env.runtime.loop_thread import LoopThread
+from alphallm_env.runtime.concurrency import LoopThread
 
 
 async def name_of_thread(thread: LoopThread) -> tuple[bool, int]:
