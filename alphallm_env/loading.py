@@ -7,7 +7,8 @@ from functools import cache
 from pathlib import Path
 
 from alphallm_env.critics.base import Critics
-from alphallm_env.critics.registry import CriticContext, make_critics
+from alphallm_env.critics.context import CriticContext
+from alphallm_env.critics.registry import make_critics
 from alphallm_env.lm.backends import HasTokenizer, load_lm, load_server_lm
 from alphallm_env.lm.base import LanguageModel
 from alphallm_env.lm.policy import Policy

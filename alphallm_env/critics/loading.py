@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from alphallm_env.critics.base import CRITIC_NAMES, Critic, Critics
 from alphallm_env.critics.calibration import CALIBRATION_FILE, CalibratedCritic, Scaling, load_calibration
+from alphallm_env.critics.context import CriticContext
 from alphallm_env.critics.probes.probe import TRUNK_FILE, ProbeCritic, load_probes
 from alphallm_env.critics.probes.trunk import ProbeTrunk
 from alphallm_env.critics.prompted.generative import OutcomeRewardModel, ProcessRewardModel
@@ -19,9 +19,6 @@ from alphallm_env.errors import ModelError
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.prompts import template_for
 from alphallm_env.runtime.engine import Engine
-
-if TYPE_CHECKING:
-    from alphallm_env.critics.registry import CriticContext
 
 TINY_CRITICS = Path(__file__).parent / "tiny"
 READER_FOLDER = "reader"  # inside a folder of critics: the model that takes their notes

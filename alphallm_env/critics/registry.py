@@ -17,41 +17,19 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import Protocol, cast
 
 from alphallm_env.critics.base import CRITIC_NAMES, Critic, Critics
-from alphallm_env.critics.monte_carlo import MonteCarloValue, Rollouts
+from alphallm_env.critics.context import CriticContext
+from alphallm_env.critics.monte_carlo import MonteCarloValue
 from alphallm_env.critics.public.formats import FORMATS
-from alphallm_env.lm.policy import Policy
 from alphallm_env.registry import Registry
-from alphallm_env.runtime.engine import Engine
-
-if TYPE_CHECKING:
-    from alphallm_env.sandbox import Sandbox
 
 NONE = "none"
 _REPLACEMENT = re.compile(r",\s*(?=\w+=)")  # before each name=part
-
-
-@dataclass(frozen=True)
-class CriticContext:
-    """What critics may be built from. `rollouts` finishes solutions: a simulator; None where there is none."""
-
-    policy: Policy
-    engine: Engine
-    device: str = "auto"
-    rollouts: Rollouts | None = None
-
-    @property
-    def sandbox(self) -> Sandbox:
-        """The sandbox of this process, started when it is first asked for."""
-        from alphallm_env.sandbox.shared import shared_sandbox
-
-        return shared_sandbox()
-
 
 MadeCritics = Critics | Critic | Sequence[Critic]
 

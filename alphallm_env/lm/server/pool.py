@@ -1,6 +1,6 @@
 """Several servers of one model behind one door: least loaded first, dead ones left out, bounded retries.
 
-Everything here runs on one event loop (`loop_thread.py`), so nothing is locked.
+Everything here runs on one event loop (`LoopThread`), so nothing is locked.
 """
 
 from __future__ import annotations

@@ -9,9 +9,10 @@ from types import ModuleType
 import pytest
 
 from alphallm_env.critics.base import Critics
+from alphallm_env.critics.context import CriticContext
 from alphallm_env.critics.monte_carlo import MonteCarloValue
 from alphallm_env.critics.public.formats import FORMATS
-from alphallm_env.critics.registry import CRITICS, CriticContext, make_critics
+from alphallm_env.critics.registry import CRITICS, make_critics
 from alphallm_env.errors import CriticError
 from alphallm_env.lm.policy import Policy
 from alphallm_env.lm.prompts import FewShotTemplate
