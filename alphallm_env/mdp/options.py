@@ -88,11 +88,11 @@ class RegexRule:
 
     def __post_init__(self) -> None:
         try:
-            matches_nothing = re.search(self._suffix, "") is not None
+            matches_empty = re.search(self._suffix, "") is not None
         except re.error as error:
             raise ValueError(f"expected a regular expression, got {self.pattern!r}: {error}") from error
-        if matches_nothing:
-            raise ValueError(f"a pattern that ends an option must match some text, and {self.pattern!r} matches none")
+        if matches_empty:
+            raise ValueError(f"a pattern that ends an option must not match the empty text, as {self.pattern!r} does")
         if not self.name:
             object.__setattr__(self, "name", f"regex:{self.pattern}")
 

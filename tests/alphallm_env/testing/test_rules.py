@@ -44,6 +44,12 @@ class Counting:
 
 
 @dataclass(frozen=True)
+class Hasty(SentenceRule):
+    def terminates(self, text: str) -> bool:
+        return not text or super().terminates(text)
+
+
+@dataclass(frozen=True)
 class Truthy(SentenceRule):
     def terminates(self, text: str) -> bool:
         return text.endswith("\n") and text.strip()  # type: ignore[return-value]
@@ -54,7 +60,7 @@ class Truthy(SentenceRule):
     [
         (SentenceRule(name=""), "must have a name"),
         (SentenceRule(trigger="\n\n"), "one character or empty"),
-        (RegexRule(""), "without text must not end"),
+        (Hasty(), "without text must not end"),
         (Late(), "only after a token with its trigger"),
         (Counting(), "on the text only"),
         (Truthy(), "return a bool"),
