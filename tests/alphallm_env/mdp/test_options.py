@@ -119,7 +119,11 @@ def test_a_rule_may_be_a_regular_expression():
 
 @pytest.mark.parametrize(
     ("pattern", "message"),
-    [("(", r"expected a regular expression, got '\(': missing \)"), ("", "must not match the empty text, as '' does"), ("a*", "'a\\*'")],
+    [
+        ("(", r"expected a regular expression, got '\(': missing \)"),
+        ("", "must not match the empty text, as '' does"),
+        ("a*", "'a\\*'"),
+    ],
 )
 def test_a_pattern_that_cannot_end_an_option_is_named(pattern, message):
     with pytest.raises(ValueError, match=message):
