@@ -105,11 +105,6 @@ class SelfImproveConfig:
     def __post_init__(self) -> None:
         if self.rounds < 1:
             raise ValueError(f"rounds must be >= 1, got {self.rounds}")
-        planner = self.search.training_planner
-        if not planner.startswith("eta_mcts") and planner != "orm_rerank":
-            raise ValueError(
-                f"training_planner must score trajectories by the ORM (eta_mcts… or orm_rerank), got {planner!r}"
-            )
 
 
 PRESETS: dict[str, SelfImproveConfig] = {

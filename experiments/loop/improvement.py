@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
 import torch
 
-from agents.base import Budget
+from agents.base import Budget, PlanResult
 from alphallm_env.errors import RunError
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.loading import TINY_POLICY, resolve
@@ -26,7 +26,7 @@ from alphallm_env.types import Problem
 from experiments.loop import plan
 from experiments.loop.config import SelfImproveConfig
 from experiments.loop.imagination import imagine
-from experiments.loop.lessons import lessons_of
+from experiments.loop.lessons import lessons_of, require_orm_scores
 from experiments.runs.ledger import LedgerKey, total, write_ledger
 from experiments.runs.monitor import Monitor, stage_number
 from experiments.runs.planners import planner_of
@@ -114,7 +114,7 @@ class SelfImprovement:
         records = self._searched(
             (stage, split, planner), simulator, problems, tokens, derive_seed(config.seed, stage),
             config.evaluation.concurrency, plan.evaluation_title(stage, planner, split),
-            f"{stage}-{split}-{planner}", f"{stage}/{planner}",
+            f"{stage}-{split}-{planner}", self.monitor.tree_sampler(f"{stage}/{planner}"),
         )  # fmt: skip
         return summarise(stage, planner, split, records)
 
@@ -128,7 +128,7 @@ class SelfImprovement:
         concurrency: int,
         title: str,
         journal: str,
-        trees: str,
+        watch: Callable[[Problem, PlanResult], None],
     ) -> list[SearchRecord]:
         """Returns the records of one planner's searches, which are shown, kept and entered in the ledger."""
         stage, split, name = key
@@ -137,8 +137,7 @@ class SelfImprovement:
         with self.monitor.progress(title, len(problems), self.engine, step) as progress:
             records = run_searches(
                 planner_of(name, source, search.selection, search.merge_rule), simulator, problems,
-                Budget(tokens=tokens), seed, concurrency, search_journal(self.folder, journal), progress,
-                self.monitor.tree_sampler(trees),
+                Budget(tokens=tokens), seed, concurrency, search_journal(self.folder, journal), progress, watch,
             )  # fmt: skip
         self.records[key] = records
         self.monitor.ledger(f"{split}/{name}", total(records), step)
@@ -178,7 +177,8 @@ class SelfImprovement:
         records = self._searched(
             (f"round{number}", "imagined", search.training_planner), self.simulator(policy), problems,
             search.training_budget, derive_seed(self.config.seed, "search", number), search.training_concurrency,
-            plan.search_title(number), f"round{number}-imagined", f"round{number}/search",
+            plan.search_title(number), f"round{number}-imagined",
+            require_orm_scores(search.training_planner, self.monitor.tree_sampler(f"round{number}/search")),
         )  # fmt: skip
         self.monitor.searches(records, number)
         return records

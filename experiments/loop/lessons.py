@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from agents.base import PlanResult
 from alphallm_env.errors import RunError
 from alphallm_env.training.base import Lesson, ScoredSolution
-from alphallm_env.types import Ending
+from alphallm_env.types import Ending, Problem, ScoreKind
 from experiments.runs.search_records import SearchRecord
+
+
+def require_orm_scores(
+    planner: str, watch: Callable[[Problem, PlanResult], None]
+) -> Callable[[Problem, PlanResult], None]:
+    """Returns `watch` with a check before it: RunError at the first trajectory that the ORM did not score."""
+
+    def checked(problem: Problem, result: PlanResult) -> None:
+        kind = result.best.score_kind
+        if kind is not ScoreKind.ORM:
+            raise RunError(
+                f"training_planner must score trajectories by the ORM (ScoreKind.ORM, as eta_mcts and orm_rerank do), "
+                f"got {planner!r}, whose scores are {kind.name}"
+            )
+        watch(problem, result)
+
+    return checked
 
 
 def lesson_of(record: SearchRecord, number: int) -> Lesson:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from experiments import self_improve
-from experiments.loop.config import PRESETS, SelfImproveConfig, TrainingSearch, smoke
+from experiments.loop.config import PRESETS, SelfImproveConfig, smoke
 from experiments.loop.plan import expected_costs
 
 STAGES = ["before", "round1", "round2"]
@@ -104,5 +104,3 @@ def test_presets_are_the_defaults_of_every_flag() -> None:
 def test_settings_that_make_no_sense_are_refused() -> None:
     with pytest.raises(ValueError, match="rounds must be >= 1, got 0"):
         SelfImproveConfig(rounds=0)
-    with pytest.raises(ValueError, match=r"must score trajectories by the ORM .* got 'majority'"):
-        SelfImproveConfig(search=TrainingSearch(training_planner="majority"))

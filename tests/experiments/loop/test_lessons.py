@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from agents.base import PlanResult
 from alphallm_env.errors import RunError
 from alphallm_env.runtime.metering import Usage
 from alphallm_env.training.base import Decision, Lesson, ScoredSolution, SearchedOption
 from alphallm_env.types import Ending, Option, Problem, ScoreKind, State, Trajectory
-from experiments.loop.lessons import lessons_of
+from experiments.loop.lessons import lessons_of, require_orm_scores
 from experiments.runs.search_records import SearchRecord
 
 PROBLEM = Problem("imagined/0/1", "How much is 2 + 3?")
@@ -49,3 +50,18 @@ def test_only_answered_trajectories_at_the_threshold_are_lessons():
 def test_a_round_without_a_lesson_says_how_close_it_came():
     with pytest.raises(RunError, match=r"round 1: .* at least 0\.9, the highest of 1 is 0\.500"):
         lessons_of([record(trajectory("#### 5\n", 0.5))], 0.9, number=1)
+
+
+def result(kind: ScoreKind) -> PlanResult:
+    best = replace(trajectory("#### 5\n", 0.9), score_kind=kind)
+    return PlanResult(State(PROBLEM.id, PROBLEM.question), best, (best,), Usage())
+
+
+def test_a_search_that_the_orm_did_not_score_is_refused_at_once():
+    watched: list[Problem] = []
+    watch = require_orm_scores("majority", lambda problem, _: watched.append(problem))
+    watch(PROBLEM, result(ScoreKind.ORM))
+    assert watched == [PROBLEM]
+    with pytest.raises(RunError, match=r"by the ORM .* got 'majority', whose scores are VOTE_SHARE"):
+        watch(PROBLEM, result(ScoreKind.VOTE_SHARE))
+    assert watched == [PROBLEM]
