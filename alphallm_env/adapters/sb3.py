@@ -40,7 +40,7 @@ class SB3VecEnv(VecEnv):
         """Resets all, with the seeds of `seed()` and the options of `set_options()`, the same for each environment."""
         options = self._options[0]
         if any(other != options for other in self._options):
-            raise ValueError("options of reset must be the same for all environments")
+            raise ValueError(f"options of reset must be the same for all environments, got {self._options}")
         observations, infos = self.envs.reset(seed=self._seeds, options=options)
         self.reset_infos = [info_of(infos, index) for index in range(self.num_envs)]
         self._reset_seeds()

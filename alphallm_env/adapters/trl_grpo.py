@@ -61,7 +61,7 @@ def tool_environments(make: Callable[[], gym.Env[str, str]]) -> Callable[[], Too
 class ToolEnvironment:
     """One episode at a time, played by tool calls. Every public method but `reset` and `get_reward` is a tool.
 
-    A tool that is misused (after the end, with something that is no text) raises, and TRL tells the model so.
+    A tool that is misused (after the end, with something that is no text) raises, and TRL shows the error to the model.
     TRL hides other failures from the user in the same way, so they are stored, and `get_reward` raises them.
     """
 
@@ -136,9 +136,9 @@ class ToolEnvironment:
         return self._return
 
 
-# The tiny policy writes lines and knows no tools. To TRL each line, the last one too, is a call of choose_option. The
-# tool's answer is not written into the conversation, so that the policy reads and writes what it always does; the
-# answer that the solution is finished is longer than any context, upon which TRL ends the completion as it stands.
+# The tiny policy was trained without tools: TRL parses each line, the last one too, as a call of choose_option.
+# The tool's reply is not written into the conversation, so that the policy sees the prompts that it was trained on; the
+# reply that the solution is finished is longer than any context, which makes TRL end the completion there.
 _TOO_LONG = f"{{{{ '{PAD}' * 4096 }}}}"
 _TOOL_CHAT_TEMPLATE = CHAT_TEMPLATE.replace(
     "{% else %}",
@@ -157,7 +157,7 @@ _RESPONSE_TEMPLATE = {
     "start_anchor_pattern": rf"{re.escape(SOLUTION)}|\n",
     "fields": {
         "tool_calls": {
-            # Names may stand twice in patterns of the `regex` package. `is_last` is empty, and so false, or the mark.
+            # Names may occur twice in patterns of the `regex` package. `is_last` is empty, and so false, or the mark.
             "open_pattern": rf"(?P<line>{_LINE}\n)(?P<is_last>)|(?P<line>{_LINE}?)(?P<is_last>{re.escape(END)})",
             "close_pattern": r"(?=.)|$",
             "repeats": True,
