@@ -54,12 +54,12 @@ def training_rows(problem_ids: Sequence[str], instruction: str = INSTRUCTION) ->
 
 
 def tool_environments(make: Callable[[], gym.Env[str, str]]) -> Callable[[], ToolEnvironment]:
-    """Returns what `environment_factory` takes. `make` makes a text environment, wrapped or not, for each rollout."""
+    """Returns a factory for `environment_factory`. `make` makes a text environment, wrapped or not, per rollout."""
     return lambda: ToolEnvironment(make())
 
 
 class ToolEnvironment:
-    """One episode at a time, played by tool calls. Every public method but `reset` and `get_reward` is a tool.
+    """Runs one episode at a time by tool calls. Every public method but `reset` and `get_reward` is a tool.
 
     A tool that is misused (after the end, with something that is no text) raises, and TRL shows the error to the model.
     TRL hides other failures from the user in the same way, so they are stored, and `get_reward` raises them.
@@ -97,8 +97,8 @@ class ToolEnvironment:
         """
         if isinstance(text, str) and not text.endswith("\n"):  # pyright: ignore[reportUnnecessaryIsInstance]
             text += "\n"
-        told = self._step(text)
-        return self._step(_CLOSED) if is_last and not self._is_over else told
+        reply = self._step(text)
+        return self._step(_CLOSED) if is_last and not self._is_over else reply
 
     def submit_answer(self, answer: str) -> str:
         """States the final answer, which finishes the solution.
@@ -172,7 +172,7 @@ _RESPONSE_TEMPLATE = {
 
 
 def write_lines_as_calls(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Makes the tiny policy one that TRL can train: each line that it writes is a call of `choose_option`.
+    """Prepares the tiny policy for TRL: each line that it writes is parsed as a call of `choose_option`.
 
     Changes templates and ending tokens of these two objects; `training_rows(ids, instruction="")` fits it. Raises
     ValueError if the tokenizer is not the tiny policy's.
