@@ -1,7 +1,7 @@
 """β: the termination rules of options. Token, sentence and option level, regular expressions, and a user's own.
 
-A rule sees the option's own text only. Its `trigger` tells a decoder when to check it: β can fire only just
-after a token whose text contains the trigger (every token where the trigger is empty).
+A rule depends on the option's own text only. A decoder checks it only after a token whose text contains the rule's
+`trigger`, a character (after every token where the trigger is empty).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class OptionRule(Protocol):
 
     @property
     def trigger(self) -> str:
-        """β can fire only after a token that contains this text."""
+        """The character that a token must contain for β to fire after it; empty where any token will do."""
         ...
 
     def terminates(self, text: str) -> bool:

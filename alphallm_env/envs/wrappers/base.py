@@ -33,7 +33,7 @@ class EpisodeWrapper(
     """A wrapper that keeps an immutable record of the running episode.
 
     `episode_state` is all that changes in it: save it beside `env.unwrapped.clone_state()`, and set it again after
-    `env.unwrapped.restore_state(state)`. A step from a state that the wrapper has not recorded raises StateError, so a
+    `env.unwrapped.restore_state(state)`. A step from a state that the wrapper did not record raises StateError, so a
     record never mixes two episodes. Planners that act on `env.unwrapped` and restore it need none of this.
     """
 
