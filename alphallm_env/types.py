@@ -39,7 +39,7 @@ class StopReason(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """An option that was executed or sampled: the text that the policy wrote until β ended it.
+    """A realised option: the text that a policy or an agent wrote until β ended it.
 
     `log_prob` is the sum of the natural log-probabilities of its tokens under the policy at
     temperature 1, None where it was not computed (an option typed by a user).
@@ -56,7 +56,7 @@ class Option:
 
 
 class Ending(enum.Enum):
-    """How an episode ended. Whether that terminates or truncates it is decided here and nowhere else."""
+    """How an episode ended, and so whether it terminated or was truncated."""
 
     ANSWERED = "answered"
     DEAD_END = "dead_end"  # the text was closed without a final answer
@@ -71,7 +71,7 @@ class Ending(enum.Enum):
 
     @property
     def truncates(self) -> bool:
-        """Whether a budget, which the observation does not show, cut the episode."""
+        """Whether a budget cut the episode: the value of its last state is not 0."""
         return not self.terminates
 
 
