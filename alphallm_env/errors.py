@@ -6,11 +6,11 @@ class AlphaLLMError(Exception):
 
 
 class ProblemError(AlphaLLMError, ValueError):
-    """A problem, a problem file or a problem set is not usable as it stands."""
+    """A problem, a problem file or a problem set cannot be used."""
 
 
 class OverlapError(ProblemError):
-    """A problem that tests is also one that trains."""
+    """A test problem is also a training problem."""
 
 
 class StateError(AlphaLLMError, ValueError):
@@ -18,7 +18,7 @@ class StateError(AlphaLLMError, ValueError):
 
 
 class ModelError(AlphaLLMError, RuntimeError):
-    """A language model could not be loaded or gave an answer that breaks its contract."""
+    """A language model could not be loaded, lacks a capability, or returned what breaks its contract."""
 
 
 class ServerError(ModelError):
@@ -26,7 +26,7 @@ class ServerError(ModelError):
 
 
 class CriticError(AlphaLLMError, RuntimeError):
-    """A critic could not score a state. Never turned into a number."""
+    """A critic could not score a state. A failure is never turned into a score."""
 
 
 class SandboxError(AlphaLLMError, RuntimeError):

@@ -11,7 +11,7 @@ Argument = str | int
 
 @dataclass(frozen=True)
 class Registered:
-    """How an id is made: its class, its vector environment, and the keywords that differ from the class's defaults."""
+    """What `gym.make` and `gym.make_vec` call for an id, and the keywords that differ from the defaults."""
 
     entry_point: str
     vector_entry_point: str

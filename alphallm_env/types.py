@@ -30,16 +30,16 @@ class Problem:
 
 
 class StopReason(enum.Enum):
-    """Why the text of an option ends where it ends."""
+    """Why an option ended."""
 
     RULE = "rule"  # the termination function β fired
-    END_OF_TEXT = "end_of_text"  # the model closed its whole answer
-    LENGTH = "length"  # the option's token limit cut it
+    END_OF_TEXT = "end_of_text"  # the model ended its whole text
+    LENGTH = "length"  # the option reached its token limit
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A realised option: the text that the policy wrote until β ended it.
+    """A realised option: the text that a policy or an agent wrote until β ended it.
 
     `log_prob` is the sum of the natural log-probabilities of its tokens under the policy at
     temperature 1, None where it was not computed (an option typed by a user).
@@ -56,7 +56,7 @@ class Option:
 
 
 class Ending(enum.Enum):
-    """How an episode ended. It alone knows what terminates and what truncates."""
+    """How an episode ended, and so whether it terminated or was truncated."""
 
     ANSWERED = "answered"
     DEAD_END = "dead_end"  # the text was closed without a final answer
@@ -66,20 +66,20 @@ class Ending(enum.Enum):
 
     @property
     def terminates(self) -> bool:
-        """Whether the episode ended by itself, so that its future is worth 0."""
+        """Whether the episode terminated: the value of its last state is 0."""
         return self in (Ending.ANSWERED, Ending.DEAD_END, Ending.INVALID_ACTION)
 
     @property
     def truncates(self) -> bool:
-        """Whether a budget outside the observation cut the episode."""
+        """Whether a budget cut the episode: the value of its last state is not 0."""
         return not self.terminates
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class State:
-    """A question and the options taken so far: immutable, sharing its past with its parent.
+    """A question and the options taken so far: immutable, and linked to its parent instead of copying it.
 
-    Cloning one is free at any depth, so a state is its own snapshot. Two states are equal exactly
+    A state is its own snapshot, so cloning costs the same at any depth. Two states are equal exactly
     if the same problem was answered by the same options; the hash is the same in every process.
     """
 
@@ -164,7 +164,7 @@ class State:
             for s in self.path() if s.option is not None
         ]  # fmt: skip
         record = {"problem_id": self.problem_id, "question": self.question, "steps": steps[::-1]}
-        # Not ASCII: two surrogates that stand side by side would come back as one character.
+        # Not ASCII: two adjacent surrogates would be read back as one character.
         return json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
 
     @staticmethod
@@ -196,14 +196,14 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """What executing one option did. `discount` multiplies the value of `state` (0 once terminated)."""
+    """The result of executing one option. `discount` multiplies the value of `state` (0 once terminated)."""
 
     state: State
     discount: float
 
     @property
     def terminated(self) -> bool:
-        """Whether the episode ended by itself."""
+        """Whether the episode terminated."""
         return self.state.ending is not None and self.state.ending.terminates
 
     @property
@@ -214,7 +214,7 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class ProgramRun:
-    """A program that a critic wrote, what came of it (a `sandbox.Status`), and the output as the critic saw it."""
+    """A program that a critic wrote, how it ended (a `sandbox.Status` by value), and the output shown to the critic."""
 
     code: str
     status: str
@@ -223,7 +223,7 @@ class ProgramRun:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What a critic wrote before it judged, programs and their outputs in it, and the score that it then gave."""
+    """The text that a critic wrote before it scored, the programs in it with their outputs, and the score."""
 
     text: str
     programs: tuple[ProgramRun, ...]
@@ -233,11 +233,11 @@ class Transcript:
 class ScoreKind(enum.Enum):
     """What the score of a trajectory is. Only scores of one kind can be compared."""
 
-    ORM = "orm"  # the outcome critic's, 0 for a text without an answer
-    CRITICS = "critics"  # the weighted mean of the critics in use, where the outcome critic is switched off
+    ORM = "orm"  # the ORM's score, 0 for a text without an answer
+    CRITICS = "critics"  # the weighted mean of the critics in use, where the ORM is switched off
     VOTE_SHARE = "vote_share"  # the share of a search's samples that give the same answer
-    HAS_ANSWER = "has_answer"  # 1 for a text that states an answer, else 0: nobody judged it
-    REWARD = "reward"  # what the environment paid at the last step
+    HAS_ANSWER = "has_answer"  # 1 for a text that states an answer, else 0: no critic scored it
+    REWARD = "reward"  # the environment's reward at the last step
     UNSPECIFIED = "unspecified"  # the planner does not say
 
 
@@ -245,7 +245,7 @@ class ScoreKind(enum.Enum):
 class Trajectory:
     """A finished or cut episode with its score in [0, 1], and what kind of score that is.
 
-    `transcript` is what the critic that scored it wrote, None for one that writes nothing.
+    `transcript` is the text of the critic that scored it, None for a critic that writes none.
     """
 
     state: State

@@ -1,4 +1,4 @@
-"""The vector environment as a `VecEnv` of stable-baselines3, with the model queries of all episodes batched."""
+"""SB3VecEnv: the vector environment as a `VecEnv` of stable-baselines3; model queries of all episodes are batched."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class SB3VecEnv(VecEnv):
 
     An ended episode's last observation is in `infos[i]["terminal_observation"]` and its last info in `infos[i]`;
     the info of the reset is in `reset_infos[i]`. `MaskablePPO` finds the masks by itself. Raises ValueError for
-    any autoreset mode but SAME_STEP, the only one in which every recorded step is a real one.
+    any autoreset mode but SAME_STEP, the only one in which every recorded step is a step of the environment.
 
         vec_env = SB3VecEnv(gym.make_vec(ID, num_envs=16, autoreset_mode="SameStep"))
         PPO("MultiInputPolicy", vec_env).learn(10_000)
@@ -40,7 +40,7 @@ class SB3VecEnv(VecEnv):
         """Resets all, with the seeds of `seed()` and the options of `set_options()`, the same for each environment."""
         options = self._options[0]
         if any(other != options for other in self._options):
-            raise ValueError("options of reset must be the same for all environments")
+            raise ValueError(f"options of reset must be the same for all environments, got {self._options}")
         observations, infos = self.envs.reset(seed=self._seeds, options=options)
         self.reset_infos = [info_of(infos, index) for index in range(self.num_envs)]
         self._reset_seeds()
@@ -105,7 +105,7 @@ class SB3VecEnv(VecEnv):
 
 
 def info_of(infos: dict[str, Any], index: int) -> dict[str, Any]:
-    """Returns the info of one environment from Gymnasium's info of many, numbers as Python's own."""
+    """Returns the info of one environment from a vector environment's info, with numbers as Python's own types."""
     found: dict[str, Any] = {}
     for key, values in infos.items():
         if key.startswith("_") or not infos[f"_{key}"][index]:

@@ -54,14 +54,14 @@ def training_rows(problem_ids: Sequence[str], instruction: str = INSTRUCTION) ->
 
 
 def tool_environments(make: Callable[[], gym.Env[str, str]]) -> Callable[[], ToolEnvironment]:
-    """Returns what `environment_factory` takes. `make` makes a text environment, wrapped or not, for each rollout."""
+    """Returns a factory for `environment_factory`. `make` makes a text environment, wrapped or not, per rollout."""
     return lambda: ToolEnvironment(make())
 
 
 class ToolEnvironment:
-    """One episode at a time, played by tool calls. Every public method but `reset` and `get_reward` is a tool.
+    """Runs one episode at a time by tool calls. Every public method but `reset` and `get_reward` is a tool.
 
-    A tool that is misused (after the end, with something that is no text) raises, and TRL tells the model so.
+    A tool that is misused (after the end, with something that is no text) raises, and TRL shows the error to the model.
     TRL hides other failures from the user in the same way, so they are stored, and `get_reward` raises them.
     """
 
@@ -97,8 +97,8 @@ class ToolEnvironment:
         """
         if isinstance(text, str) and not text.endswith("\n"):  # pyright: ignore[reportUnnecessaryIsInstance]
             text += "\n"
-        told = self._step(text)
-        return self._step(_CLOSED) if is_last and not self._is_over else told
+        reply = self._step(text)
+        return self._step(_CLOSED) if is_last and not self._is_over else reply
 
     def submit_answer(self, answer: str) -> str:
         """States the final answer, which finishes the solution.
@@ -136,9 +136,9 @@ class ToolEnvironment:
         return self._return
 
 
-# The tiny policy writes lines and knows no tools. To TRL each line, the last one too, is a call of choose_option. The
-# tool's answer is not written into the conversation, so that the policy reads and writes what it always does; the
-# answer that the solution is finished is longer than any context, upon which TRL ends the completion as it stands.
+# The tiny policy was trained without tools: TRL parses each line, the last one too, as a call of choose_option.
+# The tool's reply is not written into the conversation, so that the policy sees the prompts that it was trained on; the
+# reply that the solution is finished is longer than any context, which makes TRL end the completion there.
 _TOO_LONG = f"{{{{ '{PAD}' * 4096 }}}}"
 _TOOL_CHAT_TEMPLATE = CHAT_TEMPLATE.replace(
     "{% else %}",
@@ -157,7 +157,7 @@ _RESPONSE_TEMPLATE = {
     "start_anchor_pattern": rf"{re.escape(SOLUTION)}|\n",
     "fields": {
         "tool_calls": {
-            # Names may stand twice in patterns of the `regex` package. `is_last` is empty, and so false, or the mark.
+            # Names may occur twice in patterns of the `regex` package. `is_last` is empty, and so false, or the mark.
             "open_pattern": rf"(?P<line>{_LINE}\n)(?P<is_last>)|(?P<line>{_LINE}?)(?P<is_last>{re.escape(END)})",
             "close_pattern": r"(?=.)|$",
             "repeats": True,
@@ -172,7 +172,7 @@ _RESPONSE_TEMPLATE = {
 
 
 def write_lines_as_calls(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Makes the tiny policy one that TRL can train: each line that it writes is a call of `choose_option`.
+    """Prepares the tiny policy for TRL: each line that it writes is parsed as a call of `choose_option`.
 
     Changes templates and ending tokens of these two objects; `training_rows(ids, instruction="")` fits it. Raises
     ValueError if the tokenizer is not the tiny policy's.

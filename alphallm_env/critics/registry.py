@@ -80,7 +80,7 @@ def _critic(name: str, part: str, context: CriticContext) -> Critic | None:
 
 
 def _made(name: str, context: CriticContext) -> MadeCritics:
-    if name not in CRITICS and Path(name).is_dir():
+    if name and name not in CRITICS and Path(name).is_dir():
         from alphallm_env.critics.loading import load_critics
 
         return load_critics(name, context.engine, context.device)

@@ -26,7 +26,7 @@ from alphallm_env.types import Ending, Option, Problem, State, Transition
 
 
 class HasEnding(Protocol):
-    """What the state of any episode says. It is immutable, and therefore its own snapshot."""
+    """The state of an episode. It is immutable, so that it is its own snapshot."""
 
     @property
     def ending(self) -> Ending | None:
@@ -53,7 +53,7 @@ class EnvSnapshot(Generic[EnvState]):
 
 
 class BaseReasoningEnv(gym.Env[Observation, Action], ABC, Generic[Observation, Action, EnvState]):
-    """Solve one of many problems, option after option. Subclasses say what is observed and what an action is."""
+    """Solve one of many problems, option by option. Subclasses define observations and actions."""
 
     metadata: ClassVar[dict[str, object]] = {"render_modes": list(RENDER_MODES), "render_fps": 1}  # pyright: ignore[reportIncompatibleVariableOverride]
 
@@ -190,24 +190,24 @@ class BaseReasoningEnv(gym.Env[Observation, Action], ABC, Generic[Observation, A
             self.render()
 
     def _rewards_along(self, state: State) -> list[float | None]:
-        """Returns the reward of each option of a state, None for those that were not rewarded here or long ago."""
+        """Returns the reward of each option of a state, None where it is not in this environment's cache."""
         cached = [self._rewards.cached(earlier) for earlier in state.path() if earlier.option is not None]
         return [None if reward is None else reward.total for reward in reversed(cached)]
 
-    # What a vector environment needs to batch the model queries of many environments before each steps or resets.
+    # A vector environment calls these to batch the model queries of many environments before each steps or resets.
 
     @abstractmethod
     def queries_of_step(self, action: Action, then_reset: bool = False) -> Sequence[ModelQuery]:
-        """Returns what `step(action)` asks of models, and with `then_reset` a reset after an episode's end too.
+        """Returns the model queries of `step(action)`, and with `then_reset` those of a reset after an episode's end.
 
-        Nothing moves. Raises what `step` would raise.
+        The state does not change. Raises what `step` would raise.
         """
 
     @abstractmethod
     def queries_of_reset(
         self, seed: int | None = None, options: dict[str, object] | None = None
     ) -> Sequence[ModelQuery]:
-        """Returns what `reset` asks of models. Nothing moves. Raises what `reset` would raise."""
+        """Returns the model queries of `reset`. The state does not change. Raises what `reset` would raise."""
 
     async def prefetch(self, queries: Sequence[ModelQuery]) -> None:
         """Fills the caches that this environment shares with its copies: `queries` may be those of copies.
@@ -217,7 +217,7 @@ class BaseReasoningEnv(gym.Env[Observation, Action], ABC, Generic[Observation, A
         await self._rewards.ask(self.simulator, [query for query in queries if isinstance(query, RewardRequest)])
 
     def _peek(self, seed: int | None, draw: Callable[[np.random.Generator], Drawn]) -> Drawn:
-        """Returns what `draw` will give at the next reset."""
+        """Returns what `draw` will return at the next reset, without advancing the generator."""
         return draw(copy.deepcopy(self.np_random) if seed is None else seeding.np_random(seed)[0])
 
     def _drawn_problem(self, rng: np.random.Generator, options: dict[str, object] | None) -> Problem:
@@ -233,7 +233,7 @@ class BaseReasoningEnv(gym.Env[Observation, Action], ABC, Generic[Observation, A
         return self._problems[str(problem_id)]
 
     def _rewarded(self, state: State, scores: Mapping[str, float]) -> Reward:
-        """Returns the reward of the last option of `state`. Asks critics only for what is not among their `scores`."""
+        """Returns the reward of the last option of `state`. Asks only the critics whose score is not in `scores`."""
         request = RewardRequest(state, scores)
         if not self._rewards.missing(request):
             return self._rewards.compute(request)
@@ -256,7 +256,7 @@ class BaseReasoningEnv(gym.Env[Observation, Action], ABC, Generic[Observation, A
     def clear_cache(self) -> None:
         """Empties the caches of rewards, models and critics: the next episode is as in a fresh process.
 
-        Models are shared with other environments, which fill the same caches: they are loaded for this if need be.
+        Models, and their caches, are shared with other environments. Models that are not loaded yet are loaded.
         """
         self._rewards.clear()
         self.simulator.clear_cache()

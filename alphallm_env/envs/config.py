@@ -1,4 +1,4 @@
-"""The keywords of the environments, written once: what `gym.make` takes, what a spec records, what `help` shows."""
+"""The keywords of the environments, in one place: what `gym.make` takes, a spec records and `help` shows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 from alphallm_env.errors import ProblemError
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.mdp.options import TERMINATION_RULES
-from alphallm_env.mdp.rewards import REWARDS, RewardFunction
+from alphallm_env.mdp.rewards import REWARDS, RewardFunction, as_reward
 from alphallm_env.problems import load_problems
 from alphallm_env.types import Problem
 
@@ -22,12 +22,14 @@ Config = TypeVar("Config")
 Env = TypeVar("Env")
 Value = str | int | float | bool | RewardFunction | None
 
+_NAMES_OF_PARTS = ("problems", "policy", "critics", "backend", "option_rule")
+
 
 @dataclass(frozen=True)
 class EnvConfig:
-    """What an environment is made of, by names and numbers: JSON, unless `reward` is a function itself.
+    """The settings of an environment, as names and numbers: JSON, unless `reward` is a function itself.
 
-    `MathReasoningEnv` says what each means.
+    The docstring of `MathReasoningEnv` explains each.
     """
 
     problems: str = "gsm_symbolic"
@@ -50,6 +52,9 @@ class EnvConfig:
     render_mode: str | None = "ansi"
 
     def __post_init__(self) -> None:
+        for name in _NAMES_OF_PARTS:
+            if not isinstance(value := getattr(self, name), str):
+                raise TypeError(f"{name} must be a name, as a str, got {value!r}: from_parts takes parts themselves")
         if self.render_mode not in (None, *RENDER_MODES):
             raise ValueError(f"render_mode must be one of {(None, *RENDER_MODES)}, got {self.render_mode!r}")
 
@@ -57,9 +62,9 @@ class EnvConfig:
     def for_parts(cls, keywords: Mapping[str, Value]) -> Self:
         """Returns the config of an environment over given models and problems.
 
-        Raises TypeError for a keyword that is unknown, or names what is given.
+        Raises TypeError for a keyword that is unknown, or that names one of the given parts.
         """
-        own = [name for name in _names_of(cls) if name not in _NAMES_OF_PARTS]
+        own = [name for name in _names_of(cls) if name not in _KEYWORDS_OF_PARTS]
         _refuse_others(keywords, own)
         return _called(cls, keywords)
 
@@ -84,20 +89,25 @@ class EnvConfig:
         )
 
     def reward_function(self) -> RewardFunction:
-        """Returns the reward function. Raises ValueError for an unknown name."""
-        return REWARDS.resolve(self.reward) if isinstance(self.reward, str) else self.reward
+        """Returns the reward function. Raises ValueError for an unknown name, TypeError for what is no reward."""
+        if isinstance(self.reward, str):
+            return REWARDS.resolve(self.reward)
+        try:
+            return as_reward(self.reward)
+        except TypeError as error:
+            raise TypeError(f"reward must be one of {REWARDS.choices}, or a RewardFunction: {error}") from error
 
 
-# What stands for models, problems and rules by name: an environment over given ones takes none of it.
-_NAMES_OF_PARTS = frozenset(field.name for field in fields(EnvConfig)) - {"reward", "render_mode"}
+# The keywords for models, problems and rules: an environment over given ones takes none of them.
+_KEYWORDS_OF_PARTS = frozenset(field.name for field in fields(EnvConfig)) - {"reward", "render_mode"}
 
 
 def keywords_of(config: Callable[Keywords, Config]) -> Callable[
     [Callable[[Env, Config], None]], Callable[Concatenate[Env, Keywords], None]
 ]:  # fmt: skip
-    """Returns a decorator: the method that it decorates takes a `config`, and callers pass the keywords of one.
+    """Returns a decorator for a method that takes a `config`: its callers pass the config's keywords instead.
 
-    Types, defaults and `help` come from the config; another keyword raises TypeError, which lists the right ones.
+    Types, defaults and `help` come from the config; an unknown keyword raises TypeError, which lists the right ones.
     """
 
     def decorate(method: Callable[[Env, Config], None]) -> Callable[Concatenate[Env, Keywords], None]:
@@ -107,8 +117,8 @@ def keywords_of(config: Callable[Keywords, Config]) -> Callable[
             method(self, config(*args, **kwargs))
 
         shown = inspect.signature(config)
-        me = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        signature = shown.replace(parameters=[me, *shown.parameters.values()], return_annotation=None)
+        instance = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        signature = shown.replace(parameters=[instance, *shown.parameters.values()], return_annotation=None)
         vars(from_keywords)["__signature__"] = signature
         return from_keywords
 

@@ -47,13 +47,14 @@ class Proposals:
         prm, value = tuple(map(float, record["prm"])), tuple(map(float, record["value"]))
         ends = tuple(map(bool, record["ends"]))
         if not len(options) == len(prm) == len(value) == len(ends):
-            raise ValueError(f"expected a score of each of {len(options)} options")
+            found = f"{len(prm)} of the PRM, {len(value)} values and {len(ends)} ends"
+            raise ValueError(f"expected scores of {len(options)} options, got {found}")
         return Proposals(options, prm, value, ends, _fixed(np.array(record["embedding"], dtype=np.float32)))
 
 
 @dataclass(frozen=True, slots=True)
 class ProposalRequest:
-    """A state whose options are to be sampled and scored, and the seed of its episode: none where that has `ended`."""
+    """A state to sample and score options for, and the seed of its episode. No options where that has `ended`."""
 
     state: State
     seed: int
@@ -74,7 +75,7 @@ async def propose(
         for request, offered in zip(requests, options, strict=True)
     ]
     judged = [child for each in children for child in each if child.ending is not Ending.DEAD_END]
-    # In turn: the critics may share notes, and the second finds those of the first in the cache.
+    # One after the other: where critics share notes, the second reads those of the first from the cache.
     prm = iter(await simulator.score("prm", judged))
     value = iter(await simulator.score("value", judged))
     nothing = [np.zeros(0, dtype=np.float32)] * len(requests)
@@ -98,7 +99,7 @@ async def propose(
 async def _different_options(simulator: Simulator, request: ProposalRequest, num_options: int) -> Collection[Option]:
     """Returns up to `num_options` options with different texts: fewer where the policy is nearly deterministic.
 
-    Samples `num_options`, and then once more twice as many as are missing.
+    Samples `num_options`, and once more twice as many as are missing where some were equal.
     """
     found: dict[tuple[str, StopReason], Option] = {}
     for first_index, share in ((0, 1), (num_options, 2)):

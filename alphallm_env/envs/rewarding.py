@@ -13,14 +13,14 @@ from alphallm_env.types import Problem, State
 
 @dataclass(frozen=True, slots=True)
 class RewardRequest:
-    """A state whose last option is to be rewarded, and the critics' scores of it that are there already."""
+    """A state whose last option to reward, and the scores of the state that critics have given already."""
 
     state: State
     scores: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 class OptionRewards:
-    """The rewards of options, by the state after each, with a cache: the same to the last bit whenever it is asked."""
+    """Computes the reward of an option, by the state after it, and caches it: repeated requests are bit-identical."""
 
     def __init__(self, function: RewardFunction, problems: Mapping[str, Problem]) -> None:
         self.function = function
@@ -28,18 +28,18 @@ class OptionRewards:
         self._cache: ResultCache[State, Reward] = ResultCache()
 
     def cached(self, state: State) -> Reward | None:
-        """Returns the reward of the last option of a state, None where it was never computed or has been dropped."""
+        """Returns the reward of the last option of a state, None where it is not in the cache."""
         return self._cache.get(state)
 
     def missing(self, request: RewardRequest) -> list[str]:
-        """Returns the critics to ask before `compute`. Raises ValueError for one that the function did not declare."""
+        """Returns the critics whose scores the request lacks. Raises ValueError where one of them is not declared."""
         asked = self.function.critics_for(request.state)
         if undeclared := set(asked) - set(self.function.critics):
             raise ValueError(f"critics_for must return some of {self.function.critics}, got {sorted(undeclared)}")
         return [critic for critic in asked if critic not in request.scores]
 
     def compute(self, request: RewardRequest) -> Reward:
-        """Returns the reward of a request that misses no score."""
+        """Returns the reward of a request with all scores that it needs."""
         return self._cache.put(request.state, self._reward(request.state, request.scores))
 
     async def ask(self, simulator: Simulator, requests: Sequence[RewardRequest]) -> list[Reward]:
@@ -54,7 +54,7 @@ class OptionRewards:
     async def _judge(self, simulator: Simulator, requests: Sequence[RewardRequest]) -> list[Reward]:
         missing = [self.missing(request) for request in requests]
         scores = [dict(request.scores) for request in requests]
-        for critic in self.function.critics:  # in turn: critics may share notes, and the second finds the first's
+        for critic in self.function.critics:  # one by one: the second may read the first's notes from the cache
             asked = [index for index, critics in enumerate(missing) if critic in critics]
             found = await simulator.score(critic, [requests[index].state for index in asked])
             for index, score in zip(asked, found, strict=True):

@@ -1,4 +1,4 @@
-"""Snapshots of an environment together with what its wrappers count: steps, returns, statistics."""
+"""Snapshots of an environment together with the state of its wrappers: steps, returns, statistics."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ COUNTERS: dict[type[gym.Wrapper[Any, Any, Any, Any]], tuple[str, ...]] = {
 
 @runtime_checkable
 class Clonable(Protocol):
-    """An environment that can be cloned, as ale-py's can."""
+    """An environment whose state can be saved and restored, as those of ale-py."""
 
     def clone_state(self, include_rng: bool = False) -> object:
-        """Returns a snapshot."""
+        """Returns a snapshot, with the state of the random number generator if asked for."""
         ...
 
     def restore_state(self, state: Any) -> None:
@@ -49,16 +49,9 @@ class Clonable(Protocol):
         ...
 
 
-@runtime_checkable
-class EpisodeKeeper(Protocol):
-    """A wrapper that holds all that changes in one immutable value."""
-
-    episode_state: Any
-
-
 @dataclass(frozen=True, slots=True)
 class WrappedSnapshot:
-    """The environment's own snapshot, and by wrapper, from the outside in, what it counts."""
+    """The environment's own snapshot and, for each wrapper from the outermost in, the attributes that change."""
 
     state: object
     wrappers: tuple[tuple[str, Mapping[str, object]], ...]
@@ -67,7 +60,7 @@ class WrappedSnapshot:
 def clone_wrapped(env: Wrapped, include_rng: bool = False) -> WrappedSnapshot:
     """Returns a snapshot of an environment with its wrappers: a step after `restore_wrapped` is as it would be now.
 
-    Known are Gymnasium's wrappers (`COUNTERS`), wrappers with an `episode_state`, and those of your own whose
+    Covers Gymnasium's wrappers (`COUNTERS`), wrappers with an `episode_state`, and those of your own whose
     class lists the attributes that change as `snapshot_attributes: tuple[str, ...]`. Any other wrapper is taken to be
     stateless. Raises StateError if the environment itself cannot be cloned.
     """
@@ -77,7 +70,7 @@ def clone_wrapped(env: Wrapped, include_rng: bool = False) -> WrappedSnapshot:
 
 
 def restore_wrapped(env: Wrapped, snapshot: WrappedSnapshot) -> None:
-    """Restores a snapshot of `clone_wrapped`. Raises StateError, and moves nothing, if the wrappers are others."""
+    """Restores a snapshot of `clone_wrapped`. Raises StateError, and changes nothing, if the wrappers differ."""
     inner, layers = _clonable(env), list(_wrappers_of(env))
     expected, found = [name for name, _ in snapshot.wrappers], [_name(wrapper) for wrapper in layers]
     if expected != found:
@@ -108,7 +101,7 @@ def _counters(wrapper: gym.Wrapper[Any, Any, Any, Any]) -> dict[str, object]:
     attributes: tuple[str, ...] = getattr(type(wrapper), "snapshot_attributes", ())
     for known, names in COUNTERS.items():
         attributes += names if isinstance(wrapper, known) else ()
-    # A wrapper passes on whatever it does not have: ask the class, not the instance.
+    # A wrapper forwards attributes that it lacks to the environment beneath: look at the class, not the instance.
     if hasattr(type(wrapper), "episode_state"):
         attributes += ("episode_state",)
     return {attribute: copy.deepcopy(getattr(wrapper, attribute)) for attribute in attributes}

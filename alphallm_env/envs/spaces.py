@@ -51,7 +51,7 @@ class UnicodeText(spaces.Text):
     """Any text that UTF-8 can encode, of `min_length` to `max_length` characters.
 
     `sample` writes at most 64 characters of printable ASCII, spaces and newlines. Flattening gives each
-    character its place among all Unicode characters.
+    character its index among all Unicode characters.
 
     >>> "3 × 4 ≤ π²\\n" in UnicodeText(20)
     True
@@ -91,7 +91,7 @@ class UnicodeText(spaces.Text):
         return _EVERY_CHARACTER
 
     def character_index(self, char: str) -> np.int32:
-        """Returns the place of a character among all of them."""
+        """Returns the index of a character among all of them."""
         code = ord(char)
         return np.int32(code if code < _SURROGATES.start else code - len(_SURROGATES))
 
@@ -106,7 +106,7 @@ class UnicodeText(spaces.Text):
 
 @create_shared_memory.register(UnicodeText)
 def _no_shared_memory(space: UnicodeText, n: int = 1, ctx: object = None) -> NoReturn:  # noqa: ARG001
-    """Refuses: from shared memory, Gymnasium would give the same empty text at every step."""
+    """Raises CustomSpaceError: from shared memory, Gymnasium would return the same empty text at every step."""
     raise CustomSpaceError("text cannot be shared: pass vector_kwargs=dict(shared_memory=False)")
 
 

@@ -1,4 +1,4 @@
-"""MathReasoningEnv: text in, an option's text as the action; a stateful shell over the pure `dynamics`."""
+"""MathReasoningEnv: observations are text, actions the text of an option; stateful, over the pure `dynamics`."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class MathReasoningEnv(BaseReasoningEnv[str, str, State]):
     text that a termination function β ends, such as one line. The environment appends each option to the
     solution, which is deterministic. Critics, or a verifier with the gold answer, reward it.
 
-    A planner samples options at the current state with `propose(num_options, seed)`, saves and sets the state with
-    `clone_state` and `restore_state`, and has the policy and critics at hand as `simulator`.
+    A planner samples options at the current state with `propose(num_options, seed)`, saves and restores the state
+    with `clone_state` and `restore_state`, and asks policy and critics through `simulator`.
 
     ## Action Space
     `OptionText`: the text of one option, any Unicode, several lines included, at most 128 characters for
@@ -87,6 +87,7 @@ class MathReasoningEnv(BaseReasoningEnv[str, str, State]):
 
     @keywords_of(EnvConfig)
     def __init__(self, config: EnvConfig) -> None:
+        """Makes an environment by names; the class's docstring explains the keywords under Arguments."""
         self._assemble(config)
 
     @classmethod
@@ -135,7 +136,7 @@ class MathReasoningEnv(BaseReasoningEnv[str, str, State]):
         return self._observation(state), reward.total, transition.terminated, transition.truncated, info
 
     def _after(self, action: str | Option) -> Transition:
-        """Returns what the action does. Raises what `step` raises; nothing moves."""
+        """Returns the transition of an action; the state does not change. Raises what `step` raises."""
         transition = self.transition(self._current(), self._as_option(action))
         if self._observation(transition.state) not in self.observation_space:
             limit = CHARACTERS_PER_TOKEN * self.rules.max_tokens
@@ -153,7 +154,7 @@ class MathReasoningEnv(BaseReasoningEnv[str, str, State]):
         return Option(action, num_tokens=max(count, 1 if action else 0))
 
     def queries_of_step(self, action: str | Option, then_reset: bool = False) -> Sequence[ModelQuery]:  # noqa: ARG002
-        """Returns what `step(action)` asks of critics: nothing for the verifier. A reset asks nothing."""
+        """Returns the critics' queries of `step(action)`: none for the verifier. A reset has none."""
         request = RewardRequest(self._after(action).state)
         return [request] if self._rewards.missing(request) else []
 

@@ -1,4 +1,4 @@
-"""Many episodes side by side, whose model queries are batched."""
+"""Vector environments whose model queries are batched."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class BatchedVectorEnv(SyncVectorEnv[Any, Any]):
     """A `SyncVectorEnv` whose environments share their models, and query them in common batches.
 
     Before the environments step or reset, one by one as Gymnasium defines it for each autoreset mode, the model
-    queries of all are prefetched together. So an episode is what it is in a single environment, and only the time
-    differs. If a model fails, or an action is refused, no environment has moved.
+    queries of all are prefetched together. So an episode is the same as in a single environment, only faster. If a
+    model fails, or an action is refused, no environment changes its state.
 
     `env` is the first environment; the others are copies of it. `max_episode_steps` puts each under a `TimeLimit`.
     """
@@ -64,7 +64,7 @@ class BatchedVectorEnv(SyncVectorEnv[Any, Any]):
                     self._inner, seeds, everyone if chosen is None else chosen, strict=True
                 )
                 if asked
-            )  # what is wrong with other seeds and masks, Gymnasium says
+            )  # for seeds and masks of another length, Gymnasium raises below
         return super().reset(seed=seed, options=options)
 
     def step(
@@ -87,7 +87,7 @@ class BatchedVectorEnv(SyncVectorEnv[Any, Any]):
         return [cast("BaseReasoningEnv[Any, Any, Any]", env.unwrapped) for env in self.envs]
 
     def _prefetch(self, queries: Iterable[Sequence[ModelQuery]]) -> None:
-        """Asks the models all queries in common batches."""
+        """Computes the results of all queries in common batches, which fills the caches."""
         if every := list(chain.from_iterable(queries)):
             first = self._inner[0]
             first.simulator.engine.run(first.prefetch(every))

@@ -1,4 +1,4 @@
-"""The decision process as pure functions: where episodes start, and what an option does."""
+"""The decision process as pure functions: initial states, transitions, and how an episode ends."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BOXED_LINE = re.compile(r"\\boxed\s*\{.*\}.*\n")
 
 @dataclass(frozen=True)
 class Rules:
-    """What every episode of one environment has in common.
+    """The rules of every episode of an environment: termination rule β, budgets, discount.
 
     `max_options` and `max_tokens` count the whole episode; γ applies per option, or per token (γ^τ)
     where `discount_per_token` is set.
@@ -71,7 +71,7 @@ def _ending(state: State, option: Option, rules: Rules) -> Ending | None:
 
 
 def _answers(text: str) -> bool:
-    # A plain search comes first, since most options hold neither mark: it takes a tenth of a pattern's time.
+    # Most options have neither mark, and searching for one takes a tenth of the time of a pattern.
     return ("####" in text and _HASH_LINE.search(text) is not None) or (
         "\\boxed" in text and _BOXED_LINE.search(text) is not None
     )

@@ -1,7 +1,7 @@
 """β: the termination rules of options. Token, sentence and option level, regular expressions, and a user's own.
 
-A rule sees the option's own text only. Its `trigger` tells a decoder when to check it: β can fire only just
-after a token whose text contains the trigger (every token where the trigger is empty).
+A rule depends on the option's own text only. A decoder checks it only after a token whose text contains the rule's
+`trigger`, a character (after every token where the trigger is empty).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _BLANK_LINE = re.compile(r"\n[ \t]*\n$")
 
 @runtime_checkable
 class OptionRule(Protocol):
-    """Decides where the text of an option ends: the termination function β. Attributes will do for the properties."""
+    """Decides where the text of an option ends: the termination function β. Plain attributes satisfy the properties."""
 
     @property
     def name(self) -> str:
@@ -30,7 +30,7 @@ class OptionRule(Protocol):
 
     @property
     def trigger(self) -> str:
-        """β can fire only after a token that contains this text."""
+        """The character that a token must contain for β to fire after it; empty where any token will do."""
         ...
 
     def terminates(self, text: str) -> bool:
@@ -52,7 +52,7 @@ class TokenRule:
 
 @dataclass(frozen=True)
 class SentenceRule:
-    """An option is one line, as the paper has it for GSM8K. Blank lines join the next line."""
+    """An option is one line, as in Tian et al. 2024 for GSM8K. Blank lines join the next line."""
 
     name: str = "sentence"
     trigger: str = "\n"
@@ -64,7 +64,7 @@ class SentenceRule:
 
 @dataclass(frozen=True)
 class FormulaRule:
-    r"""The paper's option for MATH: ends at a blank line if the text holds a formula.
+    r"""An option ends at a blank line if its text holds a formula, as in Tian et al. 2024 for MATH.
 
     A formula is `$…$`, `\(…\)`, `\[…\]` or a calculator mark `<<…>>`. Without one, the option extends to
     the next blank line.
@@ -80,7 +80,7 @@ class FormulaRule:
 
 @dataclass(frozen=True)
 class RegexRule:
-    """An option ends where the pattern matches at the end of its text. Raises ValueError for a pattern that is none."""
+    """An option ends where the pattern matches at the end of its text. Raises ValueError for an invalid pattern."""
 
     pattern: str
     trigger: str = ""
@@ -107,7 +107,7 @@ class RegexRule:
 
 @dataclass(frozen=True)
 class NeverRule:
-    """An option runs to the end of the solution: what a rollout or a whole sample takes."""
+    """An option runs to the end of the solution: for rollouts and whole samples."""
 
     name: str = "never"
     trigger: str = "\0"
@@ -121,7 +121,7 @@ TO_THE_END = NeverRule()
 
 
 def _as_rule(found: object) -> OptionRule:
-    """Returns a rule, or what a class or function makes of nothing. Raises TypeError for anything else."""
+    """Returns a rule; calls a class or function without arguments to make one. Raises TypeError for anything else."""
     made = found() if isinstance(found, type) or (not isinstance(found, OptionRule) and callable(found)) else found
     if not isinstance(made, OptionRule):
         raise TypeError(f"expected a rule with name, trigger and terminates(text), got {made!r}")

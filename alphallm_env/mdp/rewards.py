@@ -1,4 +1,4 @@
-"""What an environment pays for an option: reward functions by name, and the verdict on a finished solution."""
+"""The reward of an option: reward functions by name, and the verdict on a finished solution."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Reward:
     orm: float = 0.0  # the ORM's score of the whole solution, in [0, 1]
     verifier: float = 0.0  # 1 for a correct answer
     invalid: float = 0.0  # what an invalid action costs, <= 0
-    other: float = 0.0  # whatever else a reward function pays
+    other: float = 0.0  # all other components
 
     @property
     def total(self) -> float:
@@ -35,7 +35,7 @@ class RewardFunction(Protocol):
     """Computes the reward of an option from the state after it, critics' scores and the problem.
 
     It is a pure function: the environment asks the critics, for many episodes in one batch, and passes their scores.
-    Attributes will do for the properties.
+    Plain attributes satisfy the properties.
     """
 
     @property
@@ -96,8 +96,11 @@ class VerifierReward:
         return Reward(verifier=float(verdict_on(state, problem) == CORRECT))
 
 
-def _as_reward(found: object) -> RewardFunction:
-    """Returns a reward function, or what a class or function makes of nothing. Raises TypeError for anything else."""
+def as_reward(found: object) -> RewardFunction:
+    """Returns a reward function; calls a class or function without arguments to make one.
+
+    Raises TypeError for anything else.
+    """
     made = found() if isinstance(found, type) or (callable(found) and not isinstance(found, RewardFunction)) else found
     if not isinstance(made, RewardFunction):
         raise TypeError(f"expected a RewardFunction with critics, needs_answers, critics_for and reward, got {made!r}")
@@ -105,7 +108,7 @@ def _as_reward(found: object) -> RewardFunction:
 
 
 REWARDS: Registry[RewardFunction] = Registry(
-    "reward", {"critics": CriticsReward(), "verifier": VerifierReward()}, _as_reward
+    "reward", {"critics": CriticsReward(), "verifier": VerifierReward()}, as_reward
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache, partial
 from random import Random
@@ -62,8 +63,9 @@ def _checked(problems: Sequence[Problem], source: str, limit: int | None) -> lis
     if limit is not None and len(listed) > limit:
         raise ProblemError(f"{source}: expected at most {limit} problems, got {len(listed)}")
     found = cast("list[Problem]", listed)
-    if len({problem.id for problem in found}) < len(found):
-        raise ProblemError(f"{source}: expected problems with different ids, got some twice")
+    ids = Counter(problem.id for problem in found)
+    if twice := [name for name, count in ids.items() if count > 1]:
+        raise ProblemError(f"{source}: expected problems with different ids, got {twice[0]!r} {ids[twice[0]]} times")
     return found
 
 

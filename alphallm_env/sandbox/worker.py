@@ -23,7 +23,7 @@ _START_SECONDS = 300.0  # loading computer algebra is slow on a busy machine
 _GRACE_SECONDS = 120.0  # beyond a program's own limit, before its zygote counts as lost
 _REPLY_OVERHEAD = 100_000
 _SIGKILL = 9
-_USED_UP = 0.5  # of its processor time: who is killed past that was at the limit, which the kernel counts in ticks
+_USED_UP = 0.5  # of the processor time: a program killed beyond this was at its limit, which the kernel counts in ticks
 _MOST_ESCAPED = 6  # bytes of JSON that one byte of output may become, as \\u0000 is for a NUL
 # The folder above `jail` is on the path only while it is imported: no program finds the library there.
 _START = "import sys; sys.path.insert(0, sys.argv[1]); from jail.zygote import main; del sys.path[0]; main(sys.argv[2])"

@@ -13,10 +13,10 @@ from alphallm_env.types import State
 
 
 def check_critic(critic: Critic, states: Sequence[State], engine: Engine, *, is_free: bool = False) -> None:
-    """Checks one score in [0, 1] per state, in order, whatever is asked beside it. `engine` is the critic's.
+    """Checks one score in [0, 1] per state, in order, whatever else is in the batch. `engine` is the critic's.
 
-    Scores must agree within 0.001. What the critic reads must be counted on the current meter, each state's tokens
-    whatever is asked beside it; `is_free` says that it asks no model, and so has nothing to count.
+    Scores must agree within 0.001. What the critic reads must be counted on the current meter, the same tokens
+    in any order of the states; `is_free` says that it asks no model, and so has nothing to count.
     """
 
     def evaluate(asked: Sequence[State]) -> tuple[list[float], int]:

@@ -6,11 +6,12 @@ import copy
 import math
 import pickle
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar, cast
+from typing import TypeVar, cast
 
 import gymnasium as gym
 from gymnasium.utils.env_checker import check_env, data_equivalence
 
+from alphallm_env.envs.snapshots import Clonable
 from alphallm_env.envs.spaces import UnicodeText
 
 ACTIONS = ("2 + 3 = 5\n", "π ≈ 3.14\n", "Twice that is 10.\n", "#### 10\n")
@@ -19,18 +20,6 @@ RESERVED = {"episode", "final_obs", "final_info", "terminal_observation", "TimeL
 ObsType = TypeVar("ObsType")
 ActType = TypeVar("ActType")
 Step = tuple[object, float, bool, bool, dict[str, object]]
-
-
-class Clonable(Protocol):
-    """What planners need of an environment beside Gymnasium's interface."""
-
-    def clone_state(self, include_rng: bool = False) -> object:
-        """Returns a snapshot, with the state of the environment's random number generator if asked for."""
-        ...
-
-    def restore_state(self, state: object) -> None:
-        """Restores a snapshot."""
-        ...
 
 
 def clonable(env: gym.Env[ObsType, ActType]) -> Clonable:
@@ -45,8 +34,8 @@ def check_environment(make: Callable[[], gym.Env[ObsType, ActType]], actions: Se
     """Checks Gymnasium's own contract, and that snapshots, deep copies and seeds replay to the bit.
 
     `actions` are played until an episode ends; by default some lines of text, the last of them an answer. `info` must
-    keep keys and types, leave others' keys alone, and say `is_success` at the end only. What is misuse (a step after
-    the end, text outside the space) must raise and change nothing.
+    have the same keys and types at each step, none of Gymnasium's own keys, and `is_success` at the end only. Misuse (a
+    step after the end, text outside the space) must raise and change nothing.
     """
     played = cast("Sequence[ActType]", ACTIONS) if actions is None else actions
     clonable(make())
@@ -71,7 +60,7 @@ def check_environment(make: Callable[[], gym.Env[ObsType, ActType]], actions: Se
 
 
 def _replayed(env: gym.Env[ObsType, ActType], action: ActType) -> Step:
-    """Takes a step three times, from a snapshot and from a deep copy too. Returns what it gave."""
+    """Takes a step, again from a snapshot, and again in a deep copy. Returns the result, which must be the same."""
     inner, copied = clonable(env), copy.deepcopy(env)
     before = inner.clone_state()
     first = cast(Step, env.step(action))

@@ -1,6 +1,6 @@
 """A small HTTP server on loopback that speaks `/v1/completions` in the dialects of real ones, and fails on demand.
 
-Its model continues "Answer:" with a text that names the question; a token is a word with its white space.
+Its model continues "Answer:" with a text that depends on the question; a token is a word with its white space.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ STATUS = {"200": "OK", "400": "Bad Request", "404": "Not Found", "429": "Too Man
 
 @dataclass
 class FaultServer:
-    """`faults` are consumed one per completion request; after them, every request gets `fault`.
+    """A server of one scripted model. Completion requests consume `faults` one by one, and then all get `fault`.
 
     Faults: a status, "garbage", "shape" (JSON of another kind), "half" (of a body), "hang", "close".
-    After `dies_after` requests, if it is not 0, it dies.
+    After `dies_after` requests the server closes its port and connections; 0 means never.
     """
 
     dialect: str = "vllm"  # or llama-cpp-python, llama.cpp, transformers, and OpenAI's own: plain
@@ -59,7 +59,7 @@ class FaultServer:
         return f"http://127.0.0.1:{self.port}/v1"
 
     def start(self) -> None:
-        """Listens; after a death, on the same port."""
+        """Starts to listen; after `die`, on the same port."""
         started = threading.Event()
         self._stop = asyncio.Event()
         self._writers: set[asyncio.StreamWriter] = set()
@@ -178,8 +178,8 @@ class FaultServer:
         if echoed:
             choice["text"] = prompt + text
         if self.dialect == "llama.cpp":  # as in a chat, and without the tokens of the stop string
-            told = written[:-1] if stop else written
-            choice["logprobs"] = {"content": [{"token": token, "logprob": TOKEN_LOG_PROB} for token in told]}
+            reported = written[:-1] if stop else written
+            choice["logprobs"] = {"content": [{"token": token, "logprob": TOKEN_LOG_PROB} for token in reported]}
         elif self.dialect != "transformers":
             choice["logprobs"] = self._log_probs(body, echoed, written)
         usage: Record = {"prompt_tokens": len(tokens(prompt)), "completion_tokens": len(written)}

@@ -24,7 +24,7 @@ PROMPTS = ("Question: What is 2 + 3?\nAnswer:", "Question: What is 7 * 6, more o
 
 
 def check_language_model(lm: LanguageModel, prompts: Sequence[str] = PROMPTS, max_tokens: int = 12) -> None:
-    """Checks order, repeatability, limits, honest counts, and that a batch equals its items one by one.
+    """Checks order, repeatability, limits, token counts, and that a batch equals its items one by one.
 
     A seed is not used at temperature 0, and a text ends before its `stop_text`. Texts must be equal to the letter,
     where the model declares `is_reproducible = True`; log-probabilities and label probabilities within 0.001, since a
@@ -68,7 +68,7 @@ def _check_greedy(lm: LanguageModel, requests: Sequence[GenerationRequest]) -> N
 
 
 def _check_stop_text(lm: LanguageModel, requests: Sequence[GenerationRequest], batch: Sequence[Completion]) -> None:
-    """Asks again for the longest text, to end before a word in its middle."""
+    """Generates the longest text again, with a word from its middle as the stop text."""
     request, written = max(zip(requests, batch, strict=True), key=lambda pair: len(pair[1].text))
     words = written.text.split()
     if len(words) < 2:
@@ -82,7 +82,7 @@ def _check_stop_text(lm: LanguageModel, requests: Sequence[GenerationRequest], b
 
 
 def _check_count(lm: LanguageModel, completion: Completion) -> None:
-    """A model may write what its tokenizer would cut differently, but not many tokens more than it says."""
+    """Checks the reported count; the tokenizer may split the text into slightly more tokens than were generated."""
     counted = lm.count_tokens(completion.text) - lm.count_tokens("")
     assert counted <= 1.5 * completion.num_tokens + 1, (
         f"num_tokens must count every token: about {counted} are in the text, got {completion.num_tokens}: {completion}"

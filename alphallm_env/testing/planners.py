@@ -14,7 +14,7 @@ from alphallm_env.runtime.metering import Meter, Usage, metering
 from alphallm_env.testing.environments import clonable
 from alphallm_env.types import Option, Problem, State, Trajectory
 
-OVERRUN = 1_000  # tokens: some solutions, judged
+OVERRUN = 1_000  # tokens: a few solutions with their scores
 SAME_SCORE = 1e-3
 
 BudgetType = TypeVar("BudgetType", contravariant=True)
@@ -50,14 +50,14 @@ def check_planner(
     *,
     overrun: int = OVERRUN,
 ) -> None:
-    """Checks that a plan is one that can be trusted, executed, repeated and paid for.
+    """Checks that planning does not move the environment, and that its plans are executable, repeatable and in budget.
 
     - Planning leaves the environment and its generator as they were, and the options lead where the plan says.
-    - One seed gives one plan, the same to the letter and its score within 0.001: again, after other plans, beside
-      others in threads, and whatever the gold answer is, which no planner may read.
-    - All of this in the middle of an episode too, where a planner that loses its starting state fails.
-    - Where `budget` has `tokens`, planning takes at most so many and `overrun`, every token generated or scored; and
-      where the plan reports `usage`, its tokens are those that were taken. Both as `metering` counts them.
+    - One seed gives one plan, the same to the letter and its score within 0.001: again, after other plans, while
+      others run in threads, and with another gold answer, which no planner may read.
+    - All of this in the middle of an episode too, where a planner that restores the initial state instead fails.
+    - Where `budget` has `tokens`, planning spends at most that many plus `overrun`, every token generated or scored;
+      and where the plan reports `usage`, its tokens are those that were spent. Both as `metering` counts them.
     """
     env = make()
     env.reset(seed=seed)
@@ -78,7 +78,7 @@ def _check_same(expected: Plan, found: Plan, when: str) -> None:
 
 
 def _written(state: State) -> tuple[object, ...]:
-    """Returns all of an episode but its log-probabilities, whose last bits depend on what is computed beside them."""
+    """Returns all of an episode but its log-probabilities, whose last bits depend on the batch."""
     options = [(option.text, option.num_tokens, option.stop_reason) for option in state.options]
     return (state.problem_id, state.ending, *options)
 
@@ -107,7 +107,7 @@ def _check_options(plan: Plan, env: gym.Env[str, str]) -> None:
         _, _, terminated, truncated, _ = env.step(cast(str, option))
         over = terminated or truncated
         assert not over or number == len(plan.options), (
-            f"the options must not go on after the end: it came after {number} of {len(plan.options)}"
+            f"the episode must not end before the last option: it ended after {number} of {len(plan.options)}"
         )
     reached = clonable(env).clone_state()
     assert reached == plan.best.state, f"the options must lead to {plan.best.state}, they led to {reached}"
@@ -122,14 +122,14 @@ def _check_cost(plan: Plan, spent: Usage, limit: int | None, overrun: int) -> No
         )
     if limit is not None:
         assert spent.tokens <= limit + overrun, (
-            f"a budget of {limit} tokens may be overrun by {overrun}, and {spent.tokens} were taken"
+            f"a budget of {limit} tokens may be overrun by {overrun}, and {spent.tokens} were spent"
         )
 
 
 def _check_gold_is_not_read(
     planner: PlannerLike[BudgetType], env: gym.Env[str, str], budget: BudgetType, seed: int, plan: Plan
 ) -> None:
-    """Plans once more where the gold answer is another, or none where the critics reward."""
+    """Plans once more with another gold answer, or with none where critics give the reward."""
     inner = env.unwrapped
     if not isinstance(inner, MathReasoningEnv):
         return

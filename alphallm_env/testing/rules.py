@@ -56,7 +56,7 @@ def check_termination_rule(rule: OptionRule, texts: Sequence[str] = SOLUTIONS) -
 
 
 def check_merge_rule(rule: Callable[[str, str], bool], texts: Sequence[str] = STEPS) -> None:
-    """Checks that a rule says of any two texts whether they mean the same: a bool, reflexive and symmetric."""
+    """Checks that a rule returns a bool for any two texts, reflexive, symmetric and repeatable."""
     for first in texts:
         for second in texts:
             found = rule(first, second)
@@ -116,7 +116,7 @@ def check_selection_rule(
     cases: Sequence[CandidateStatistics] | None = None,
     cs: Sequence[float] = (0.0, 1.0),
 ) -> None:
-    """Checks that a rule gives each candidate one score that can be compared, repeatably, and changes nothing.
+    """Checks that a rule returns one comparable score per candidate, repeatably, and changes nothing.
 
     `cs` are the values of the constant c to check with.
     """

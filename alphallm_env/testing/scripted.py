@@ -46,7 +46,7 @@ class ScriptedLM:
         self.name = name
         self._script = script
         self._label_probs = label_probs or {}
-        self._marker = marker  # what stands before the solution in a prompt
+        self._marker = marker  # the text in a prompt after which the solution begins
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
         """Returns one completion per request, in order. The same request gives the same completion."""

@@ -10,7 +10,7 @@ from alphallm_env.envs.config import EnvConfig
 
 @dataclass(frozen=True, kw_only=True)
 class ChoiceConfig(EnvConfig):
-    """What a Choice environment is made of. `OptionChoiceEnv` says what each means."""
+    """The settings of a Choice environment. The docstring of `OptionChoiceEnv` explains each."""
 
     num_options: int = 4
     invalid_action: InvalidAction = "penalty"

@@ -46,7 +46,7 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
     - `"penalty"`: the solution stays as it is, and the reward is `-invalid_penalty`;
     - `"noop"`: the same for a reward of 0;
     - `"terminate"`: the episode terminates with a reward of `-invalid_penalty`;
-    - `"raise"`: `step` raises ValueError, and nothing has happened.
+    - `"raise"`: `step` raises ValueError, and the state does not change.
 
     Each counts against `max_options`. Anything else than an integer of the space raises ValueError.
 
@@ -89,7 +89,7 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
     so far). `ending` may also be `invalid_action`. Never the gold answer.
 
     ## Arguments
-    - `num_options`: how many options the policy shall propose.
+    - `num_options`: how many options the policy proposes in each state.
     - `invalid_action`, `invalid_penalty`: see Action Space.
     - `embedding`: whether the state's embedding is observed. The models of a server do not show their hidden states.
     - The others are those of `MathReasoningEnv`. The models are loaded at once, as the space depends on them;
@@ -101,6 +101,7 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
 
     @keywords_of(ChoiceConfig)
     def __init__(self, config: ChoiceConfig) -> None:
+        """Makes an environment by names; the class's docstring explains the keywords under Arguments."""
         self._assemble(config)
 
     @classmethod
@@ -218,7 +219,7 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
         return replace(choice, proposals=proposals)
 
     async def _offered(self, requests: Sequence[ProposalRequest]) -> list[Proposals]:
-        """Returns the options on offer, from the cache where they are there: the same to the last bit each time."""
+        """Returns the options on offer, cached: repeated requests are bit-identical."""
         embeds = self._embedding_size > 0
         return await self._offers.get_or_compute(
             requests, lambda missing: propose(self.simulator, missing, self.num_options, embeds=embeds)
@@ -230,7 +231,7 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
         return Reward(invalid=0.0 if self.invalid_action == "noop" else -self.invalid_penalty)
 
     def queries_of_step(self, action: ChoiceAction, then_reset: bool = False) -> Sequence[ModelQuery]:
-        """Returns what `step(action)` asks of models, and what a reset after it does."""
+        """Returns the model queries of `step(action)`, and of a reset after it."""
         choice = self._current()
         chosen = self._chosen(choice, action)
         after = self._after(choice, chosen)
@@ -246,7 +247,7 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
     def queries_of_reset(
         self, seed: int | None = None, options: dict[str, object] | None = None
     ) -> Sequence[ModelQuery]:
-        """Returns what `reset` asks of models: the options on offer at the start, with their scores."""
+        """Returns the model queries of `reset`: the options on offer at the start, with their scores."""
         return [_request_at(self._peek(seed, lambda rng: self._initial(rng, options)))]
 
     async def prefetch(self, queries: Sequence[ModelQuery]) -> None:
@@ -318,5 +319,5 @@ def _request_at(choice: ChoiceState) -> ProposalRequest:
 
 
 def _scores_of(choice: ChoiceState, chosen: int) -> dict[str, float]:
-    """Returns the critics' scores of the state after an option on offer: they came with the offer."""
+    """Returns the critics' scores of the state after an option on offer, which came with the proposals."""
     return {"prm": choice.proposals.prm[chosen], "value": choice.proposals.value[chosen]}

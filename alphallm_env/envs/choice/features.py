@@ -1,4 +1,4 @@
-"""The numbers that an agent sees of a state and of the options on offer in it."""
+"""The observation of a Choice environment: numeric features of a state and of the options on offer in it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOWEST_LOG_PROB = -3.0  # in that unit: below it all options are as unlikely as 
 
 
 def feature_space(num_actions: int, embedding_size: int) -> spaces.Space[Features]:
-    """Returns the `Dict` space of `features`: named vectors, bounded, flat enough for `FlattenObservation`."""
+    """Returns the `Dict` space of `features`: named and bounded vectors, which `FlattenObservation` can flatten."""
     found: dict[str, spaces.Space[NDArray[np.float32]] | spaces.Space[NDArray[np.int8]]] = {
         "action_mask": spaces.MultiBinary(num_actions),
         "log_prob": spaces.Box(LOWEST_LOG_PROB, 0.0, (num_actions,), np.float32),

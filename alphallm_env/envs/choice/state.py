@@ -14,9 +14,9 @@ from alphallm_env.types import Ending, State
 class ChoiceState:
     """The snapshot that a Choice environment's `clone_state` returns: immutable, and all that changes in an episode.
 
-    `seed` is the episode's: what the policy offers anywhere is a function of it and of the text there. `ending`
-    is also set where invalid actions ended the episode. Budgets are in it: the state's tokens and options, and
-    invalid actions.
+    `seed` is the episode's: the options on offer in a state are a function of it and of the text so far. `ending`
+    is also set where invalid actions ended the episode. What counts against the budgets is part of it: tokens,
+    options and invalid actions.
     """
 
     state: State

@@ -11,7 +11,7 @@ Rewards = Sequence[float | None]  # of each option taken; None where it is not k
 
 
 def printable(text: str) -> str:
-    r"""Returns `text` with every character that could steer a terminal written out.
+    r"""Returns `text` with the characters escaped that a terminal would obey.
 
     >>> printable("2 + 2 = 4\n\x1b[31m")
     '2 + 2 = 4\n\\x1b[31m'
@@ -26,7 +26,7 @@ def _written_out(character: str) -> str:
 
 
 def status(state: State, rewards: Rewards = (), ending: Ending | None = None) -> str:
-    """Returns one line on how far the episode is, with the return as far as rewards are known."""
+    """Returns one line: how the episode ended, options, tokens, and the sum of the known rewards."""
     ended = state.ending or ending
     known = [reward for reward in rewards if reward is not None]
     so_far = f"; return: {sum(known):.2f}" if known else ""
@@ -37,9 +37,9 @@ def status(state: State, rewards: Rewards = (), ending: Ending | None = None) ->
 def render_text(
     state: State, rewards: Rewards = (), proposals: Proposals | None = None, ending: Ending | None = None
 ) -> str:
-    """Returns the question, the options taken, how far the episode is, and what is on offer.
+    """Returns the question, the options taken, the status line, and the options on offer.
 
-    Each option stands behind its number and, where `rewards` has it, its reward. `ending` is how the episode
+    Each option follows its number and, where `rewards` has it, its reward. `ending` is how the episode
     ended if the state itself does not say.
     """
     lines = [printable(state.question), ""]

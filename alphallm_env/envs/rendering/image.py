@@ -31,7 +31,7 @@ Colour = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class _Row:
-    """One line: text, a column at which it starts, and what stands before it."""
+    """One line: its text, the column where that starts, and the text before that column."""
 
     text: str
     colour: Colour = _INK
@@ -45,8 +45,8 @@ def render_image(
 ) -> NDArray[np.uint8]:
     """Returns uint8 [HEIGHT, WIDTH, 3]: the question, the options with their rewards, what is on offer, the status.
 
-    A bar beside an option goes from red, for a reward of 0, to green, for 1. What does not fit is left out from
-    the beginning, so that the newest lines always show. `ending` is as in `render_text`.
+    A bar beside an option goes from red, for a reward of 0, to green, for 1. Where lines do not fit,
+    the oldest are left out. `ending` is as in `render_text`.
     """
     from PIL import Image, ImageDraw
 

@@ -1,14 +1,15 @@
-"""What the wrappers have in common: a record of the episode that can be saved and restored beside the environment."""
+"""The base class of the wrappers: a record of the episode that is saved and restored beside the environment."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar, cast, runtime_checkable
+from typing import Generic, TypeVar, cast
 
 import gymnasium as gym
 from gymnasium.error import ResetNeeded
 from gymnasium.utils import RecordConstructorArgs
 
+from alphallm_env.envs.snapshots import Clonable
 from alphallm_env.errors import StateError
 from alphallm_env.types import State
 
@@ -18,18 +19,9 @@ Record = TypeVar("Record")
 Info = dict[str, object]
 
 
-@runtime_checkable
-class Clonable(Protocol):
-    """An environment whose state can be saved."""
-
-    def clone_state(self) -> object:
-        """Returns a snapshot: a `State`, or something that holds one as its `state`."""
-        ...
-
-
 @dataclass(frozen=True)
 class EpisodeState(Generic[Record]):
-    """The snapshot of a wrapper's environment, and what the wrapper has recorded up to there."""
+    """A snapshot of the environment beneath, and what the wrapper has recorded up to it."""
 
     snapshot: object
     record: Record
@@ -41,13 +33,15 @@ class EpisodeWrapper(
     """A wrapper that keeps an immutable record of the running episode.
 
     `episode_state` is all that changes in it: save it beside `env.unwrapped.clone_state()`, and set it again after
-    `env.unwrapped.restore_state(state)`. A step from a state that the wrapper has not recorded raises StateError, so a
+    `env.unwrapped.restore_state(state)`. A step from a state that the wrapper did not record raises StateError, so a
     record never mixes two episodes. Planners that act on `env.unwrapped` and restore it need none of this.
     """
 
     def __init__(self, env: gym.Env[ObsType, ActType]) -> None:
         if not isinstance(env.unwrapped, Clonable):
-            raise TypeError(f"expected an environment with clone_state, got {type(env.unwrapped).__name__}")
+            raise TypeError(
+                f"expected an environment with clone_state and restore_state, got {type(env.unwrapped).__name__}"
+            )
         super().__init__(env)
         self._episode: EpisodeState[Record] | None = None
 

@@ -51,7 +51,7 @@ REWARD_PARTS: dict[str, Callable[[Step], float]] = {
 
 
 class ComposeReward(EpisodeWrapper[ObsType, ActType, None]):
-    """Pays Σ weight · part, in place of the reward of the environment beneath.
+    """Returns Σ weight · part as the reward, instead of that of the environment beneath.
 
     | part | is |
     |---|---|
@@ -89,7 +89,7 @@ class ComposeReward(EpisodeWrapper[ObsType, ActType, None]):
         return observation, {**info, "reward_parts": dict.fromkeys(self.weights, 0.0)}
 
     def step(self, action: ActType) -> tuple[ObsType, float, bool, bool, Info]:
-        """Takes a step and pays for it."""
+        """Takes a step; its reward is the weighted sum of the parts."""
         self._record()
         tokens_before = self._state().num_tokens
         observation, reward, terminated, truncated, info = self.env.step(action)

@@ -62,12 +62,12 @@ class TensorBoardEpisodes(EpisodeWrapper[ObsType, ActType, Episode]):
     | `episode/reward_part/…` | sum of each part of a `ComposeReward` beneath |
     | `episodes/text` | every `text_every`-th episode from the first on: question, options, rewards, verdict |
 
-    Critics' tags are left out for an episode in which none scored: every score is exactly 0. What an episode came to
+    Critics' tags are left out for an episode in which none scored: every score is exactly 0. An episode
     is written and flushed when it ends. An episode that is cut short by `reset` or `close` is dropped. `close` writes
     `hparams` with the means of return, success and tokens over all episodes written.
 
-    A copy of the wrapper, made by `copy.deepcopy` or `pickle`, records as the original does and writes nothing: it
-    is somebody's simulation. Environments that run side by side need folders of their own.
+    A copy of the wrapper, made by `copy.deepcopy` or `pickle`, keeps its record and writes nothing, since copies
+    serve as simulations. Each of several environments needs a folder of its own.
 
     Snapshots: `episode_state`, whose record is an `Episode`.
     """
@@ -163,7 +163,7 @@ class _Mean:
 
 
 def figures_of(episode: Episode, state: State, info: Info) -> dict[str, float]:
-    """Returns the figures of an ended episode by their tags, without the ones that nobody measured."""
+    """Returns the figures of an ended episode by their tags, without those that were not measured."""
     figures = {
         "return": sum(episode.rewards),
         "length": float(len(episode.rewards)),

@@ -22,7 +22,8 @@ class TokenBudget(EpisodeWrapper[ObsType, ActType, int]):
 
     A token counts if it was written into the solution by an agent that acts with text, or by a model of the
     environment within `reset` or `step`: options that a policy proposed there, taken or not, and, with
-    `count_critics`, what critics read and wrote. A planner's own tokens are its `Budget`'s matter.
+    `count_critics`, what critics read and wrote. What a planner asks of models outside of them
+    counts against its own `Budget`.
 
     `info` gains `tokens_used` and `tokens_left` (never below 0). An episode cut here ends with
     `ending="out_of_tokens"` and `verdict="unanswered"`. An episode that terminates is not truncated.

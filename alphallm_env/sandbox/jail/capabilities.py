@@ -1,4 +1,4 @@
-"""Capabilities: drops every privilege, for good."""
+"""Capabilities: drops every privilege, irrevocably."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MOST = 64
 
 
 def drop() -> None:
-    """Drops all capabilities for good; a process of root becomes one of nobody."""
+    """Drops all capabilities irrevocably; a process of root becomes one of the user nobody."""
     for capability in range(_MOST):
         try:
             prctl("capability", PR_CAPBSET_DROP, capability)

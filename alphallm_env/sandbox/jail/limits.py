@@ -15,7 +15,7 @@ def mapped_bytes() -> int:
 
 
 def restrict(cpu_seconds: int, address_space_bytes: int, file_bytes: int) -> None:
-    """Sets the limits of this process for good: without capabilities no hard limit can be raised."""
+    """Sets the limits of this process irrevocably: without capabilities no hard limit can be raised."""
     limits = {
         resource.RLIMIT_AS: address_space_bytes,
         resource.RLIMIT_CPU: cpu_seconds,

@@ -99,7 +99,7 @@ def _attempt(step: Callable[[], None]) -> str:
 
 
 def lock_up(confinement: Confinement, request: Request, keep: int) -> None:
-    """Confines this process for good. Only descriptors 0, 1, 2 and `keep`, which becomes 3, stay open.
+    """Confines this process, irrevocably. Only descriptors 0, 1, 2 and `keep`, which becomes 3, stay open.
 
     Raises OSError where a step is refused: then no program may run.
     """

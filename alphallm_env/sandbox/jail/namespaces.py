@@ -59,7 +59,7 @@ def enter_workspace(folder_bytes: int) -> None:
 
 
 def become_nobody() -> None:
-    """Gives up root's identity for good."""
+    """Changes the user of this process to nobody, irrevocably."""
     os.setgroups([])
     os.setresgid(NOBODY, NOBODY, NOBODY)
     os.setresuid(NOBODY, NOBODY, NOBODY)
@@ -101,7 +101,7 @@ def _build(libraries: Sequence[Path]) -> None:
     mount("none", root, "", _REMOUNT | _BIND | _READ_ONLY | _HARMLESS)
     os.chdir(root)
     here = ctypes.create_string_buffer(b".")
-    syscall("pivot_root", address(here), address(here))  # the old root comes to lie on the new one
+    syscall("pivot_root", address(here), address(here))  # the old root is mounted over the new one
     unmount(".", _DETACH)
     os.chdir("/")
 

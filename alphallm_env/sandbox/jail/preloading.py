@@ -35,7 +35,7 @@ def load() -> list[Path]:
             importlib.import_module(name)
     _warm()
     standard = Path(sysconfig.get_path("stdlib"))
-    sys.path[:] = [str(standard)]  # packages that are loaded find the rest of themselves; others are not there
+    sys.path[:] = [str(standard)]  # loaded packages still find their submodules; no other package is found
     return [standard, *(_folder(name) for name in ("sympy", "mpmath"))]
 
 

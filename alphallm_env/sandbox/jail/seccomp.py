@@ -111,7 +111,7 @@ def assemble(process_id: int, machine_index: int) -> list[Instruction]:
 
 
 def install(program: list[Instruction]) -> None:
-    """Puts a filter on this process for good. It must have no_new_privs. Raises LockdownError if refused."""
+    """Installs a filter on this process, irrevocably. It must have no_new_privs. Raises LockdownError if refused."""
     code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *instruction) for instruction in program))
     header = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(program), address(code)))
     syscall("seccomp", _SET_MODE_FILTER, 0, address(header))

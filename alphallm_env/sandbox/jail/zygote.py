@@ -1,6 +1,6 @@
 """The zygote: a process that has computer algebra loaded and forks a warden for every program.
 
-It never reads a request itself, so that no program finds an earlier one in its memory. It ends with its input.
+It never reads a request itself, so that no program finds an earlier one in its memory. It exits when its input ends.
 """
 
 from __future__ import annotations

@@ -129,6 +129,7 @@ def test_without_a_value_function_rollouts_are_judged_by_the_orm_in_use(context:
     ("spec", "message"),
     [
         ("tinny", "critics must be one of tiny, prompted, prompted_tools, none, math_shepherd:….*folder.*got 'tinny'"),
+        ("", "critics must be one of tiny.*got ''"),  # not the current directory as a folder of critics
         ("mine:missing", "critics must be one of tiny.*got 'mine:missing'"),
         ("nowhere:at_all", "critics must be one of tiny.*got 'nowhere:at_all'"),
         ("mine:constant", "what makes critics, got 7"),

@@ -9,7 +9,7 @@ from alphallm_env import MathReasoningEnv, OptionChoiceEnv, ProblemError
 from alphallm_env.envs.choice.config import ChoiceConfig
 from alphallm_env.envs.config import EnvConfig
 from alphallm_env.mdp.dynamics import Rules
-from alphallm_env.mdp.options import RegexRule
+from alphallm_env.mdp.options import RegexRule, SentenceRule
 from alphallm_env.mdp.rewards import VerifierReward
 
 BOTH = pytest.mark.parametrize(("kind", "config"), [(MathReasoningEnv, EnvConfig), (OptionChoiceEnv, ChoiceConfig)])
@@ -56,6 +56,19 @@ def test_a_reward_is_a_name_or_a_function():
     assert EnvConfig(reward="verifier").reward_function() == VerifierReward()
     function = VerifierReward()
     assert EnvConfig(reward=function).reward_function() is function
+
+
+def test_what_is_no_reward_is_answered_with_the_right_names():
+    assert EnvConfig(reward=VerifierReward).reward_function() == VerifierReward()  # a class makes one, as by its name
+    for wrong in (3, None, {"critics": []}):  # the last is what JSON leaves of a function
+        with pytest.raises(TypeError, match=r"one of critics, verifier, .*expected a RewardFunction with critics"):
+            EnvConfig(reward=wrong).reward_function()
+
+
+@pytest.mark.parametrize("keyword", ["problems", "policy", "critics", "backend", "option_rule"])
+def test_a_part_in_place_of_its_name_is_refused(keyword):
+    with pytest.raises(TypeError, match=rf"{keyword} must be a name, as a str, got SentenceRule.*from_parts"):
+        EnvConfig(**{keyword: SentenceRule()})
 
 
 def test_problems_must_be_named():

@@ -115,7 +115,7 @@ def test_specs_make_the_same_stack_again(tmp_path):
 
 
 def test_only_environments_that_can_be_cloned_are_wrapped():
-    with pytest.raises(TypeError, match="clone_state, got CartPoleEnv"):
+    with pytest.raises(TypeError, match="clone_state and restore_state, got CartPoleEnv"):
         TokenBudget(gym.make("CartPole-v1"), 5)
 
 

@@ -214,7 +214,7 @@ def test_a_problem_set_of_your_own_is_a_function_of_a_module(monkeypatch):
         ("nowhere:at_all", "problem set must be one of gsm_symbolic.*No module named 'nowhere'"),
         ("mine:number", r"a function \(split, limit, seed\) that returns problems, got 7"),
         ("mine:texts", "mine:texts: expected problems, got 'How many"),
-        ("mine:twice", "mine:twice: expected problems with different ids, got some twice"),
+        ("mine:twice", "mine:twice: expected problems with different ids, got 'test/0/0' 2 times"),
         ("mine:all_of_them", "mine:all_of_them: expected at most 4 problems, got 5"),
         ("gsm_symbolic:hard", "level must be one of easy, full, got 'hard'"),
     ],

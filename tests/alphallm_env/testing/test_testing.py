@@ -150,7 +150,7 @@ def test_a_right_planner_passes(make_env):
         (Proud, r"score must be in \[0, 1\], got 1.5"),
         (Idle, "at least one option"),
         (Hider, r"must report every token: expected \d+ \(\d+ of the policy, 0 of rollouts, \d+ of critics\), got"),
-        (Spender, "budget of 3000 tokens may be overrun by 1000, and 60.. were taken"),
+        (Spender, "budget of 3000 tokens may be overrun by 1000, and 60.. were spent"),
         (Shared, "one plan beside others"),
     ],
 )
