@@ -16,7 +16,7 @@ from typing import Literal, cast, get_args
 
 import numpy as np
 
-from alphallm_env.critics.base import CompositeCritic, Critic
+from alphallm_env.critics.base import CompositeCritic, Critic, checked_scores
 from alphallm_env.critics.provenance import Provenance, provenance_of
 from alphallm_env.errors import ModelError
 from alphallm_env.types import State
@@ -197,8 +197,10 @@ class CalibratedCritic(CompositeCritic):
         return replace(provenance_of(self.critic), calibration=json.dumps(asdict(self.scaling)))
 
     async def evaluate(self, states: Sequence[State]) -> list[float]:
-        """Returns the calibrated scores in [0, 1], in order."""
-        return [self.scaling(score) for score in await self.critic.evaluate(states)]
+        """Returns the calibrated scores in [0, 1], in order. Raises CriticError where an uncalibrated one is invalid."""
+        # Checked before they are scaled: a scaling maps any number into [0, 1].
+        scores = checked_scores(await self.critic.evaluate(states), states, self.name)
+        return [self.scaling(score) for score in scores]
 
 
 def raw(critic: Critic) -> Critic:

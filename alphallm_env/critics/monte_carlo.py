@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
 from alphallm_env.critics.base import CompositeCritic, Critic, checked_scores
 from alphallm_env.critics.provenance import Provenance, model_provenance, provenance_of
 from alphallm_env.lm.policy import Policy
+from alphallm_env.runtime.concurrency import gather
 from alphallm_env.types import State
 
 
@@ -55,7 +55,7 @@ class MonteCarloValue(CompositeCritic):
 
     async def evaluate(self, states: Sequence[State]) -> list[float]:
         """Returns the mean ORM score in [0, 1] over the rollouts of each state."""
-        return list(await asyncio.gather(*map(self._value, states)))
+        return await gather(map(self._value, states))
 
     async def _value(self, state: State) -> float:
         if state.ending is not None:

@@ -16,7 +16,6 @@ class Verifier:
 
     name = "verifier"
     is_reproducible = True
-    is_reproducible = True
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         """Keeps the gold answers of the problems that have one."""

@@ -46,6 +46,19 @@ class GenerationRequest:
         found = (tail + text).find(self.stop_text)
         return None if found < 0 else text[: max(0, found - len(tail))]
 
+    def stop_strings(self, written: str) -> list[str]:
+        """Returns the strings at which a server must stop after `written`, so that β and the stop text are checked.
+
+        Those are the trigger, the stop text, and the rest of a stop text that prompt and `written` end with a part of.
+
+        >>> GenerationRequest("Answer:\\n", 0, 9, stop_text="\\nQuestion:").stop_strings("")
+        ['\\nQuestion:', 'Question:']
+        """
+        trigger, before = self.rule.trigger, self.prompt + written
+        sizes = [size for size in range(1, len(self.stop_text)) if before.endswith(self.stop_text[:size])]
+        wanted = [trigger if "\0" not in trigger else "", self.stop_text, *(self.stop_text[size:] for size in sizes)]
+        return [stop for stop in dict.fromkeys(wanted) if stop]
+
 
 @dataclass(frozen=True, slots=True)
 class Completion:

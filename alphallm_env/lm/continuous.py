@@ -129,7 +129,7 @@ class ContinuousLM(TransformersLM):
             manager = self._started()
             self._num_open += len(requests)
         try:
-            encoded = self.vocabulary.encode([request.prompt for request in requests]) if requests else []
+            encoded = self.vocabulary.encode([request.prompt for request in requests])
             texts = [_Text(request, self.vocabulary, ids) for request, ids in zip(requests, encoded, strict=True)]
             samples: dict[str, list[_Text]] = {}
             for text in texts:

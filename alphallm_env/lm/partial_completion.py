@@ -46,21 +46,22 @@ class Writing:
     def _reason(self, token: int) -> StopReason | None:
         if token in self._vocabulary.end_ids:
             return StopReason.END_OF_TEXT
-        if self._stops is not None and self._stops[token] and self.request.before_stop(self._text()) is not None:
+        if self._stops is not None and self._stops[token] and self.request.before_stop(self.text) is not None:
             return StopReason.END_OF_TEXT
-        if self._triggers[token] and self.request.rule.terminates(self._text()):
+        if self._triggers[token] and self.request.rule.terminates(self.text):
             return StopReason.RULE
         return StopReason.LENGTH if len(self.tokens) >= self.request.max_tokens else None
 
-    def _text(self) -> str:
+    @property
+    def text(self) -> str:
+        """What the tokens spell, without an end-of-text token."""
         ends = self._vocabulary.end_ids
         return self._vocabulary.decode([token for token in self.tokens if token not in ends])
 
     def completion(self) -> Completion:
         """Returns what was written. Raises RuntimeError while the text has no end."""
         if self.stop_reason is None:
-            raise RuntimeError(f"expected a finished text, got {self._text()!r}")
-        text = self._text()
-        before = self.request.before_stop(text)
-        text = text if before is None else before
+            raise RuntimeError(f"expected a finished text, got {self.text!r}")
+        before = self.request.before_stop(self.text)
+        text = self.text if before is None else before
         return Completion(text, len(self.tokens), self.log_prob, self.stop_reason, self.tokens_read, self.tokens_saved)

@@ -109,7 +109,7 @@ class VLLMLM:
 
     async def _generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
         texts = [Writing(request, self._words.vocabulary) for request in requests]
-        prompts = self._words.vocabulary.encode([request.prompt for request in requests]) if requests else []
+        prompts = self._words.vocabulary.encode([request.prompt for request in requests])
         await gather(map(self._write, texts, prompts))
         return [text.completion() for text in texts]
 
@@ -122,7 +122,7 @@ class VLLMLM:
                 temperature=text.request.temperature,
                 seed=seed,
                 max_tokens=text.num_tokens_left,
-                stop=_stop_texts(text.request),
+                stop=text.request.stop_strings(text.text),
                 include_stop_str_in_output=True,
                 stop_token_ids=sorted(self._words.vocabulary.end_ids),
                 logit_bias=self._biases,
@@ -135,7 +135,7 @@ class VLLMLM:
 
     async def _label_probs(self, prompts: Sequence[str], labels: Sequence[str]) -> list[LabelProbs]:
         ids = self._words.label_ids(tuple(labels))
-        encoded = self._words.vocabulary.encode(prompts) if prompts else []
+        encoded = self._words.vocabulary.encode(prompts)
         results: dict[int, LabelProbs] = {}
 
         async def judge(index: int, tokens: list[int]) -> None:
@@ -158,17 +158,6 @@ class VLLMLM:
             shown = self._words.vocabulary.decode(tokens)[-_SHOWN:]
             raise ModelError(f"vLLM failed with {self.name} on {shown!r}: {error}") from error
         return output
-
-
-def _stop_texts(request: GenerationRequest) -> list[str]:
-    """Returns the strings after which β or the stop text has to be looked at.
-
-    >>> _stop_texts(GenerationRequest("Answer:\\n", 0, 9, stop_text="\\nQuestion:"))
-    ['\\x00', '\\nQuestion:', 'Question:']
-    """
-    stop = request.stop_text
-    begun = [stop[size:] for size in range(1, len(stop)) if request.prompt.endswith(stop[:size])]
-    return [text for text in (request.rule.trigger, stop, *begun) if text]
 
 
 def _import_vllm() -> ModuleType:

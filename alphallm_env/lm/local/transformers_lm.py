@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from alphallm_env.errors import ModelError
 from alphallm_env.lm.base import Completion, Embedding, GenerationRequest, LabelProbs, Passage, Reading
 from alphallm_env.lm.device import resolved_device, resolved_dtype
+from alphallm_env.lm.label_tokens import first_label_tokens
 from alphallm_env.lm.local.decoder import Decoder, written
 from alphallm_env.lm.local.forward import Forward, Passes
 from alphallm_env.lm.local.prefix_cache import PrefixCache
@@ -162,19 +163,13 @@ class TransformersLM:
         return len(self.vocabulary.encode([text])[0])
 
     def label_ids(self, labels: tuple[str, ...]) -> tuple[int, ...]:
-        """Returns the first token of each label. Raises ModelError if two labels share it, or one has none."""
+        """Returns the id of each label's first token. Raises ModelError if two share it, or it is not in the vocabulary."""
         if labels not in self._label_ids:
             self._label_ids[labels] = self._checked_label_ids(labels)
         return self._label_ids[labels]
 
     def _checked_label_ids(self, labels: tuple[str, ...]) -> tuple[int, ...]:
-        # A space in front is read after a mark: at the start of a text some tokenizers make it a token of its own.
-        marks = [":" if label.startswith(" ") else "" for label in labels]
-        before = self.vocabulary.encode(marks)
-        encoded = self.vocabulary.encode([mark + label for mark, label in zip(marks, labels, strict=True)])
-        ids = tuple(whole[len(start)] for start, whole in zip(before, encoded, strict=True))
-        if len(set(ids)) < len(ids):
-            raise ModelError(f"expected labels with different first tokens, got {labels} -> {ids}")
+        ids = first_label_tokens(labels, self.vocabulary.encode)
         if self.tokenizer.unk_token_id in ids:
             raise ModelError(f"expected labels in the vocabulary of {self.name}, got {labels} -> {ids}")
         return ids

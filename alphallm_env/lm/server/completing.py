@@ -64,7 +64,7 @@ async def write(pool: ServerPool, request: GenerationRequest) -> tuple[Draft, St
     about = shown(request.prompt, request.seed)
     draft = Draft()
     while True:
-        stops = _stops(request, draft.text)
+        stops = request.stop_strings(draft.text)
         left = request.max_tokens - draft.num_tokens
         body = {
             "prompt": request.prompt + draft.text,
@@ -92,15 +92,6 @@ def summed_log_prob(answer: Answer, server: str, about: str) -> float:
         missing = f"log-probabilities of {len(known)} of {answer.num_tokens} tokens only"
         raise ServerError(f"{server} gives {missing}, in answer to {about}")
     return sum(known)
-
-
-def _stops(request: GenerationRequest, written: str) -> list[str]:
-    """Returns the texts at which there is something to decide: the trigger and the stop text, or its rest."""
-    trigger, stop_text = request.rule.trigger, request.stop_text
-    so_far = request.prompt + written
-    begun = [n for n in range(1, len(stop_text)) if so_far.endswith(stop_text[:n])]
-    wanted = [trigger if "\0" not in trigger else "", stop_text, *(stop_text[n:] for n in begun)]
-    return [stop for stop in dict.fromkeys(wanted) if stop]
 
 
 def _reason(request: GenerationRequest, draft: Draft, stopped: bool, was_cut: bool) -> StopReason | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from alphallm_env.errors import ModelError, ServerError
 from alphallm_env.lm.base import LabelProbs
+from alphallm_env.lm.label_tokens import first_label_tokens
 from alphallm_env.lm.server.answers import Answer, AnswerToken
 from alphallm_env.lm.server.completing import shown
 from alphallm_env.lm.server.pool import ServerPool
@@ -24,26 +25,18 @@ _SAME = 0.1  # nats within which one log-probability, asked for in two ways, mus
 def first_tokens(labels: Sequence[str], tokenizer: PreTrainedTokenizerBase | None) -> tuple[str, ...]:
     """Returns the text of each label's first token; without a tokenizer a label is taken to be one token.
 
-    Raises ModelError if two labels begin with the same token, or may do so.
+    Raises ModelError if two labels begin with the same token, or may do so, or one has no token.
     """
     if tokenizer is None:
         alike = any(a is not b and b.startswith(a) for a in labels for b in labels)
         if alike or len(set(labels)) < len(labels):
             raise ModelError(f"expected labels with different first tokens, got {tuple(labels)}")
         return tuple(labels)
-    # A space in front is read after a mark: at the start of a text some tokenizers make it a token of its own.
-    marks = [":" if label.startswith(" ") else "" for label in labels]
-    encoded = [
-        _encode(tokenizer, mark + label)[len(_encode(tokenizer, mark)) :]
-        for mark, label in zip(marks, labels, strict=True)
-    ]
-    if len({ids[0] for ids in encoded}) < len(labels):
-        raise ModelError(f"expected labels with different first tokens, got {tuple(labels)} -> {encoded}")
-    return tuple(str(tokenizer.decode(ids[:1])) for ids in encoded)
 
+    def encode(texts: Sequence[str]) -> list[list[int]]:
+        return [cast("list[int]", tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts]
 
-def _encode(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    return list(cast("list[int]", tokenizer(text, add_special_tokens=False)["input_ids"]))
+    return tuple(str(tokenizer.decode([token])) for token in first_label_tokens(labels, encode))
 
 
 class LabelReader:
