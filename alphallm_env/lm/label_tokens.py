@@ -1,4 +1,4 @@
-"""The tokens of labels such as True and False: a model is asked for the probability of each label's first token."""
+"""The tokens of labels such as True and False: critics compare the probabilities of their first tokens."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ class Rolling:
     rollout_policy = None
     was_cancelled = False
 
-    async def rollouts(self, state: State, num: int, seed: int) -> list[State]:  # noqa: ARG002
+    async def rollouts(self, state: State, num: int, seed: int) -> list[State]:
         if state.problem_id == "broken":
             await asyncio.sleep(0)
             raise CriticError("no rollout")
