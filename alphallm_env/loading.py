@@ -21,7 +21,7 @@ TINY_POLICY = Path(__file__).parent / "lm" / "tiny"
 
 
 def resolve(name: str, tiny: Path) -> str:
-    """Returns what to load: the shipped folder for `tiny`, else the name as it is."""
+    """Returns the folder or hub name to load: the shipped folder `tiny` for the name "tiny", else the name as it is."""
     return str(tiny) if name == "tiny" else name
 
 
@@ -35,12 +35,12 @@ def load_policy(
     model: str = "",
     backend: str = "transformers",
 ) -> Policy:
-    """Returns the policy called `tiny`, that of a folder or hub name, or that behind a server's url.
+    """Returns the policy of a name: `tiny`, a folder, a hub name, or a server's url.
 
-    Its template fits its tokenizer. A server, or several of one model with commas between their urls, has
-    the one called `tokenizer` (tiny, a folder or hub name), and few-shot prompts without one; `model` is
-    what the server calls the model, the first that it lists where empty.
-    `backend` is what runs a policy in process, as in `load_lm`; a model without a tokenizer has few-shot prompts.
+    Its prompt template is the one that fits its tokenizer, few-shot prompts where it has none.
+    Several servers of one model are given with commas between their urls. For a server, `tokenizer` names the
+    tokenizer (tiny, a folder or hub name), and `model` is the server's name of the model, by default the first that it
+    lists. `backend` runs a policy in process, as in `load_lm`.
     """
     if name.startswith(("http://", "https://")):
         lm: LanguageModel = load_server_lm(name, model, resolve(tokenizer, TINY_POLICY))
@@ -75,11 +75,10 @@ def load_simulator(
     tokenizer: str = "",
     backend: str = "transformers",
 ) -> Simulator:
-    """Returns a simulator by names. Models of one name are loaded once and shared, as is the engine.
+    """Returns a simulator from names. Models of one name are loaded once and shared, as is the engine.
 
-    `rollout_policy` names the model that finishes solutions in rollouts, as `policy` does, usually a smaller one;
-    where it is empty the policy does it. `tokenizer` is for a policy on a server and `backend` for one in process,
-    as in `load_policy`.
+    `rollout_policy` names the model that completes solutions in rollouts, usually a smaller one; by default it is the
+    policy. `tokenizer` is for a policy on a server and `backend` for one in process, as in `load_policy`.
     """
 
     def load(name: str) -> Policy:
@@ -91,5 +90,5 @@ def load_simulator(
 
 @cache
 def shared_engine() -> Engine:
-    """Returns the engine that environments made by name have in common."""
+    """Returns the engine that all simulators loaded by name share."""
     return Engine()

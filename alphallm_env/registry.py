@@ -19,10 +19,10 @@ Part = TypeVar("Part")
 class Registry(Generic[Part]):
     """The parts of one kind, by name.
 
-    `parts` maps names to parts or, where making one loads a library that others can do without, to the
-    `module:attribute` that holds it. `families` maps what stands before a colon to what makes a part of the text
-    after it, as in `regex:PATTERN`; an entry may be a `module:attribute` too. `accept` turns what an attribute
-    holds (a part, a class, a factory) into a part, and raises TypeError, saying what was expected, where it cannot.
+    `parts` maps names to parts or, where a part needs a library that the others do not, to the `module:attribute`
+    that holds it. `families` maps the text before a colon to a function that makes a part from the text after
+    it, as in `regex:PATTERN`; an entry may be a `module:attribute` too. `accept` turns what an attribute holds (a part,
+    a class, a factory) into a part, and raises TypeError, which says what was expected, where it cannot.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Registry(Generic[Part]):
         """Returns the part of that name.
 
         A module is looked for in the current directory too. Raises ValueError, which lists the names, for an unknown
-        one, and where a module or what it holds is not what is needed.
+        name, a module that cannot be imported, and an attribute that is missing or of the wrong kind.
         """
         if name in self._parts:
             part = self._parts[name]

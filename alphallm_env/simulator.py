@@ -1,7 +1,7 @@
-"""The model of the environment that planners search with: options of the policy, transitions, rollouts, scores.
+"""The environment model that planners search with: options of the policy, transitions, rollouts, scores.
 
-The simulator binds the pure dynamics to the models behind one engine. It holds no episode and no gold
-answer. The work of its models is counted on the current meter (`runtime/metering.py`).
+The simulator binds the pure dynamics to the models behind one engine. It has no episode state and no gold answer. The
+work of its models is counted on the current meter (`runtime/metering.py`).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Simulator:
 
     @property
     def is_reproducible(self) -> bool:
-        """Whether the same seeds give the same texts and scores, whatever runs beside a search."""
+        """Whether the same seeds give the same texts and scores, whatever else runs on the engine."""
         models = (self.policy.lm, (self.rollout_policy or self.policy).lm)
         return is_reproducible(*models, self.critics.value, self.critics.prm, self.critics.orm)
 
@@ -46,7 +46,7 @@ class Simulator:
         return dynamics.initial_state(problem)
 
     def transition(self, state: State, option: Option) -> Transition:
-        """Returns what executing `option` does: deterministic, without a model."""
+        """Returns the transition of executing `option`: deterministic, without a model."""
         return dynamics.transition(state, option, self.rules)
 
     def clear_cache(self) -> None:
@@ -69,8 +69,8 @@ class Simulator:
         """Returns `num_options` options sampled from the policy at a running state, in one batch.
 
         Sample i is a function of `seed`, the state and `first_index + i`: to sample more later, pass the number of
-        samples so far as `first_index`. With `to_the_end` an option is the rest of the solution. `temperature` is
-        the policy's where it is None, and 0 is greedy. With `Role.ROLLOUT` the rollout policy samples. Raises
+        samples so far as `first_index`. With `to_the_end` an option is the rest of the solution. `temperature` defaults
+        to the policy's, and 0 is greedy. With `Role.ROLLOUT` the rollout policy samples. Raises
         StateError if the episode has ended.
         """
         if state.ending is not None:
@@ -79,7 +79,7 @@ class Simulator:
         left = self.rules.max_tokens - state.num_tokens
         text = state.text
         prompt = policy.template.solve(state.question, text)
-        # Not from the state's digest, which covers log-probabilities: their last bits depend on the batch.
+        # Not derived from the state's digest, which covers log-probabilities: their last bits depend on the batch.
         path = derive_seed(seed, state.problem_id, state.question, text, state.depth)
         requests = [
             GenerationRequest(
@@ -112,13 +112,16 @@ class Simulator:
         return [self.transition(state, option).state for option in options]
 
     async def score(self, critic: str, states: Sequence[State]) -> list[float]:
-        """Returns a score in [0, 1] for each state from the critic called value, prm or orm, in one batch."""
+        """Returns a score in [0, 1] per state, in order, from the critic called value, prm or orm.
+
+        Raises CriticError for another name, a critic that is missing, and scores that are missing or out of range.
+        """
         judge = self.critics.require(critic)
         return checked_scores(await judge.evaluate(states), states, judge.name) if states else []
 
     @property
     def embedder(self) -> Embedder:
-        """The policy's model, where it can embed texts. Raises ModelError where it exposes no hidden states."""
+        """The policy's model as an `Embedder`. Raises ModelError where it exposes no hidden states."""
         if not isinstance(self.policy.lm, Embedder):
             raise ModelError(f"policy {self.policy.lm.name!r} shows no hidden states to embed a state with")
         return self.policy.lm

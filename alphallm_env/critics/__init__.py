@@ -1,1 +1,1 @@
-"""Critics: value function, PRM and ORM; how they are asked, calibrated and measured."""
+"""Critics: value function, PRM and ORM; their names, calibration, measures and provenance."""

@@ -1,4 +1,4 @@
-"""What a critic is, one number in [0, 1] per state or an error, and the three critics that a simulator has."""
+"""The protocol of critics, one number in [0, 1] per state or an error, and the three critics of a simulator."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from alphallm_env.types import Option, State
 class Critic(Protocol):
     """Estimates how likely each state is to end in a correct answer, or how good its last option is.
 
-    Value function, PRM, ORM, verifier and mixes of them share this interface. What else a critic can say of itself is
+    Value function, PRM, ORM, verifier and mixes of them share this interface. Optional capabilities are
     declared by further protocols: `HasProvenance` (`provenance.py`), `HasCache` and `is_reproducible` (`lm/base.py`).
     """
 
     @property
     def name(self) -> str:
-        """What a run's record calls this critic."""
+        """The critic's name in the record of a run."""
         ...
 
     async def evaluate(self, states: Sequence[State]) -> list[float]:
@@ -33,15 +33,15 @@ class Critic(Protocol):
 
 
 class CompositeCritic(ABC):
-    """A critic made of parts: the model that it asks, other critics, a note taker.
+    """A critic made of parts: the model that it queries, other critics, a note taker.
 
-    It is as reproducible as its parts are, and clears their caches.
+    It is reproducible if all its parts are, and clears their caches.
     """
 
     name: str
 
     def __init__(self, *parts: object | None) -> None:
-        """`parts` are what the scores depend on; None for one that is not in use."""
+        """`parts` are all that the scores depend on; None among them is ignored."""
         self._parts = tuple(part for part in parts if part is not None)
 
     @property
@@ -69,7 +69,7 @@ def checked_scores(scores: Sequence[float], states: Sequence[State], name: str) 
 
 
 def last_option(state: State) -> tuple[State, Option]:
-    """Returns what a PRM judges: the state before the last option, and that option.
+    """Returns the input of a PRM: the state before the last option, and that option.
 
     Raises CriticError at an initial state.
     """
@@ -90,7 +90,7 @@ class Critics:
     orm: Critic | None = None
 
     def by_name(self) -> dict[str, Critic]:
-        """Returns the critics that are there, under the names value, prm and orm."""
+        """Returns the critics that are not missing, under the names value, prm and orm."""
         critics = {"value": self.value, "prm": self.prm, "orm": self.orm}
         return {name: critic for name, critic in critics.items() if critic is not None}
 
@@ -100,9 +100,9 @@ class Critics:
             raise CriticError(f"critic must be one of {', '.join(CRITIC_NAMES)}, got {name!r}")
         critic = self.by_name().get(name)
         if critic is None:
-            raise CriticError(f"a critic {name!r} is needed here, and none was given")
+            raise CriticError(f"a critic {name!r} is needed here, got {', '.join(self.by_name()) or 'no critics'}")
         return critic
 
     def provenance(self) -> dict[str, Provenance]:
-        """Returns where the scores of each critic come from, by name: what the record of a run keeps of them."""
+        """Returns the provenance of each critic, by name, for the record of a run."""
         return {name: provenance_of(critic) for name, critic in self.by_name().items()}

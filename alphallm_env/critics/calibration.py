@@ -1,7 +1,7 @@
 """Calibration: scalings that turn a critic's scores into probabilities, fitted on a development split.
 
-Three kinds, by number of parameters: temperature (one, Guo et al. 2017), Platt (two, Platt 1999), isotonic (one a
-step, Zadrozny & Elkan 2002). Scores of different critics are comparable only after this.
+Three kinds, by number of parameters: temperature (one, Guo et al. 2017), Platt (two, Platt 1999), isotonic (one per
+knot, Zadrozny & Elkan 2002). Scores of different critics are comparable only after this.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Literal, cast, get_args
 
 import numpy as np
 
-from alphallm_env.critics.base import CompositeCritic, Critic
+from alphallm_env.critics.base import CompositeCritic, Critic, checked_scores
 from alphallm_env.critics.provenance import Provenance, provenance_of
 from alphallm_env.errors import ModelError
 from alphallm_env.types import State
@@ -127,7 +127,7 @@ def fit_platt(scores: Sequence[float], outcomes: Sequence[float]) -> PlattScalin
 def fit_temperature(scores: Sequence[float], outcomes: Sequence[float]) -> TemperatureScaling:
     """Returns the temperature that minimises the log loss. Raises ValueError as `fit_scaling` does.
 
-    Also raises it where no temperature > 0 fits, since higher scores go with worse outcomes.
+    Also raises it where no temperature > 0 fits, because higher scores come with worse outcomes.
     """
     [slope] = _least_log_loss(scores, outcomes, lambda parameters: (parameters[0], 0.0), [1.0])
     if slope <= 0:
@@ -193,12 +193,14 @@ class CalibratedCritic(CompositeCritic):
 
     @property
     def provenance(self) -> Provenance:
-        """The critic's own, with this calibration."""
+        """The critic's own provenance, with this calibration."""
         return replace(provenance_of(self.critic), calibration=json.dumps(asdict(self.scaling)))
 
     async def evaluate(self, states: Sequence[State]) -> list[float]:
-        """Returns the calibrated scores in [0, 1], in order."""
-        return [self.scaling(score) for score in await self.critic.evaluate(states)]
+        """Returns the calibrated scores in [0, 1], in order. Raises CriticError where a raw one is invalid."""
+        # Checked before they are scaled: a scaling maps any number into [0, 1].
+        scores = checked_scores(await self.critic.evaluate(states), states, self.name)
+        return [self.scaling(score) for score in scores]
 
 
 def raw(critic: Critic) -> Critic:
@@ -207,13 +209,13 @@ def raw(critic: Critic) -> Critic:
 
 
 def save_calibration(folder: Path, scalings: dict[str, Scaling]) -> None:
-    """Writes the scalings of the critics called value, prm and orm into their folder."""
+    """Writes scalings, by the critic's name, into the folder of the critics."""
     text = json.dumps({name: asdict(s) for name, s in scalings.items()}, indent=2)
     (folder / CALIBRATION_FILE).write_text(text + "\n")
 
 
 def load_calibration(folder: Path) -> dict[str, Scaling]:
-    """Returns the scalings that `save_calibration` wrote. One without a kind is Platt's.
+    """Returns the scalings that `save_calibration` wrote. The default kind is Platt's.
 
     Raises ModelError where the file is missing or malformed.
     """

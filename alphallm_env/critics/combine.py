@@ -20,9 +20,9 @@ AGGREGATIONS: dict[str, Callable[[Sequence[float]], float]] = {
 
 
 def aggregate(scores: Sequence[float], aggregation: str) -> float:
-    """Returns one score in [0, 1] for those of a solution's steps, by min, product, last or mean.
+    """Returns one score in [0, 1] from those of a solution's steps: their min, product, last or mean.
 
-    Raises CriticError where there is no step, ValueError for another aggregation.
+    Raises CriticError where there is no step, ValueError for an unknown aggregation.
 
     >>> aggregate([0.5, 1.0, 0.75], "product"), aggregate([0.5, 1.0, 0.75], "mean")
     (0.375, 0.75)
@@ -40,7 +40,7 @@ def check_aggregation(aggregation: str) -> None:
 
 
 class MixedCritic(CompositeCritic):
-    """Σ weight · score / Σ weight over its critics. One that cannot score a state raises, and so does the mix.
+    """Σ weight · score / Σ weight over its critics. If one of them raises, so does the mix.
 
     Scores of different critics are comparable only after calibration, so calibrate them first.
     """
@@ -55,7 +55,7 @@ class MixedCritic(CompositeCritic):
 
     @property
     def provenance(self) -> Provenance:
-        """The weights, and where the scores of each critic come from."""
+        """The weights, and the provenance of each critic."""
         weights = ", ".join(f"{critic.name} {weight:g}" for critic, weight in self._critics)
         parts = tuple(provenance_of(critic) for critic, _ in self._critics)
         return Provenance(self.name, aggregation=f"weighted mean ({weights})", parts=parts)

@@ -1,4 +1,4 @@
-"""What critics are built from."""
+"""The context that critics are built from: policy, engine, device, sandbox."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CriticContext:
-    """What critics may be built from. `rollouts` finishes solutions: a simulator; None where there is none."""
+    """The parts that a critic may be built from. `rollouts` completes solutions: a simulator, or None."""
 
     policy: Policy
     engine: Engine
@@ -24,7 +24,7 @@ class CriticContext:
 
     @property
     def sandbox(self) -> Sandbox:
-        """The sandbox of this process, started when it is first asked for."""
+        """The shared sandbox of this process, started on first use."""
         from alphallm_env.sandbox.shared import shared_sandbox
 
         return shared_sandbox()

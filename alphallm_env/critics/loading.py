@@ -28,7 +28,7 @@ _MODELS_CACHED = 4  # of each kind
 def load_critics(folder: str | Path, engine: Engine, device: str = "auto") -> Critics:
     """Returns the calibrated value function, PRM and ORM in a folder that `experiments.train_critics` wrote.
 
-    Their prompts fit their own tokenizer, whatever the policy's are. Raises ModelError where one is missing.
+    Their prompts are those of their own tokenizer, not of the policy's. Raises ModelError where one is missing.
     """
     path = Path(folder)
     scalings = load_calibration(path)
@@ -45,15 +45,15 @@ def tiny_critics(context: CriticContext) -> Critics:
 
 
 def prompted_critics(context: CriticContext) -> Critics:
-    """Returns PRM and ORM that ask the policy's own model."""
+    """Returns PRM and ORM that prompt the policy's own model."""
     lm, template, engine = context.policy.lm, context.policy.template, context.engine
     return Critics(prm=ProcessRewardModel(lm, template, engine), orm=OutcomeRewardModel(lm, template, engine))
 
 
 def prompted_critics_with_tools(context: CriticContext) -> Critics:
-    """Returns PRM and ORM that ask the policy's own model; the ORM may run programs before it judges.
+    """Returns PRM and ORM that prompt the policy's own model; the ORM may run programs before it judges.
 
-    Raises CriticError where the policy's prompts have no form for programs.
+    Raises CriticError where the policy's template is not a `ToolTemplate`.
     """
     lm, template, engine = context.policy.lm, context.policy.template, context.engine
     return Critics(
@@ -62,7 +62,7 @@ def prompted_critics_with_tools(context: CriticContext) -> Critics:
 
 
 def public_critics(source: str, engine: Engine, device: str = "auto") -> Critics:
-    """Returns the PRM called `ADAPTER:MODEL`, and as ORM the lowest score that it gives a step of a solution.
+    """Returns the PRM called `ADAPTER:MODEL`, and an ORM that is its lowest score of a step of the solution.
 
     Where the model is a folder with a `calibration.json`, its scalings are applied.
     """
@@ -119,5 +119,5 @@ def _load_reader(folder: str, device: str) -> TransformersLM:
 
 @lru_cache(maxsize=1)
 def _load_probed_lm(source: str, device: str) -> TransformersLM:
-    """Returns a model of its own, even where a policy of the same name is loaded: that one may be fine-tuned."""
+    """Returns a model that is not shared with the policy of the same name, which may be fine-tuned."""
     return TransformersLM.load(source, device)

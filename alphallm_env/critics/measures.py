@@ -1,4 +1,4 @@
-"""How well scores fit outcomes: precision, recall, F1, AUC, Brier score, calibration error and its bins."""
+"""Measures of scores against outcomes: precision, recall, F1, AUC, Brier score, calibration error and its bins."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def expected_calibration_error(scores: Sequence[float], outcomes: Sequence[float
 
 
 def area_under_roc(scores: Sequence[float], outcomes: Sequence[bool]) -> float:
-    """Returns the chance that a correct item scores above an incorrect one, ties counting half.
+    """Returns the probability that a correct item scores above an incorrect one, ties counting half.
 
     >>> area_under_roc([0.1, 0.4, 0.4, 0.8], [False, False, True, True])
     0.875

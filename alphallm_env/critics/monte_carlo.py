@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
 from alphallm_env.critics.base import CompositeCritic, Critic, checked_scores
 from alphallm_env.critics.provenance import Provenance, model_provenance, provenance_of
 from alphallm_env.lm.policy import Policy
+from alphallm_env.runtime.concurrency import gather
 from alphallm_env.types import State
 
 
 class Rollouts(Protocol):
-    """What finishes solutions: a simulator."""
+    """Completes solutions by rollouts, as a simulator does."""
 
     @property
     def policy(self) -> Policy:
-        """What proposes options."""
+        """The policy that proposes options."""
         ...
 
     @property
     def rollout_policy(self) -> Policy | None:
-        """What rolls out; the policy itself where None."""
+        """The policy that rolls out; None where `policy` does."""
         ...
 
     async def rollouts(self, state: State, num: int, seed: int) -> list[State]:
@@ -31,7 +31,7 @@ class Rollouts(Protocol):
 
 
 class MonteCarloValue(CompositeCritic):
-    """v(s): the mean ORM score of a few rollouts from s, for use where no value function was trained.
+    """v(s): the mean ORM score of `num_rollouts` rollouts from s, for use where no value function was trained.
 
     The rollouts' tokens count as rollout tokens, the ORM's as critic tokens.
     """
@@ -54,8 +54,8 @@ class MonteCarloValue(CompositeCritic):
         return model_provenance(self.name, self._lm, aggregation="mean", parts=(provenance_of(self._orm),))
 
     async def evaluate(self, states: Sequence[State]) -> list[float]:
-        """Returns the mean ORM score in [0, 1] over the rollouts of each state."""
-        return list(await asyncio.gather(*map(self._value, states)))
+        """Returns the mean ORM score in [0, 1] over the rollouts of each state; the ORM's score of an ended one."""
+        return await gather(map(self._value, states))
 
     async def _value(self, state: State) -> float:
         if state.ending is not None:

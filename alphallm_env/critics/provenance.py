@@ -1,6 +1,6 @@
-"""Where a critic's scores come from: model and revision, prompt, aggregation, calibration.
+"""Provenance of a critic's scores: model and revision, prompt, aggregation, calibration.
 
-A record of a run keeps this once for each of its critics, under the name that its scores carry.
+The record of a run has one for each of its critics, under the name of the scores.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from alphallm_env.lm.prompts import PromptTemplate, ToolTemplate
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where the scores of one critic come from. None where a field does not apply or is unknown."""
+    """The provenance of one critic's scores. A field is None where it does not apply or is unknown."""
 
     critic: str  # its name
     model: str | None = None  # folder, hub name, or a server's name of it
@@ -22,22 +22,22 @@ class Provenance:
     prompt: str | None = None  # the template's name, and a hash of its wording
     aggregation: str | None = None  # how several scores become one
     calibration: str | None = None  # the scaling, as JSON
-    parts: tuple[Provenance, ...] = field(default=())  # of what it is made: the critics of a mix, the reader of notes
+    parts: tuple[Provenance, ...] = field(default=())  # of its parts: the critics of a mix, the reader of notes
 
 
 @runtime_checkable
 class HasProvenance(Protocol):
-    """A critic, or a part of one, that says where its scores come from."""
+    """A critic, or a part of one, that declares its provenance."""
 
     @property
     def provenance(self) -> Provenance:
-        """Where they come from."""
+        """The provenance of its scores."""
         ...
 
 
 @runtime_checkable
 class HasRevision(Protocol):
-    """A model that can name the revision of its weights."""
+    """A model that declares the revision of its weights."""
 
     @property
     def revision(self) -> str | None:
@@ -55,7 +55,7 @@ class Named(Protocol):
 
 
 def provenance_of(critic: Named) -> Provenance:
-    """Returns where a critic's scores come from: its name alone where it does not say."""
+    """Returns a critic's provenance; its name only where it declares none."""
     return critic.provenance if isinstance(critic, HasProvenance) else Provenance(critic.name)
 
 
@@ -67,18 +67,18 @@ def model_provenance(
     aggregation: str | None = None,
     parts: tuple[Provenance, ...] = (),
 ) -> Provenance:
-    """Returns where scores come from that `critic` takes from one model, prompted by `template`."""
+    """Returns the provenance of scores that `critic` takes from one model, prompted by `template`."""
     prompt = None if template is None else prompt_version(template)
     return Provenance(critic, model.name, model_revision(model), prompt, aggregation, parts=parts)
 
 
 def model_revision(lm: object) -> str | None:
-    """Returns the revision of a model's weights, None where the model has none."""
+    """Returns the revision of a model's weights, None where it declares none."""
     return lm.revision if isinstance(lm, HasRevision) else None
 
 
 def prompt_version(template: PromptTemplate) -> str:
-    """Returns the template's name and a hash of the wording of its judgements: it changes when they do."""
+    """Returns the template's name and a hash of the wording of its judgements."""
     wording = "\0".join(
         (
             template.judge_state("question", "solution", "notes"),

@@ -1,15 +1,15 @@
-"""Critics by name: sets of a value function, a PRM and an ORM, of which each may be replaced.
+"""Critics by name: sets of a value function, a PRM and an ORM, each of which may be replaced.
 
     tiny                        the trained critics that are shipped
-    prompted                    PRM and ORM ask the policy's own model
+    prompted                    PRM and ORM by prompting the policy's own model
     prompted_tools              the same, and the ORM may run programs before it judges
     none                        no critics
     runs/critics                a folder that `experiments.train_critics` wrote
     qwen_prm:FOLDER             a public PRM by its adapter, as PRM and ORM
-    my_module:make              whatever critics a module of your own holds or makes
+    my_module:make              the critics that a module of your own holds or makes
     tiny,orm=my_module:MyORM    the shipped critics with another ORM
 
-A set with an ORM and without a value function gets one from rollouts that its ORM judges; `value=none` declines it.
+A set with an ORM and without a value function gets one by rollouts that its ORM judges, unless `value=none` is given.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ MadeCritics = Critics | Critic | Sequence[Critic]
 
 
 class CriticFactory(Protocol):
-    """Makes critics. A critic that comes without a set belongs where its name says: value, prm or orm."""
+    """Makes critics. One that is not in a `Critics` is placed by its name: value, prm or orm."""
 
     def __call__(self, context: CriticContext, /) -> MadeCritics:
-        """Returns critics that use the context's engine for what they ask of models."""
+        """Returns critics that call their models through the context's engine."""
         ...
 
 
 def make_critics(spec: str, context: CriticContext) -> Critics:
     """Returns the critics of a name, a folder or a `module:attribute`, with the replacements of `NAME,orm=PART`.
 
-    A part is a `module:attribute`, none, or the name of a set, of which the critic in that place is taken.
+    A part is a `module:attribute`, none, or the name of a set, whose critic of that name is taken.
     Raises ValueError, which lists the names, for an unknown one.
     """
     base, *replacements = _REPLACEMENT.split(spec)
@@ -104,7 +104,7 @@ def _as_set(made: MadeCritics, source: str) -> Critics:
 
 
 def _as_factory(found: object) -> CriticFactory:
-    """Returns a factory from what a module holds: a factory, a class, a critic, a set of critics.
+    """Returns a factory from an attribute of a module: a factory, a class, a critic, or a set of critics.
 
     A class or function takes the context as its one required argument, or nothing.
     """
@@ -142,7 +142,7 @@ def _no_critics(_: CriticContext) -> Critics:
 
 
 def _public(adapter: str, model: str) -> CriticFactory:
-    """Returns what makes the critics of `ADAPTER:MODEL`."""
+    """Returns the factory of the critics called `ADAPTER:MODEL`."""
 
     def make(context: CriticContext) -> Critics:
         from alphallm_env.critics.loading import public_critics

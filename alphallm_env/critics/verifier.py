@@ -1,4 +1,4 @@
-"""The verifier: an oracle with the gold answers. For upper bounds, never for a comparison of planners."""
+"""The verifier: an oracle with the gold answers. For upper bounds, not for comparisons of planners."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from alphallm_env.types import Problem, State
 
 
 class Verifier:
-    """1 where a finished solution's answer is the gold answer, 0 where it is not."""
+    """Scores a finished solution 1 if its answer is the gold answer, else 0."""
 
     name = "verifier"
     is_reproducible = True
-    is_reproducible = True
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        """Keeps the gold answers of the problems that have one."""
+        """`problems` hold those of all states to score, each with a gold answer; others are ignored."""
         self._answers = {problem.id: problem.answer for problem in problems if problem.answer is not None}
 
     @property

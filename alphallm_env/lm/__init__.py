@@ -1,1 +1,1 @@
-"""Language models: the protocol, the backends, the prompts, and the tiny policy."""
+"""Language models: the protocols, backends by name, policies, prompts, and the tiny policy that is shipped."""

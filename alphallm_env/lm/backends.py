@@ -1,4 +1,4 @@
-"""Language models by name: what runs them in this process, and servers that run them elsewhere."""
+"""Language models by name: backends that run them in this process, and servers."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 
 Backend = Callable[[str, str, str], LanguageModel]  # (source, device, dtype) -> a model that is ready to run
 
-_DEFAULT_KEPT = 4  # models of one backend: a loop trains a new policy every round
+_DEFAULT_KEPT = 4  # models of one backend that stay loaded: self-improvement trains a new policy every round
 _KEPT = {"auto": 0, "continuous": 1, "vllm": 1}  # these two take most of a device's memory
 
 
 @runtime_checkable
 class HasTokenizer(Protocol):
-    """A language model that shows its tokenizer, which tells how its prompts look."""
+    """A language model that exposes its tokenizer, which decides its prompt template."""
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase | None:
-        """The tokenizer, None where it is not at hand."""
+        """The tokenizer, None where it is not available."""
         ...
 
 
 def load_lm(source: str, device: str = "auto", dtype: str = "auto", backend: str = "transformers") -> LanguageModel:
-    """Returns the model in a folder or of a hub name, run by a backend. What is asked for again is shared.
+    """Returns the model in a folder or of a hub name, run by a backend. Equal calls return the same model.
 
     `backend` is transformers, continuous, vllm, auto (continuous on a GPU, which gives its cache most of the memory,
     and transformers elsewhere), or the `module:attribute` of a user's own. Raises ValueError, which lists the names,
@@ -43,7 +43,7 @@ def load_lm(source: str, device: str = "auto", dtype: str = "auto", backend: str
 
 @cache
 def _shared(backend: Backend, most: int) -> Backend:
-    """Returns a backend that keeps the models it has loaded last."""
+    """Returns the backend with a cache of the `most` models that were used last."""
 
     def load(source: str, device: str, dtype: str) -> LanguageModel:
         lm = backend(source, device, dtype)
@@ -81,9 +81,9 @@ BACKENDS: Registry[Backend] = Registry(
 
 @lru_cache(maxsize=_DEFAULT_KEPT)
 def load_server_lm(urls: str, model: str = "", tokenizer: str = "") -> ServerLM:
-    """Returns the model behind servers, with commas between their urls. What is asked for again is shared.
+    """Returns the model behind servers, with commas between their urls. Equal calls return the same model.
 
-    `model` is what the servers call it, the first that they list where empty; `tokenizer` is a folder or hub name, or
+    `model` is the servers' name of it, by default the first that they list; `tokenizer` is a folder or hub name, or
     empty. Raises ModelError where there is no such tokenizer, or the extra `server` is not installed.
     """
     try:

@@ -1,4 +1,4 @@
-"""What a language model is to this library: requests in, completions out, in order."""
+"""The interface of language models: requests, completions, and the protocols of what a backend may offer."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from alphallm_env.types import Option, StopReason
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """One text to write after `prompt`. Temperature 0 is greedy, and then the seed is not used.
+    """One text to generate after `prompt`. Temperature 0 is greedy, and then the seed is not used.
 
-    A text ends before `stop_text`, unless that is empty, as if the model had closed it there.
+    A text ends before `stop_text`, unless that is empty, as if the model had ended it there.
     """
 
     prompt: str
@@ -35,7 +35,7 @@ class GenerationRequest:
             raise ValueError(f"temperature must be >= 0, got {self.temperature}")
 
     def before_stop(self, text: str) -> str | None:
-        """Returns what `text` holds before `stop_text`, None where that is not in it. It may begin in the prompt.
+        """Returns the part of `text` before `stop_text`, which may begin in the prompt; None where it does not occur.
 
         >>> GenerationRequest("1 + 1 = 2\\n", 0, 9, stop_text="\\nQuestion:").before_stop("Question: How many?")
         ''
@@ -46,14 +46,27 @@ class GenerationRequest:
         found = (tail + text).find(self.stop_text)
         return None if found < 0 else text[: max(0, found - len(tail))]
 
+    def stop_strings(self, written: str) -> list[str]:
+        """Returns the strings at which a server must stop after `written`, so that β and the stop text are checked.
+
+        Those are the trigger, the stop text, and the rest of a stop text that prompt and `written` end with a part of.
+
+        >>> GenerationRequest("Answer:\\n", 0, 9, stop_text="\\nQuestion:").stop_strings("")
+        ['\\nQuestion:', 'Question:']
+        """
+        trigger, before = self.rule.trigger, self.prompt + written
+        sizes = [size for size in range(1, len(self.stop_text)) if before.endswith(self.stop_text[:size])]
+        wanted = [trigger if "\0" not in trigger else "", self.stop_text, *(self.stop_text[size:] for size in sizes)]
+        return [stop for stop in dict.fromkeys(wanted) if stop]
+
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a model wrote. `log_prob` is summed over its tokens, at temperature 1, in nats.
+    """A generated text. `log_prob` is summed over its tokens, at temperature 1, in nats.
 
     `num_tokens` counts every token generated, an end-of-text token included.
-    Of the prompt's tokens `prompt_tokens` were computed for this request and `saved_tokens` were not, as they were
-    cached or are shared with other samples. Both are 0 where the backend does not tell.
+    Of the prompt's tokens, `prompt_tokens` were computed for this request, and `saved_tokens` were cached or shared
+    with other samples. Both are 0 where the backend does not report them.
     """
 
     text: str
@@ -70,16 +83,16 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class LabelProbs:
-    """Probabilities of the asked labels right after one prompt, not normalised among themselves."""
+    """Probabilities of the requested labels right after one prompt, not normalised to sum to 1."""
 
     probs: tuple[float, ...]
     num_tokens: int  # of the prompt
-    saved_tokens: int = 0  # of them, those that were cached and not computed
+    saved_tokens: int = 0  # those of them that were cached and not computed
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A prompt, and the lines whose likelihood after it is asked for."""
+    """A prompt, and the lines after it whose tokens are to be scored."""
 
     prompt: str
     lines: tuple[str, ...]
@@ -87,7 +100,7 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The lowest log-probability of a token in each line, in nats; the passage's tokens, and those that were cached."""
+    """The lowest log-probability of a token in each line, in nats; the passage's tokens, and those cached."""
 
     lowest: tuple[float, ...]
     num_tokens: int
@@ -96,7 +109,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embedding:
-    """A text's hidden state: float32 [width]; the text's tokens, and those of them that were cached."""
+    """A text's hidden state, float32 [width]; the text's tokens, and the cached ones of them."""
 
     vector: NDArray[np.float32]
     num_tokens: int
@@ -105,7 +118,7 @@ class Embedding:
 
 @runtime_checkable
 class Embedder(Protocol):
-    """A language model that shows its hidden states."""
+    """A language model that exposes its hidden states."""
 
     @property
     def embedding_size(self) -> int:
@@ -119,11 +132,11 @@ class Embedder(Protocol):
 
 @runtime_checkable
 class LanguageModel(Protocol):
-    """Writes text and tells how likely a label is to follow a prompt."""
+    """Generates text, and returns the probability that a label follows a prompt."""
 
     @property
     def name(self) -> str:
-        """What a run's record calls this model."""
+        """The model's name in the record of a run."""
         ...
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
@@ -143,7 +156,7 @@ class LanguageModel(Protocol):
 
 
 class Generator(Protocol):
-    """The part of a language model that writes."""
+    """The part of a language model that generates text."""
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
         """Returns one completion per request, in order."""
@@ -152,7 +165,7 @@ class Generator(Protocol):
 
 @runtime_checkable
 class SteppedGeneration(Protocol):
-    """A language model that decodes in steps, so that requests join while others are under way."""
+    """A language model that decodes in steps: requests join and leave its batch between any two."""
 
     @property
     def stepped_batch(self) -> SteppedBatch[GenerationRequest, Completion]:
@@ -171,7 +184,7 @@ class AsyncGeneration(Protocol):
 
 @runtime_checkable
 class AsyncLabelling(Protocol):
-    """A language model that batches by itself when it judges too."""
+    """A language model that batches queries for label probabilities by itself."""
 
     async def label_probs_async(self, prompts: Sequence[str], labels: Sequence[str]) -> list[LabelProbs]:
         """Returns what `label_probs` returns, without blocking."""
@@ -179,7 +192,7 @@ class AsyncLabelling(Protocol):
 
 
 def generation(lm: Generator) -> Operation[GenerationRequest, Completion]:
-    """Returns how an engine generates with a model: asynchronously or in steps where it can, else batch by batch."""
+    """Returns the operation that generates with a model: asynchronous or in steps where it can, else in batches."""
     if isinstance(lm, AsyncGeneration):
         return AsyncOperation(lm.generate_async)
     if isinstance(lm, SteppedGeneration):
@@ -189,10 +202,10 @@ def generation(lm: Generator) -> Operation[GenerationRequest, Completion]:
 
 @runtime_checkable
 class HasCache(Protocol):
-    """Caches what it has computed, such as keys and values of prefixes, or notes."""
+    """A model or critic that caches what it has computed, such as keys and values of prefixes, or notes."""
 
     def clear_cache(self) -> None:
-        """Drops the cache, so that what comes next is computed as in a fresh process, to the last bit."""
+        """Empties the cache, so that later results equal those of a fresh process, to the last bit."""
         ...
 
 
@@ -214,7 +227,7 @@ class Reproducible(Protocol):
 
 
 def is_reproducible(*parts: object) -> bool:
-    """Returns whether all of `parts` declare themselves reproducible; None is no part.
+    """Returns whether all of `parts` declare themselves reproducible; None among them is ignored.
 
     One that declares nothing counts as not reproducible.
     """

@@ -1,4 +1,4 @@
-"""A causal LM in process by continuous batching: a paged cache, shared prefixes, asynchronous results."""
+"""A causal LM in process with continuous batching: a paged cache, shared prefixes, asynchronous results."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from alphallm_env.lm.partial_completion import Writing
 from alphallm_env.lm.seeded_sampling import Draws, SeededSampling
 from alphallm_env.runtime.concurrency import LoopThread, gather
 
-_CPU_TOKENS_CACHED = 16_384  # the manager would take most of the machine's memory
+_CPU_TOKENS_CACHED = 16_384  # by default the manager takes most of the machine's memory
 _CPU_TOKENS_PER_BATCH = 512
-_MEMORY_SHARE = 0.6  # of what the model leaves free
+_MEMORY_SHARE = 0.6  # of the memory that the model leaves free
 _TABLE_PAGE_SIZE = 256  # flash attention reads blocks of a multiple of this through a table, without copying
 _SHOWN = 60  # characters of a prompt in an error
 _LEAST_TOKENS = 2  # a request of one token leaves the manager without its prompt's blocks
@@ -39,10 +39,10 @@ class ContinuousLM(TransformersLM):
     """A causal LM whose requests join and leave the running batch. Any thread or event loop may call it.
 
     Tokens are drawn as `TransformersLM` draws them, from the request's own seed, and log-probabilities are of the
-    same distribution. β is asked after the tokens that contain its trigger: they end a request to the
-    manager, and where β does not fire another request resumes on top of the cached blocks.
-    `prompt_tokens` are those that were computed, whatever was shared; with a rule without a trigger one token may
-    be computed beyond the end of a text, and counts there.
+    same distribution. β is checked after the tokens that contain its trigger: they end a request to the
+    manager, and where β does not fire another request resumes from the cached blocks.
+    `prompt_tokens` counts the tokens that were computed; with a rule without a trigger, this includes one token that
+    may be computed beyond the end of a text.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class ContinuousLM(TransformersLM):
         self.page_size = page_size  # tokens in a block: prefixes are shared by whole blocks
         self.max_batch = max_batch
         self._thread = LoopThread(f"continuous {name}")
-        self._lock = threading.Lock()  # held while the model is read or the manager starts or stops
+        self._lock = threading.Lock()  # held while the manager starts, stops, or is paused
         self._manager: ContinuousBatchingManager | None = None
         self._names = map(str, itertools.count())
         self._num_open = 0
@@ -100,9 +100,9 @@ class ContinuousLM(TransformersLM):
 
     @contextlib.contextmanager
     def updating(self) -> Generator[PreTrainedModel]:
-        """Yields the model for its weights to be changed in place, then clears what was cached with the old ones.
+        """Yields the model for its weights to be changed in place, then clears the caches.
 
-        Requests made meanwhile wait. Raises RuntimeError if there are any in flight.
+        Requests made meanwhile wait. Raises RuntimeError if any are in flight.
         """
         with self._alone() as manager:
             if self._num_open:
@@ -116,7 +116,7 @@ class ContinuousLM(TransformersLM):
 
     @contextlib.contextmanager
     def _alone(self) -> Generator[ContinuousBatchingManager | None]:
-        """Keeps the manager off the model. Yields it, None if it does not run."""
+        """Pauses the manager, so that only the caller uses the model. Yields the manager, None if it is not running."""
         with self._lock:
             if self._manager is None or not self._manager.is_running():
                 yield None
@@ -129,7 +129,7 @@ class ContinuousLM(TransformersLM):
             manager = self._started()
             self._num_open += len(requests)
         try:
-            encoded = self.vocabulary.encode([request.prompt for request in requests]) if requests else []
+            encoded = self.vocabulary.encode([request.prompt for request in requests])
             texts = [_Text(request, self.vocabulary, ids) for request, ids in zip(requests, encoded, strict=True)]
             samples: dict[str, list[_Text]] = {}
             for text in texts:
@@ -142,7 +142,7 @@ class ContinuousLM(TransformersLM):
         return [text.completion() for text in texts]
 
     async def _write_samples(self, manager: ContinuousBatchingManager, texts: Sequence[_Text]) -> None:
-        """Writes samples of one prompt. The first goes ahead until its blocks are there for the others."""
+        """Decodes samples of one prompt. The first starts alone, so that the others find the prompt's blocks cached."""
         if len(texts) > 1 and len(texts[0].prompt) > self.page_size:
             await self._extend(manager, texts[0], _LEAST_TOKENS)
         await gather(self._write(manager, text) for text in texts)
@@ -152,17 +152,17 @@ class ContinuousLM(TransformersLM):
             await self._extend(manager, text, max(_LEAST_TOKENS, text.num_tokens_left))
 
     async def _extend(self, manager: ContinuousBatchingManager, text: _Text, most_tokens: int) -> None:
-        """Decodes a text until β has to be asked, or for `most_tokens`."""
+        """Decodes a text until β has to be checked, or for `most_tokens`."""
         num_written, num_read = len(text.tokens), text.draws.tokens_read
         output = await self._output(manager, text, most_tokens)
         if output.error is not None:
             raise ModelError(f"{self.name} failed on {text.request.prompt[-_SHOWN:]!r}: {output.error}")
         text.extend(output.generated_tokens, [SeededSampling.log_prob(reported) for reported in output.logprobs])
-        # Of the tokens that it keeps, a request reads all but the last.
+        # Computing the text's new tokens takes reading all but the last of them; what exceeds that is counted.
         text.tokens_read += text.draws.tokens_read - num_read - (len(text.tokens) - num_written - 1)
 
     async def _output(self, manager: ContinuousBatchingManager, text: _Text, most_tokens: int) -> GenerationOutput:
-        """Returns what the manager answers. Cancelled, it cancels the manager's request."""
+        """Returns the manager's output for one request. Cancelling this cancels the request."""
         name = next(self._names)
         answer: asyncio.Future[GenerationOutput] = asyncio.get_running_loop().create_future()
 
@@ -193,7 +193,7 @@ class ContinuousLM(TransformersLM):
         if self._manager is None or not self._manager.is_running():
             manager = self._manager = self._new_manager()
             manager.warmup()
-            # Its thread is a daemon, as the one that starts it is: a process may end without `close`.
+            # The manager's thread is a daemon, as the thread that starts it is: a process may end without `close`.
             manager.start()
         return self._manager
 
@@ -215,7 +215,7 @@ class ContinuousLM(TransformersLM):
 
 
 class _Text(Writing):
-    """A text with its prompt's tokens, and what its own are drawn with."""
+    """A text in progress, with its prompt's tokens and its random draws."""
 
     def __init__(self, request: GenerationRequest, vocabulary: Vocabulary, prompt: list[int]) -> None:
         super().__init__(request, vocabulary)

@@ -1,4 +1,4 @@
-"""One request that a backend completes in pieces, and asks β only after some of its tokens."""
+"""One request that a backend completes in pieces, checking β only after some of its tokens."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from alphallm_env.types import StopReason
 
 
 class Writing:
-    """The tokens written so far for one request, and whether its text ends with them."""
+    """The tokens generated so far for one request, and the reason why its text ends, once it does."""
 
     def __init__(self, request: GenerationRequest, vocabulary: Vocabulary) -> None:
         self.request = request
         self.tokens: list[int] = []
         self.log_prob = 0.0
-        self.tokens_read = 0  # to write what there is, the text's own tokens left out
-        self.tokens_saved = 0  # of the prompt: cached, and not read
+        self.tokens_read = 0  # computed before decoding: the prompt, and what was computed again to resume
+        self.tokens_saved = 0  # of the prompt: cached and not computed
         self.stop_reason: StopReason | None = None
         self._vocabulary = vocabulary
         self._triggers = vocabulary.triggers(request.rule.trigger)
@@ -25,7 +25,7 @@ class Writing:
 
     @property
     def num_tokens_left(self) -> int:
-        """Tokens that may still be written; at most one at a time where β is asked after every token."""
+        """Tokens to generate in the next piece: one where β is checked after every token, else all that are left."""
         return 1 if not self.request.rule.trigger else self.request.max_tokens - len(self.tokens)
 
     def stop_ids(self) -> list[int]:
@@ -36,7 +36,7 @@ class Writing:
         return sorted({*may_stop.nonzero()[0].tolist(), *self._vocabulary.end_ids})
 
     def extend(self, tokens: Sequence[int], log_probs: Sequence[float]) -> None:
-        """Appends tokens until the text ends; what comes after its end is left out."""
+        """Appends tokens until the text ends; later ones are discarded."""
         for token, log_prob in zip(tokens, log_probs, strict=True):
             if self.stop_reason is None:
                 self.tokens.append(token)
@@ -46,21 +46,22 @@ class Writing:
     def _reason(self, token: int) -> StopReason | None:
         if token in self._vocabulary.end_ids:
             return StopReason.END_OF_TEXT
-        if self._stops is not None and self._stops[token] and self.request.before_stop(self._text()) is not None:
+        if self._stops is not None and self._stops[token] and self.request.before_stop(self.text) is not None:
             return StopReason.END_OF_TEXT
-        if self._triggers[token] and self.request.rule.terminates(self._text()):
+        if self._triggers[token] and self.request.rule.terminates(self.text):
             return StopReason.RULE
         return StopReason.LENGTH if len(self.tokens) >= self.request.max_tokens else None
 
-    def _text(self) -> str:
+    @property
+    def text(self) -> str:
+        """The decoded tokens, without an end-of-text token."""
         ends = self._vocabulary.end_ids
         return self._vocabulary.decode([token for token in self.tokens if token not in ends])
 
     def completion(self) -> Completion:
-        """Returns what was written. Raises RuntimeError while the text has no end."""
+        """Returns the finished text. Raises RuntimeError while it has not ended."""
         if self.stop_reason is None:
-            raise RuntimeError(f"expected a finished text, got {self._text()!r}")
-        text = self._text()
-        before = self.request.before_stop(text)
-        text = text if before is None else before
+            raise RuntimeError(f"expected a finished text, got {self.text!r}")
+        before = self.request.before_stop(self.text)
+        text = self.text if before is None else before
         return Completion(text, len(self.tokens), self.log_prob, self.stop_reason, self.tokens_read, self.tokens_saved)

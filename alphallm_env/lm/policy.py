@@ -20,5 +20,5 @@ class Policy:
 
     @cached_property
     def generation(self) -> Operation[GenerationRequest, Completion]:
-        """How an engine generates with the model."""
+        """The operation by which an engine generates with the model."""
         return generation(self.lm)

@@ -1,4 +1,4 @@
-"""Which weights a model has: the hub's commit, or a digest of a folder's files."""
+"""The revision of a model's weights: the hub's commit, or a digest of a folder's files."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def source_revision(source: str, model: PreTrainedModel) -> str | None:
 
 
 def weights_digest(folder: Path) -> str | None:
-    """Returns a sha256 over all safetensors in a folder, None where there are none. Reads them whole, once.
+    """Returns a sha256 over all safetensors in a folder, None where there are none. Reads every file.
 
-    In the folder this prints it:
+    The same as, in the folder,
     `find . -name '*.safetensors' -printf '%P\\0' | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum`.
     """
     files = sorted((p.relative_to(folder).as_posix(), p) for p in folder.rglob("*.safetensors"))

@@ -1,8 +1,8 @@
 """Gives every request of a `ContinuousBatchingManager` its own seed and temperature.
 
-The manager samples all its requests from one generator, so that a text depends on what is decoded with
-it. Put in the place of its logits processors, this draws each token from the request's own uniform numbers
-and leaves the manager nothing to choose: its scores have one likeliest token, the drawn one.
+The manager samples all its requests from one generator, so that a text depends on what else is in its batch. This
+replaces the manager's logits processors: it draws each token with the request's own uniform numbers, and returns
+scores of which the drawn token has the highest, so that the manager's greedy choice is that token.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from transformers.generation.continuous_batching.requests import FutureRequestSt
 from alphallm_env.lm.local.decoder import draw, uniforms
 
 _UNIT = 2.0**-31  # of a draw: the manager carries integers of 32 bits to the device
-_SCALE = 128.0  # of log-probabilities: at -88, as low as float32 goes, the drawn token is still the likeliest
+_SCALE = 128.0  # of log-probabilities: at -88, as low as float32 goes, the drawn token still has the highest score
 
 
 @dataclass(eq=False)
 class Draws:
-    """What the tokens of one text are drawn with, and what was read for it. Temperature 0 is greedy."""
+    """The random numbers and the temperature of one text, and the tokens computed for it. Temperature 0 is greedy."""
 
     seed: int
     temperature: float
@@ -39,16 +39,16 @@ class Draws:
         return self  # a request that the manager restarts is still counted here
 
     def at(self, position: int) -> int:
-        """Returns the draw, in units of 2^-31, for the token at that position of prompt and text."""
-        # The manager may compute a token beyond the last one, which it then throws away.
+        """Returns the random number, in units of 2^-31, for the token at `position`, the prompt's included."""
+        # The manager may compute a token beyond the last one, which it then discards.
         return int(self._draws[min(position - self.prompt_length, self.max_tokens - 1)])
 
 
 class SeededSampling(ContinuousBatchingLogitsProcessorList):
-    """Draws a token per request by inverting the cumulative distribution at the request's own number.
+    """Draws a token per request by inverting the cumulative distribution at the request's own random number.
 
-    A request hands its `Draws` over as the keyword argument `draws` of `add_request`. The manager must not
-    sample (`do_sample=False`) and must return log-probabilities: `log_prob` reads those that it gives.
+    A request passes its `Draws` as the keyword argument `draws` of `add_request`. The manager must not sample
+    (`do_sample=False`) and must return log-probabilities, which `log_prob` converts.
     """
 
     def __init__(self, banned: torch.Tensor) -> None:
@@ -60,11 +60,11 @@ class SeededSampling(ContinuousBatchingLogitsProcessorList):
 
     @staticmethod
     def log_prob(reported: float) -> float:
-        """Returns the log-probability at temperature 1, without the banned tokens, that the manager's stands for."""
+        """Returns the log-probability at temperature 1, banned tokens excluded, from what the manager reports."""
         return reported * _SCALE
 
     def fill_defaults(self, int32_tensor: torch.Tensor) -> None:
-        """Makes requests without draws greedy: those of the manager's warm-up."""
+        """Makes requests without `draws`, those of the manager's warm-up, greedy."""
         int32_tensor.zero_()
 
     def prepare_tensor_args(
@@ -91,7 +91,7 @@ class SeededSampling(ContinuousBatchingLogitsProcessorList):
         scores: torch.Tensor,  # [requests, vocabulary]
         logits_processor_args: torch.Tensor,  # [2, requests]
     ) -> torch.Tensor:
-        """Returns scores whose likeliest token is the drawn one, with its scaled log-probability at temperature 1."""
+        """Returns scores with their maximum at the drawn token, which encode its log-probability at temperature 1."""
         logits = scores.masked_fill(self.banned, float("-inf"))
         heat = logits_processor_args[0, : len(scores)].view(torch.float32)
         numbers = logits_processor_args[1, : len(scores)].double() * _UNIT

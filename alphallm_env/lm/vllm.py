@@ -1,4 +1,4 @@
-"""vLLM in process: its asynchronous engine, prefix caching, adapters or weights exchanged between rounds."""
+"""vLLM in process: its asynchronous engine with prefix caching; weights or LoRA adapters can be replaced."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from alphallm_env.lm.partial_completion import Writing
 from alphallm_env.runtime.concurrency import LoopThread, gather
 from alphallm_env.runtime.seeds import derive_seed
 
-_NEVER = -100.0  # the lowest bias that vLLM takes
+_NEVER = -100.0  # the lowest logit bias that vLLM accepts
 _SHOWN = 60  # characters of a prompt in an error
 
 
@@ -32,7 +32,7 @@ class VLLMLM:
     `tensor_parallel_size`, `enable_lora`. The trigger of β is a stop string, and where β does not fire another
     request resumes from the cached prefix.
 
-    Differs: log-probabilities are over the whole vocabulary, special tokens among it.
+    Differs: log-probabilities are over the whole vocabulary, special tokens included.
     """
 
     is_reproducible = False  # the last bits of the logits depend on the rest of the batch
@@ -55,7 +55,7 @@ class VLLMLM:
         return cls(source, dtype=dtype)
 
     async def _started(self, arguments: dict[str, object]) -> Any:
-        """Returns the engine, which belongs to the loop that starts it."""
+        """Returns a new engine, which belongs to the loop that runs this."""
         settings = {"model": self.name, "enable_prefix_caching": True, "disable_log_stats": True, **arguments}
         return self._vllm.AsyncLLMEngine.from_engine_args(self._vllm.AsyncEngineArgs(**settings))
 
@@ -87,7 +87,7 @@ class VLLMLM:
     def use_weights(self, folder: str | Path) -> None:
         """Loads the weights of a checkpoint of the same model, once what is in flight is done.
 
-        Requests made meanwhile raise ModelError. What was cached with the old weights is dropped.
+        Requests made meanwhile raise ModelError. The cache of the old weights is cleared.
         """
         self._thread.run(self._use_weights(str(folder)))
 
@@ -99,9 +99,9 @@ class VLLMLM:
             await self._engine.resume_generation()
 
     def use_adapter(self, folder: str | Path | None) -> None:
-        """Lets later requests run with the LoRA adapter in a folder, with none where None.
+        """Runs later requests with the LoRA adapter in a folder, without one where None.
 
-        The engine must have been made with `enable_lora=True`. An adapter shares no cached prefix with another.
+        The engine must have been made with `enable_lora=True`. Adapters share no cached prefixes.
         """
         requests = importlib.import_module("vllm.lora.request")
         number = next(self._adapters)
@@ -109,7 +109,7 @@ class VLLMLM:
 
     async def _generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
         texts = [Writing(request, self._words.vocabulary) for request in requests]
-        prompts = self._words.vocabulary.encode([request.prompt for request in requests]) if requests else []
+        prompts = self._words.vocabulary.encode([request.prompt for request in requests])
         await gather(map(self._write, texts, prompts))
         return [text.completion() for text in texts]
 
@@ -122,11 +122,11 @@ class VLLMLM:
                 temperature=text.request.temperature,
                 seed=seed,
                 max_tokens=text.num_tokens_left,
-                stop=_stop_texts(text.request),
+                stop=text.request.stop_strings(text.text),
                 include_stop_str_in_output=True,
                 stop_token_ids=sorted(self._words.vocabulary.end_ids),
                 logit_bias=self._biases,
-                logprobs=0,  # the written token's only
+                logprobs=0,  # of the generated token only
             )
             [written] = output.outputs
             ids = list(written.token_ids)
@@ -135,7 +135,7 @@ class VLLMLM:
 
     async def _label_probs(self, prompts: Sequence[str], labels: Sequence[str]) -> list[LabelProbs]:
         ids = self._words.label_ids(tuple(labels))
-        encoded = self._words.vocabulary.encode(prompts) if prompts else []
+        encoded = self._words.vocabulary.encode(prompts)
         results: dict[int, LabelProbs] = {}
 
         async def judge(index: int, tokens: list[int]) -> None:
@@ -147,7 +147,7 @@ class VLLMLM:
         return [results[index] for index in range(len(prompts))]
 
     async def _output(self, tokens: list[int], **sampling: object) -> Any:
-        """Returns vLLM's `RequestOutput`. Raises ModelError if it gives none; cancelled, it aborts the request."""
+        """Returns vLLM's `RequestOutput`. Raises ModelError if there is none. Cancelling this aborts the request."""
         kinds = importlib.import_module("vllm.sampling_params").RequestOutputKind
         parameters = self._vllm.SamplingParams(output_kind=kinds.FINAL_ONLY, **sampling)
         prompt = {"prompt_token_ids": tokens}
@@ -158,17 +158,6 @@ class VLLMLM:
             shown = self._words.vocabulary.decode(tokens)[-_SHOWN:]
             raise ModelError(f"vLLM failed with {self.name} on {shown!r}: {error}") from error
         return output
-
-
-def _stop_texts(request: GenerationRequest) -> list[str]:
-    """Returns the strings after which β or the stop text has to be looked at.
-
-    >>> _stop_texts(GenerationRequest("Answer:\\n", 0, 9, stop_text="\\nQuestion:"))
-    ['\\x00', '\\nQuestion:', 'Question:']
-    """
-    stop = request.stop_text
-    begun = [stop[size:] for size in range(1, len(stop)) if request.prompt.endswith(stop[:size])]
-    return [text for text in (request.rule.trigger, stop, *begun) if text]
 
 
 def _import_vllm() -> ModuleType:
@@ -186,6 +175,6 @@ def _without_weights(source: str) -> TransformersLM:
             model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(source))
     except (OSError, ValueError) as error:
         raise ModelError(f"expected a causal LM with its tokenizer at {source!r}: {error}") from error
-    with contextlib.suppress(OSError):  # without one of its own, what the model's configuration says holds
+    with contextlib.suppress(OSError):  # without one, the model's configuration applies
         model.generation_config = GenerationConfig.from_pretrained(source)
     return TransformersLM(model, tokenizer, source)

@@ -1,4 +1,4 @@
-"""Builds the tiny policy's tokenizer: whole words, every digit by itself, nothing lost in decoding."""
+"""Builds the tiny policy's tokenizer: whole words, every digit a token, decoding restores the text."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ QUESTION, SOLUTION, STEP, OUTCOME, END = "<|question|>", "<|solution|>", "<|step
 PAD, UNKNOWN = "<|pad|>", "<|unknown|>"
 SPECIAL_TOKENS = (PAD, UNKNOWN, QUESTION, SOLUTION, STEP, OUTCOME, END)
 
-# An operator between numbers takes the spaces on both sides; a word or a mark takes the one before it;
-# a digit stands alone, so that 7 is the same token in 7, 17 and £70.
+# An operator between numbers includes the spaces on both sides; a word or a mark includes the one before it;
+# a digit is a token of its own, so that 7 is the same token in 7, 17 and £70.
 _PIECES = r" [-+*/=x] (?=[\d£$])| ?\p{L}+|\d|\n| ?[^\s\p{L}\d]|\s"
 _LETTERS = [
     *"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",

@@ -1,1 +1,1 @@
-"""What runs the models: the engine that batches, metering, the result cache, seeds, threads."""
+"""The engine that batches model calls, metering, the result cache, seeds, journals, OpenMP, concurrency."""

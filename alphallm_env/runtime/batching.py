@@ -1,4 +1,4 @@
-"""Batches what searches ask of models: queues of pending items, and the stepped batches that they join.
+"""Batches the model calls of searches: queues of pending items, and the stepped batches that they join.
 
 Everything here runs on the engine's loop, so nothing is locked.
 """
@@ -19,15 +19,15 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Queued = BatchFunction[Item, Result] | SteppedOperation[Item, Result]
 
-# While fewer items are pending than this share of the items under way in steps, the steps continue: small batches
-# cost more than they save.
+# While fewer items are pending than this share of the items in stepped batches, stepping continues: small batches cost
+# more than they save.
 _JOIN_SHARE = 0.25  # of pending items that join a stepped batch
 _BATCH_SHARE = 0.25  # of pending items of one batch function
 
 
 @dataclass
 class PendingItem(Generic[Item, Result]):
-    """One item that a search waits for, and the meter that pays for the model's time."""
+    """One item that a search waits for, and the meter that is charged for the model's time."""
 
     item: Item
     future: asyncio.Future[Result]
@@ -36,7 +36,7 @@ class PendingItem(Generic[Item, Result]):
     seconds: float = 0.0
 
     def pay(self) -> None:
-        """Charges the search for the time that the model took."""
+        """Charges the search's meter for the model's time."""
         if self.role is not None:
             self.meter.worked(self.role, Work(model_seconds=self.seconds))
 
@@ -47,7 +47,7 @@ class PendingItem(Generic[Item, Result]):
             self.future.set_exception(error)
 
     def succeed(self, result: Result) -> None:
-        """Gives the search its result."""
+        """Returns the result to the search."""
         self.pay()
         if not self.future.cancelled():
             self.future.set_result(result)
@@ -55,14 +55,14 @@ class PendingItem(Generic[Item, Result]):
 
 @dataclass
 class EngineStatistics:
-    """How well the batches were filled: items a batch, items a step."""
+    """How many batches and steps were computed, of how many items, in how many seconds."""
 
     batches: int = 0
     items: int = 0
     steps: int = 0
     items_stepped: int = 0
-    model_seconds: float = 0.0  # without backends that batch by themselves
-    stepping_seconds: float = 0.0  # the part of them spent in steps and in joining
+    model_seconds: float = 0.0  # of the backends that are batched here
+    stepping_seconds: float = 0.0  # the part of model_seconds spent in `step` and `join`
 
 
 _Pending = PendingItem[object, object]
@@ -81,7 +81,7 @@ class _Queue:
         return self.operation.batch if isinstance(self.operation, SteppedOperation) else None
 
     def drop_cancelled(self) -> None:
-        """Drops the items that no search waits for any more."""
+        """Removes items whose search was cancelled."""
         self.pending = [item for item in self.pending if not item.future.cancelled()]
 
     def take(self, most: int) -> list[_Pending]:
@@ -99,7 +99,7 @@ class _Running:
 
 
 class Batcher:
-    """The queues of one engine. `work` serves them."""
+    """The queues and stepped batches of one engine. `work` runs them."""
 
     def __init__(self, max_batch: int, statistics: EngineStatistics) -> None:
         self._max_batch = max_batch
@@ -109,17 +109,17 @@ class Batcher:
 
     @property
     def num_pending(self) -> int:
-        """How many items no model has taken up yet. May be read from any thread."""
+        """How many items wait for a batch. May be read from any thread."""
         return sum(len(queue.pending) for queue in list(self._queues.values()))
 
     @property
     def has_work(self) -> bool:
-        """Whether anything is pending or under way."""
+        """Whether any item is pending or in a stepped batch."""
         return bool(self._queues or self._running)
 
     @property
     def is_stepping(self) -> bool:
-        """Whether items are under way in a stepped batch."""
+        """Whether any item is in a stepped batch."""
         return bool(self._running)
 
     def add(self, operation: Queued[Item, Result], pending: Sequence[PendingItem[Item, Result]]) -> None:
@@ -130,12 +130,12 @@ class Batcher:
         queue.pending.extend(cast("Sequence[_Pending]", pending))
 
     def close(self) -> None:
-        """Takes everything out of the stepped batches."""
+        """Removes all jobs from the stepped batches."""
         for running in self._running.values():
             running.batch.leave([job for job, _ in running.jobs.values()])
 
     def work(self) -> None:
-        """Serves the queues that are long enough; where none is, advances the stepped batches by one step."""
+        """Runs the queues that are long enough; if none is, advances the stepped batches by one step."""
         for queue in self._queues.values():
             queue.drop_cancelled()
         self._leave_cancelled()
@@ -159,7 +159,7 @@ class Batcher:
         return min(room, len(queue.pending)) >= max(1.0, _JOIN_SHARE * num_running)
 
     def _join(self, batch: SteppedBatch[object, object], queue: _Queue) -> None:
-        """Adds a queue's items to a stepped batch, as many as there is room for."""
+        """Moves a queue's items to a stepped batch, up to its maximum size."""
         joining = queue.take(self._max_batch - len(batch))
         items = self._counted(joining)
         try:
@@ -176,19 +176,19 @@ class Batcher:
         for running in self._running.values():
             self._statistics.steps += 1
             self._statistics.items_stepped += len(running.batch)
-            under_way = [pending for _, pending in running.jobs.values()]
+            in_batch = [pending for _, pending in running.jobs.values()]
             try:
-                with self._timed(under_way, in_steps=True):
+                with self._timed(in_batch, in_steps=True):
                     done = running.batch.step()
             except Exception as error:  # raised in every caller, whatever it is
-                _fail(under_way, error, running.batch)
+                _fail(in_batch, error, running.batch)
                 running.jobs.clear()
                 continue
             for job in done:
                 _, pending = running.jobs.pop(id(job))
                 try:
                     pending.succeed(job.completion())
-                except Exception as error:  # of this one alone
+                except Exception as error:  # of this item alone
                     _fail([pending], error, running.batch)
         self._running = {key: running for key, running in self._running.items() if running.jobs}
 
@@ -215,14 +215,14 @@ class Batcher:
             pending.succeed(result)
 
     def _counted(self, batch: Sequence[_Pending]) -> list[object]:
-        """Returns the items of a batch, which is counted."""
+        """Returns the items of a batch, and adds it to the statistics."""
         self._statistics.batches += 1
         self._statistics.items += len(batch)
         return [pending.item for pending in batch]
 
     @contextlib.contextmanager
     def _timed(self, batch: Sequence[_Pending], *, in_steps: bool = False) -> Generator[None]:
-        """Shares the time that a block takes among the items of a batch."""
+        """Splits the time of a block equally among the items of a batch."""
         started = time.perf_counter()
         try:
             yield
@@ -242,7 +242,7 @@ def _fail(batch: Sequence[_Pending], error: Exception, source: object) -> None:
 
 
 def checked(results: Sequence[Result], items: Sequence[object], source: object) -> Sequence[Result]:
-    """Returns `results`. Raises RuntimeError, which names their source, where there is not one for each item."""
+    """Returns `results` as they are. Raises RuntimeError, which names `source`, unless there is one per item."""
     if len(results) != len(items):
         raise RuntimeError(f"{source} must give {len(items)} results, got {len(results)}")
     return results

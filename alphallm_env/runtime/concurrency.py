@@ -1,4 +1,4 @@
-"""Coroutines that run together and leave none behind a failure, and an event loop in a thread of its own."""
+"""Concurrent coroutines that are all cancelled if one fails, and an event loop in a thread of its own."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ async def gather(works: Iterable[Coroutine[object, object, Result]]) -> list[Res
 
 
 class LoopThread:
-    """Starts on first use, in a daemon thread. `close` may be called twice; the next use starts it again."""
+    """An event loop in a daemon thread, started on first use.
+
+    `close` may be called twice; the next use starts the loop again.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -44,12 +47,12 @@ class LoopThread:
         return threading.current_thread() is self._thread
 
     def start(self, work: Coroutine[object, object, Result]) -> Future[Result]:
-        """Returns the future of a coroutine that runs on the loop. Cancelling the one cancels the other."""
+        """Runs a coroutine on the loop and returns its future. Cancelling the future cancels the coroutine."""
         with self._lock:
             return asyncio.run_coroutine_threadsafe(work, self._started())
 
     def call(self, function: Callable[..., object], *args: object) -> None:
-        """Lets the loop call a function soon."""
+        """Schedules a call of a function on the loop."""
         with self._lock:
             self._started().call_soon_threadsafe(function, *args)
 
@@ -71,11 +74,11 @@ class LoopThread:
             raise
 
     async def wait(self, work: Coroutine[object, object, Result]) -> Result:
-        """Returns the coroutine's result to a caller on another loop, without blocking that one."""
+        """Returns the coroutine's result to a caller on another loop, without blocking that loop."""
         return await asyncio.wrap_future(self.start(work))
 
     def close(self) -> None:
-        """Stops the loop and cancels what still runs on it. Returns once its thread has ended."""
+        """Stops the loop and cancels what is in flight. Returns once its thread has ended."""
         with self._lock:
             if self._loop is None or self._thread is None:
                 return
@@ -86,7 +89,7 @@ class LoopThread:
 
 
 def _run_until_stopped(loop: asyncio.AbstractEventLoop) -> None:
-    """Runs the loop, and in the end cancels what is in flight, so that no caller waits for it for ever."""
+    """Runs the loop until it is stopped, then cancels what is in flight, so that no caller waits forever."""
     try:
         loop.run_forever()
     finally:

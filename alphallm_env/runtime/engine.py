@@ -1,10 +1,9 @@
-"""One background event loop that owns the models and batches what all searches ask.
+"""One background event loop that owns the models and batches the calls of all searches.
 
-Searches run as coroutines on the loop, or as plain code in threads; both only `submit`. The models work
-when nothing else can run: every coroutine waits for a model and so does every participating thread. A model that
-decodes in steps takes new work between any two: a search that has its result resumes and asks for more while others
-still wait for theirs.
-Which searches run side by side therefore changes how batches are cut, and nothing else.
+Searches run as coroutines on the loop, or as plain code in threads; both only `submit`. A batch is computed once every
+coroutine and every participating thread waits for a model. New requests join a model that decodes in steps between any
+two steps: a search that has its result resumes and submits more while others still wait for theirs.
+Which searches run side by side therefore changes the composition of batches, and nothing else.
 """
 
 from __future__ import annotations
@@ -26,19 +25,22 @@ from alphallm_env.runtime.operations import AsyncOperation, Operation
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_SETTLED_AFTER = 2  # loop iterations without a new request before a batch leaves
-_STRAGGLER_SECONDS = 0.05  # how long a thread that computes may hold up the others
+_SETTLED_AFTER = 2  # loop iterations without a new request before a batch is computed
+_STRAGGLER_SECONDS = 0.05  # how long a batch waits for participating threads that are computing
 
 
 class Engine:
-    """Batches calls to blocking functions. Use as a context manager, or call `close`."""
+    """Batches model calls: of blocking functions, and of batches that advance in steps.
+
+    Use as a context manager, or call `close`.
+    """
 
     def __init__(self, max_batch: int = 256) -> None:
         if max_batch < 1:
             raise ValueError(f"max_batch must be >= 1, got {max_batch}")
         self.max_batch = max_batch
         self.statistics = EngineStatistics()
-        self._lock = threading.Lock()  # held while the loop starts, is given work from outside, or stops
+        self._lock = threading.Lock()  # held while the loop starts, takes work from another thread, or stops
         self._thread = LoopThread("engine")
         self._num_closes = 0
         self._reset()
@@ -52,7 +54,7 @@ class Engine:
 
     @property
     def num_waiting(self) -> int:
-        """How many items wait for a model to take them up."""
+        """How many items wait for a batch."""
         return self._batcher.num_pending
 
     def __enter__(self) -> Engine:
@@ -118,7 +120,7 @@ class Engine:
 
     @contextlib.contextmanager
     def participant(self) -> Generator[None]:
-        """Counts the calling thread among those whose requests a batch waits for."""
+        """Counts the calling thread, inside the block, among those whose requests a batch waits for."""
         with self._lock:
             num_closes = self._num_closes
             self._thread.call(self._enter, 1)
@@ -126,7 +128,7 @@ class Engine:
             yield
         finally:
             with self._lock:
-                if self._num_closes == num_closes:  # else the engine was closed, and counts its participants anew
+                if self._num_closes == num_closes:  # else the engine was closed, and the count is 0 again
                     self._thread.call(self._enter, -1)
 
     def _enter(self, change: int) -> None:
@@ -136,11 +138,12 @@ class Engine:
     async def submit(
         self, operation: Operation[Item, Result], items: Sequence[Item], role: Role | None = None
     ) -> list[Result]:
-        """Returns the operation's results for `items`, in order, computed in one batch with what others submitted.
+        """Returns the operation's results for `items`, in order, computed in batches with items that others submitted.
 
-        Operations that compare equal share their batches: submit bound methods, not lambdas. An error of
-        the operation is raised in every caller whose items were in the batch. An `AsyncOperation` is not batched
-        here. With a `role`, the seconds that the model and the caller spend are counted on the current meter.
+        Operations that compare equal share a queue: submit a bound method of an object that callers share, as two
+        lambdas, or methods of two equal objects, are not equal. An error of the operation is raised in every caller
+        whose items were in the batch. An `AsyncOperation` is not batched here. With a `role`, the seconds of the
+        model and of waiting are counted on the current meter.
         """
         if not items:
             return []
@@ -160,7 +163,7 @@ class Engine:
                 meter.worked(role, Work(waiting_seconds=time.perf_counter() - started))
 
     def _restart_countdown(self) -> None:
-        """Restarts the settle countdown, a wait for stragglers included."""
+        """Restarts the settle countdown, or the wait for computing threads that follows it."""
         self._settled = 0
         if self._next_check is not None:
             self._next_check.cancel()
@@ -168,7 +171,7 @@ class Engine:
         self._next_check = loop.call_soon(self._check) if self._batcher.has_work else None
 
     def _check(self) -> None:
-        """Lets the models work once the loop has settled, and no thread is about to ask for more."""
+        """Runs the models once the loop has settled and every participating thread waits, or has been waited for."""
         loop = asyncio.get_running_loop()
         self._settled += 1
         if self._settled <= _SETTLED_AFTER:

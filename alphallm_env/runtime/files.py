@@ -1,4 +1,4 @@
-"""Files that survive a kill: records appended to a journal, and files written whole or not at all."""
+"""Files that stay valid if the process is killed: journals of records, and files replaced atomically."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Record = TypeVar("Record")
 
 
 class Journal(Generic[Record]):
-    """Records in a JSONL file, appended in groups. A line that a kill cut short is dropped on reading."""
+    """Records in a JSONL file, appended in groups. A last line that was not completed is dropped on reading."""
 
     def __init__(self, path: Path, encode: Callable[[Record], Json], decode: Callable[[Json], Record]) -> None:
         self.path = path
@@ -21,7 +21,7 @@ class Journal(Generic[Record]):
         self._decode = decode
 
     def read(self, group: int = 1, total: int | None = None) -> list[Record]:
-        """Returns the records of all whole groups of `group` lines, and cuts the file back to them.
+        """Returns the records of all complete groups of `group` lines, and truncates the file to them.
 
         The last group may be smaller where it completes `total` records.
         """
@@ -42,7 +42,7 @@ class Journal(Generic[Record]):
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Writes a file, text as UTF-8, so that a reader sees all of it or the old one."""
+    """Replaces a file atomically: a reader sees the old content or all of the new. Text is written as UTF-8."""
     scratch = path.with_name(path.name + ".partial")
     with scratch.open("wb") as file:
         file.write(content.encode() if isinstance(content, str) else content)

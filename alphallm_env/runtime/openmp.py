@@ -5,8 +5,8 @@ parallel. Two of its habits cost an engine time:
 
 - An idle worker spins 300,000 times before it sleeps.
 - Once all teams together have more threads than there are processors, idle workers sleep at once and have to be
-  woken for every operation: an engine's models take twice as long from the moment on in which another thread has
-  trained, or multiplied two matrices.
+  woken for every operation: after another thread has trained, or multiplied two matrices, an engine's models take
+  twice as long.
 
 Nothing here loads torch.
 """
@@ -20,8 +20,8 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-_HARD = 2  # omp_pause_hard: what can be freed is
-_SPINS = 1_000  # long enough between two operations of torch
+_HARD = 2  # omp_pause_hard: frees all that can be freed
+_SPINS = 1_000  # long enough to bridge the gap between two operations of torch
 
 
 def limit_openmp_spinning() -> None:
@@ -47,7 +47,7 @@ def release_openmp_workers() -> None:
 
 @cache
 def _pause_of(torch_file: str) -> Callable[[int], int] | None:
-    """Returns `omp_pause_resource_all` of the library that comes with torch and is loaded, None where there is none."""
+    """Returns `omp_pause_resource_all` of the loaded libgomp that torch ships, None where there is none."""
     for path in (Path(torch_file).parent / "lib").glob("libgomp*"):
         try:
             return ctypes.CDLL(str(path), mode=os.RTLD_NOLOAD).omp_pause_resource_all

@@ -1,4 +1,4 @@
-"""What an engine can be asked to run: a function of a batch, a batch that advances in steps, or an async function."""
+"""What an engine can run: a function of a batch, a batch that advances in steps, or an async function."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ResultOut = TypeVar("ResultOut", covariant=True)
 
 
 class Job(Protocol[ResultOut]):
-    """One item under way in a stepped batch."""
+    """One item in a stepped batch."""
 
     def completion(self) -> ResultOut:
         """Returns the item's result, once it is done."""
@@ -20,7 +20,7 @@ class Job(Protocol[ResultOut]):
 
 
 class SteppedBatch(Protocol[ItemIn, ResultOut]):
-    """A batch that items join and leave between steps, such as texts that are decoded. Its length counts its items."""
+    """A batch that items join and leave between steps, such as texts being decoded. Its length counts its items."""
 
     def __len__(self) -> int: ...
 
@@ -38,7 +38,7 @@ class SteppedBatch(Protocol[ItemIn, ResultOut]):
 
 
 class SteppedOperation(NamedTuple, Generic[Item, Result]):
-    """Work that an engine does step by step, so that new items join between any two."""
+    """Work that an engine does step by step: new items join between any two steps."""
 
     batch: SteppedBatch[Item, Result]
 

@@ -17,9 +17,9 @@ DEFAULT_SIZE = 20_000  # entries
 class ResultCache(Generic[Key, Value]):
     """Results by query; beyond `max_size` the oldest are evicted.
 
-    The last bits of a model's numbers depend on what is computed in the same batch, so a query is answered by its
-    first result. Every meter pays once for each: where the current one has not paid, the models compute the result
-    again, and the first one is returned.
+    The last bits of a model's numbers depend on what is computed in the same batch, so a repeated query returns its
+    first result. Every meter pays once for each query, so that the cost of a search does not depend on others: where
+    the current meter has not paid, the models compute the result again, and the first one is returned.
     """
 
     def __init__(self, max_size: int = DEFAULT_SIZE) -> None:
@@ -30,7 +30,7 @@ class ResultCache(Generic[Key, Value]):
         self._paid: WeakKeyDictionary[Meter, dict[Key, None]] = WeakKeyDictionary()
 
     def __reduce__(self) -> tuple[type[ResultCache[Key, Value]], tuple[int]]:
-        return type(self), (self._max_size,)  # pickled and copied without its entries
+        return type(self), (self._max_size,)  # pickled and copied without entries
 
     def __len__(self) -> int:
         return len(self._values)
@@ -40,15 +40,15 @@ class ResultCache(Generic[Key, Value]):
         return self._values.get(key)
 
     def put(self, key: Key, value: Value) -> Value:
-        """Caches a result that no meter pays for, unless there is one. Returns the cached one."""
+        """Caches a result unless the key has one, and returns the cached one. No meter pays."""
         value = self._values.setdefault(key, value)
-        _evict_oldest(self._values, self._max_size)
+        evict_oldest(self._values, self._max_size)
         return value
 
     async def get_or_compute(
         self, keys: Sequence[Key], compute: Callable[[list[Key]], Awaitable[Sequence[Value]]]
     ) -> list[Value]:
-        """Returns a result for each key. One call computes all that are not cached or that the meter has not paid."""
+        """Returns a result per key, in order. One call computes those not cached or not yet paid by the meter."""
         meter = active_meter()
         paid = None if meter is None else self._paid.setdefault(meter, {})
         due = [key for key in dict.fromkeys(keys) if key not in self._values or (paid is not None and key not in paid)]
@@ -57,7 +57,7 @@ class ResultCache(Generic[Key, Value]):
             found[key] = self.put(key, value)
             if paid is not None:
                 paid[key] = None
-                _evict_oldest(paid, self._max_size)
+                evict_oldest(paid, self._max_size)
         return [found[key] for key in keys]
 
     def clear(self) -> None:
@@ -66,6 +66,7 @@ class ResultCache(Generic[Key, Value]):
         self._paid.clear()
 
 
-def _evict_oldest(kept: dict[Key, Value] | dict[Key, None], max_size: int) -> None:
-    while len(kept) > max_size:
-        kept.pop(next(iter(kept)), None)
+def evict_oldest(entries: dict[Key, Value], max_size: int) -> None:
+    """Removes the entries that were added first, down to `max_size` of them."""
+    while len(entries) > max_size:
+        entries.pop(next(iter(entries)), None)

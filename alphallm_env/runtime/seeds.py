@@ -1,4 +1,4 @@
-"""Seeds that depend on what is asked, never on when: the root of every reproducible run."""
+"""Seeds derived from what is computed, never from when: what makes every run reproducible."""
 
 from __future__ import annotations
 

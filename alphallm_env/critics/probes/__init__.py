@@ -1,1 +1,1 @@
-"""Critics that are linear in the hidden states of a language model."""
+"""Probes: critics that are linear in the hidden states of a frozen language model."""

@@ -1,7 +1,7 @@
 """Probes: value function, PRM and ORM that are linear in the hidden states of a frozen language model.
 
-That hidden states predict whether a solution is right: Kadavath et al. 2022 (P(IK)), Zhang et al. 2025 ("Reasoning
-models know when they're right").
+Hidden states predict whether a solution is right: Kadavath et al. 2022 (P(IK)), Zhang et al. 2025 ("Reasoning models
+know when they're right").
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TRUNK_FILE = "probes.json"
 
 @dataclass(frozen=True, eq=False)
 class Probe:
-    """σ(weight · x + bias) where x is what a trunk reads, [2 · layers · width + num_checks]."""
+    """σ(weight · x + bias), where x is a trunk's reading of a state, [2 · layers · width + num_checks]."""
 
     weight: NDArray[np.float32]
     bias: float
@@ -42,7 +42,7 @@ class Probe:
 
 
 class ProbeCritic(CompositeCritic):
-    """A probe as a critic: called `value` of the state, `prm` of its last option, `orm` of the whole solution."""
+    """A probe as a critic, named value, prm or orm: it scores the state, its last option, or the whole solution."""
 
     def __init__(self, name: str, trunk: ProbeTrunk, probe: Probe, engine: Engine) -> None:
         super().__init__(trunk)
@@ -53,7 +53,7 @@ class ProbeCritic(CompositeCritic):
 
     @property
     def provenance(self) -> Provenance:
-        """The model that is read, and the wording around what it reads."""
+        """The model, and the wording of the prompts that it reads."""
         return model_provenance(self.name, self._trunk.lm, self._trunk.template)
 
     async def evaluate(self, states: Sequence[State]) -> list[float]:
@@ -70,7 +70,7 @@ class ProbeCritic(CompositeCritic):
 
 @dataclass(frozen=True)
 class TrunkRecord:
-    """The model that probes were fitted to, the layers that they read, and whether they see `ProbeTrunk.checks`."""
+    """The model that probes were fitted to, the layers that they read, and whether they read `ProbeTrunk.checks`."""
 
     model: str  # folder or hub name
     revision: str | None
@@ -79,7 +79,7 @@ class TrunkRecord:
 
 
 def save_probes(folder: Path, probes: Mapping[str, Probe], record: TrunkRecord) -> None:
-    """Writes the probes' weights and the name of their model. The model itself is not copied."""
+    """Writes the probes' weights and the record of their model. The model itself is not copied."""
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {f"{name}.weight": probe.weight for name, probe in probes.items()}
     arrays |= {f"{name}.bias": np.array(probe.bias, np.float32) for name, probe in probes.items()}

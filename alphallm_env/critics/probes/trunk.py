@@ -1,9 +1,9 @@
-"""What probes read: hidden states of a language model, and checks of the calculations in a solution.
+"""The input of probes: hidden states of a language model, and checks of the calculations in a solution.
 
-The model prefills question and solution in its own format. A probe sees the hidden state at the end of the solution
-so far, and the mean over the ends of its lines; beside them whether the calculations that the solution states are
-right (`calculations.py`), which a small model cannot tell. All three critics share one reading, and of a solution
-whose prefix is cached only the new lines are computed.
+The model prefills question and solution in its own format. A probe reads the hidden state at the end of the solution
+so far, the mean of those at the ends of its lines, and whether the calculations that the solution states are right
+(`calculations.py`), which a small model's hidden states do not show. All three critics share one reading, and of a
+solution whose prefix is cached only the new lines are computed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from alphallm_env.mdp.options import SentenceRule, split_options
 from alphallm_env.types import State
 
 _NUM_CHECKS = 2
-_MOST_CACHED = 4_096  # ends of lines whose hidden states are cached
+_MOST_CACHED = 4_096  # prompts whose hidden states are cached
 
 
 class HiddenStates(Protocol):
@@ -54,7 +54,7 @@ class ProbeTrunk:
         self.lm = lm
         self.template = template
         self.layers = tuple(layers)
-        self.num_checks = _NUM_CHECKS if calculations else 0  # the length of what `checks` returns
+        self.num_checks = _NUM_CHECKS if calculations else 0  # the length of the result of `checks`
         self._cache: dict[str, Embedding] = {}  # by prompt
 
     @property
@@ -68,12 +68,12 @@ class ProbeTrunk:
         clear_caches(self.lm)
 
     def prompts(self, state: State) -> list[str]:
-        """Returns the prompts that the model reads for a state: up to the end of each line, the whole solution last."""
+        """Returns the prompts of a state: the solution up to the end of each line, the whole solution last."""
         ends = accumulate(split_options(state.text, SentenceRule()))
         return [self.template.solve(state.question, text) for text in ends] or [self.template.solve(state.question, "")]
 
     def read(self, states: Sequence[State]) -> list[Embedding]:
-        """Returns a probe's input for each state, [2 · layers · width + num_checks], and the tokens it took."""
+        """Returns a probe's input per state, [2 · layers · width + num_checks], with its tokens and the cached ones."""
         found = zip(self.hidden_states(states), states, strict=True)
         return [replace(seen, vector=np.concatenate([seen.vector, self.checks(state)])) for seen, state in found]
 
@@ -84,7 +84,7 @@ class ProbeTrunk:
         return np.array([wrong, not stated], np.float32)[: self.num_checks]
 
     def hidden_states(self, states: Sequence[State]) -> list[Embedding]:
-        """Returns the hidden states of each state, [2 · layers · width], and the tokens they took."""
+        """Returns the hidden states per state, [2 · layers · width], with its tokens and the cached ones of them."""
         asked = [self.prompts(state) for state in states]
         computed: Counter[str] = Counter()
         questions = [self.template.solve(state.question, "") for state in states]
@@ -100,7 +100,7 @@ class ProbeTrunk:
         return seen
 
     def _seen(self, question: str, prompts: Sequence[str], computed: Counter[str]) -> Embedding:
-        """Returns the hidden states of one state. Tokens computed for several states count for the first of them."""
+        """Returns the hidden states of one state. Tokens computed for several states are counted for the first."""
         ends = [self._cache[prompt] for prompt in prompts]
         vector = np.concatenate([ends[-1].vector, np.mean([end.vector for end in ends], axis=0)])
         num_read = sum(computed.pop(prompt, 0) for prompt in (question, *prompts))

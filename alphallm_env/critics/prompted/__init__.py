@@ -1,1 +1,1 @@
-"""Critics that ask a language model for True or False."""
+"""Critics that prompt a language model for True or False: PRM, ORM, and an ORM that may run programs."""

@@ -21,10 +21,14 @@ from alphallm_env.types import State
 
 @dataclass(frozen=True)
 class Labeller:
-    """Asks a model for the probabilities of True and False. Equal labellers share their batches."""
+    """Queries a model for the probabilities of True and False.
+
+    Each labeller has a queue of its own in the engine, which compares bound methods by their object: only prompts of
+    one labeller share a batch.
+    """
 
     lm: LanguageModel
-    labels: tuple[str, str] = LABELS  # how the prompts' template writes True and False
+    labels: tuple[str, str] = LABELS  # True and False as the template writes them
 
     def judge(self, prompts: Sequence[str]) -> list[LabelProbs]:
         """Returns the probabilities of True and False after each prompt."""
@@ -32,7 +36,7 @@ class Labeller:
 
     @cached_property
     def operation(self) -> Operation[str, LabelProbs]:
-        """What an engine runs: `judge`, or its asynchronous form where the model batches its own requests."""
+        """The operation for an engine: `judge`, or its asynchronous form where the model batches by itself."""
         if isinstance(self.lm, AsyncLabelling):
             return AsyncOperation(partial(self.lm.label_probs_async, labels=self.labels))
         return self.judge
@@ -53,7 +57,7 @@ def share_of_true(probs: tuple[float, ...]) -> float:
 
 
 class GenerativeCritic(CompositeCritic):
-    """What PRM and ORM have in common: take notes if there is a note taker, render a prompt, ask for True or False."""
+    """The base of PRM and ORM: takes notes if it has a note taker, renders a prompt, queries True and False."""
 
     def __init__(
         self, lm: LanguageModel, template: PromptTemplate, engine: Engine, notes: NoteTaker | None = None
@@ -66,11 +70,11 @@ class GenerativeCritic(CompositeCritic):
 
     @abstractmethod
     def prompt(self, state: State, notes: str = "") -> str:
-        """Returns the prompt after which the model writes True or False."""
+        """Returns the prompt after which the probabilities of True and False are read."""
 
     @property
     def provenance(self) -> Provenance:
-        """The model asked, the wording of the question, and the reader of the notes."""
+        """The model, the wording of the prompt, and the reader of the notes."""
         parts = () if self._notes is None else (self._notes.provenance,)
         return model_provenance(self.name, self._labeller.lm, self._template, parts=parts)
 

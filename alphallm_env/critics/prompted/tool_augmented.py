@@ -1,10 +1,10 @@
 """The tool-augmented ORM: may write Python, sees its output, and then judges. PAPER §3.
 
 A check is text that the critic generates, greedily, after problem and solution. The critic decides whether to write
-a program. A program runs in the sandbox, its output is appended, and generation resumes. Then the critic is asked for
-True or False as any ORM, with the check as its notes on the solution.
+a program. A program runs in the sandbox, its output is appended, and generation resumes. Then the critic is prompted
+for True or False like any ORM, with the check as its notes on the solution.
 
-Differs: AlphaLLM does not say how programs are asked for, nor how many. Here by worked examples, at most two.
+Differs: AlphaLLM specifies neither the prompt for programs nor their number. Here: worked examples, and at most two.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from alphallm_env.runtime.metering import Role, count_generated, current_meter
 from alphallm_env.sandbox import ProgramResult, Sandbox, Status
 from alphallm_env.types import ProgramRun, State, StopReason, Transcript
 
-# A check is generated in pieces, each of which ends after the block of a program.
+# A check is generated in pieces: each ends after the block of a program, the last with the check.
 END_OF_PROGRAM = RegexRule(r"(?si:```(?:python|py)[ \t]*\n(?:(?!```).)*```\s*)", trigger="`", name="end_of_program")
 _FAILURES = {
     Status.ERROR: "(the program failed)",
@@ -38,7 +38,7 @@ _FAILURES = {
 
 @dataclass(frozen=True)
 class _Check:
-    """What a critic has written so far about one solution."""
+    """The text of one solution's check so far, and the programs run in it."""
 
     text: str = ""
     programs: tuple[ProgramRun, ...] = ()
@@ -47,8 +47,8 @@ class _Check:
 class ToolAugmentedORM(CompositeCritic):
     """ORM: how likely the whole solution of a state is correct, judged after a check that may run programs.
 
-    A program that fails is shown to the critic as a failure, and is no verdict. `max_tokens` limits the text of a check
-    without the outputs; `max_output` is how many characters of an output the critic sees. The caller closes the
+    A program that fails is shown to the critic as a failure, and is no verdict. `max_tokens` limits the generated text
+    of a check; `max_output` limits the characters of an output that the critic sees. The caller closes the
     sandbox. Scores are reproducible except for programs that time out.
     """
 
@@ -85,7 +85,7 @@ class ToolAugmentedORM(CompositeCritic):
 
     @property
     def provenance(self) -> Provenance:
-        """The model asked, and the wording of its questions, those for programs included."""
+        """The model, and the wording of its prompts, that of checks included."""
         return model_provenance(self.name, self._lm, self._template)
 
     async def evaluate(self, states: Sequence[State]) -> list[float]:
@@ -137,7 +137,7 @@ class ToolAugmentedORM(CompositeCritic):
 
 
 def output_shown(result: ProgramResult, most: int) -> str:
-    """Returns what the critic sees of a program's result: the output, and how it failed if it did.
+    """Returns the output of a program as the critic sees it, with the reason of a failure.
 
     A long output is cut after `most` characters; of an error's traceback only the last line is shown.
     """

@@ -1,1 +1,1 @@
-"""Published process reward models as critics."""
+"""Published process reward models (PRMs) as critics: adapters by name, input formats, and the reader of step scores."""

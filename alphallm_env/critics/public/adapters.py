@@ -1,4 +1,4 @@
-"""Public PRMs as critics. An adapter, chosen by name and never guessed from the model's, says how a model is read.
+"""Public PRMs as critics. The adapter defines how a model is read; it is named, never guessed from the model's name.
 
 critic = load_public_prm("qwen_prm:FOLDER", engine)          # the last step's score
 critic = load_public_prm("math_shepherd:FOLDER", engine, aggregation="min", name="orm")
@@ -36,7 +36,7 @@ from alphallm_env.types import State
 
 
 class PublicPRM:
-    """Scores each option of a state as a step, and makes one score of them by an aggregation.
+    """Scores each option of a state as a step, and aggregates these scores to one.
 
     `last` judges the option just taken, as a PRM does; `min`, `product` and `mean` the whole solution. A state's
     text is prefilled whole each time, without a prefix cache. Raises CriticError at a state without options.
@@ -51,7 +51,7 @@ class PublicPRM:
 
     @property
     def is_reproducible(self) -> bool:
-        """Whether a score does not depend on the other items of a batch: float32 rounds finely enough for that."""
+        """Whether a score does not depend on the other items of a batch: True in float32, whose rounding suffices."""
         return self._reader.trunk.dtype == torch.float32
 
     @property
@@ -74,7 +74,7 @@ class PublicPRM:
 
 @dataclass(frozen=True)
 class _CheckpointHead:
-    """A head that is made of tensors of the checkpoint."""
+    """A head made from tensors of the checkpoint."""
 
     make: Callable[[dict[str, torch.Tensor]], Head]
     tensors: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""The input formats of public PRMs: how a solution is written, and at which token the score of each step is read.
+"""The input formats of public PRMs: the text of a solution, and the token at which each step's score is read.
 
 One class per published format. A policy's text is escaped: it can neither close a step nor open a turn.
 """
@@ -42,7 +42,7 @@ class StepFormat(ABC):
         """Returns the text as token ids, with one index per step."""
 
     def encode(self, question: str, steps: Sequence[str]) -> StepText:
-        """Returns what `write` returns. Raises CriticError unless there are steps, and an index for each, in order."""
+        """Returns the result of `write`. Raises CriticError unless there are steps, and one index for each."""
         if not steps:
             raise CriticError("a PRM judges steps; expected a solution with at least one, got none")
         text = self.write(question, steps)
@@ -94,8 +94,8 @@ class MathShepherdFormat(StepFormat):
 class RLHFlowFormat(StepFormat):
     """A chat: a step as the user, `+` as the assistant, in turns. A step's score is read just before its `+`.
 
-    So RLHFlow's `math-rm` does it for Llama3.1-8B-PRM-Mistral-Data and -Deepseek-Data (Xiong et al. 2024); the
-    question comes before the first step.
+    As in RLHFlow's `math-rm` for Llama3.1-8B-PRM-Mistral-Data and -Deepseek-Data (Xiong et al. 2024); the question
+    comes before the first step.
     """
 
     name = "rlhflow"
@@ -141,17 +141,17 @@ class QwenPRMFormat(StepFormat):
 
 
 class SkyworkFormat(StepFormat):
-    """The beginning token, question, newline; then every step with a newline, at which its score is read.
+    """The bos token, question, newline; then every step with a newline, at which its score is read.
 
-    So `skywork-o1-prm-inference` does it for Skywork-o1-Open-PRM (He et al. 2024): each step is tokenised by
-    itself, so the place of its score is known. Differs: there every newline ends a step; here a step may
+    As in `skywork-o1-prm-inference` for Skywork-o1-Open-PRM (He et al. 2024): each step is tokenised by itself, so the
+    position of its score is certain. Differs: there every newline ends a step; here a step may
     hold several lines and still has one score, at its end.
     """
 
     name = "skywork"
 
     def write(self, question: str, steps: Sequence[str]) -> StepText:
-        """Returns question and steps. Raises ModelError where the tokenizer has no beginning token."""
+        """Returns question and steps. Raises ModelError where the tokenizer has no bos token."""
         if self.tokenizer.bos_token is None:
             raise ModelError(f"format {self.name} needs a tokenizer with a bos_token, got one without")
         ids = self.token_ids(f"{self.tokenizer.bos_token}{plain(question)}\n")

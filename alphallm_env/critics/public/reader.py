@@ -44,7 +44,7 @@ class StepReader:
     """Scores the steps of solutions. Owned by one engine: not thread-safe."""
 
     def __init__(self, trunk: PreTrainedModel, head: Head, text_format: StepFormat, name: str) -> None:
-        """`trunk` returns hidden states, [texts, tokens, hidden size], as `last_hidden_state`."""
+        """`trunk` returns hidden states [texts, tokens, hidden size] as `last_hidden_state`."""
         self.trunk = trunk.eval()
         self.format = text_format
         self.name = name
@@ -85,7 +85,7 @@ class StepReader:
 
 
 def label_head(model: PreTrainedModel, labels: tuple[int, int]) -> Head:
-    """Returns p(good) / (p(good) + p(bad)) of the next token, for the tokens `labels` of a causal LM.
+    """Returns the head p(good) / (p(good) + p(bad)) of the next token, for the tokens `labels` of a causal LM.
 
     Raises ModelError where the output layer has a bias; no published model of this kind has one.
     """
@@ -97,13 +97,13 @@ def label_head(model: PreTrainedModel, labels: tuple[int, int]) -> Head:
 
 
 def two_class_head(tensors: dict[str, torch.Tensor]) -> Head:
-    """Returns the softmax of Qwen2.5-Math-PRM's two classes, wrong and right: linear, ReLU, linear."""
+    """Returns the head of Qwen2.5-Math-PRM: linear, ReLU, linear, softmax; the second of its classes is right."""
     first, second = _linear(tensors, "score.0"), _linear(tensors, "score.2")
     return lambda hidden: second(torch.relu(first(hidden))).softmax(-1)[:, 1]
 
 
 def value_head(tensors: dict[str, torch.Tensor]) -> Head:
-    """Returns the sigmoid of Skywork's value head."""
+    """Returns the value head of Skywork's PRMs: linear, sigmoid."""
     summary = _linear(tensors, "v_head.summary")
     return lambda hidden: summary(hidden).sigmoid()[:, 0]
 
@@ -164,7 +164,7 @@ def read_head(source: str, names: Sequence[str], device: torch.device) -> dict[s
 
 
 def _file_of(source: str, tensor: str) -> str:
-    """Returns the file of a checkpoint in which a tensor is or should be."""
+    """Returns the file of a checkpoint that should hold a tensor."""
     index = _checkpoint_file(source, "model.safetensors.index.json")
     files = json.loads(Path(index).read_text())["weight_map"] if index else {tensor: "model.safetensors"}
     if tensor not in files:

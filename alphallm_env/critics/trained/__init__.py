@@ -1,1 +1,1 @@
-"""Critics that were trained: a trunk with a scalar head, and the notes it judges by."""
+"""Trained critics: the value function, a scalar head on a language model; and the notes that critics may read."""

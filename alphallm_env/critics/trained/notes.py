@@ -1,10 +1,10 @@
-"""Notes on a solution, which a critic reads before it judges: one mark per line, made by a reader.
+"""Notes on a solution, which a critic reads before it judges: one mark per line, taken by a reader.
 
 The reader is a separate language model. It solves the question once, greedily, and then reads the solution line by
 line. A line's mark has two parts: a digit for the probability of the line's least likely token (9 is certain), and T
-or F, whether the line's last number occurs in the reader's own solution (in the last line of a finished solution:
-whether it is the reader's answer). A critic that works before it judges beats one that only reads (Zhang et al. 2024,
-Generative Verifiers); marks keep that work short.
+or F, whether the line's last number occurs in the reader's own solution (in the line of the answer: whether it is the
+reader's answer). A critic that generates a rationale before it judges beats one that does not (Zhang et al. 2024,
+Generative Verifiers); marks are a short rationale.
 """
 
 from __future__ import annotations
@@ -29,12 +29,13 @@ from alphallm_env.lm.base import (
 from alphallm_env.lm.prompts import PromptTemplate, plain
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.runtime.metering import Meter, Role, Usage, Work, current_meter
+from alphallm_env.runtime.result_cache import evict_oldest
 from alphallm_env.types import State
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _ANSWER = re.compile(r"^\s*####")
 _SCALE = 1.5  # digits per nat
-_MOST_KEPT = 200_000  # cached solutions, and cached readings
+_MOST_KEPT = 200_000  # cached solutions; cached readings, as many
 _LIMIT_FILE = "notes.json"  # in the critics' folder
 DEFAULT_MAX_TOKENS = 120  # of the reader's own solution
 
@@ -87,8 +88,8 @@ def mark(line: str, lowest: float, own: str) -> str:
 class NoteTaker:
     """Takes notes through the engine, and caches them; a search pays once for each question and solution.
 
-    A result cached for another search is not computed again but is counted again, so that a search costs the same
-    whatever runs beside it.
+    A result cached by another search is counted again but not computed again, so that the cost of a search does not
+    depend on what runs beside it.
     """
 
     def __init__(
@@ -113,7 +114,7 @@ class NoteTaker:
         return model_provenance("notes", self._reader)
 
     def clear_cache(self) -> None:
-        """Clears solutions, readings, and the reader's own cache."""
+        """Clears the cached solutions and readings, and the reader's own cache."""
         self._solutions.clear()
         self._readings.clear()
         clear_caches(self._reader)
@@ -151,7 +152,7 @@ class NoteTaker:
             computed[question] = Work(generated=completion.num_tokens, prefilled=completion.prompt_tokens)
         for question in different:
             self._pay(question, found[question][1], computed.get(question, Work()))
-        _drop_oldest(self._solutions)
+        evict_oldest(self._solutions, _MOST_KEPT)
         return {question: text for question, (text, _) in found.items()}
 
     async def _read(self, passages: Sequence[Passage]) -> dict[Passage, Reading]:
@@ -165,7 +166,7 @@ class NoteTaker:
         for passage in different:
             read = fresh[passage].num_tokens - fresh[passage].saved_tokens if passage in fresh else 0
             self._pay(passage, found[passage].num_tokens, Work(prefilled=read))
-        _drop_oldest(self._readings)
+        evict_oldest(self._readings, _MOST_KEPT)
         return found
 
     def _pay(self, what: Hashable, num_tokens: int, computed: Work) -> None:
@@ -180,18 +181,13 @@ class NoteTaker:
             meter.worked(Role.CRITIC, computed)
 
 
-def _drop_oldest(kept: dict[str, tuple[str, int]] | dict[Passage, Reading]) -> None:
-    while len(kept) > _MOST_KEPT:
-        del kept[next(iter(kept))]  # type: ignore[arg-type]
-
-
 def save_notes_limit(folder: Path, max_tokens: int) -> None:
-    """Writes into the critics' folder how many tokens the reader's own solutions may have."""
+    """Writes the token limit of the reader's own solutions into the critics' folder."""
     (folder / _LIMIT_FILE).write_text(json.dumps({"max_tokens": max_tokens}) + "\n")
 
 
 def load_notes_limit(folder: Path) -> int:
-    """Returns what `save_notes_limit` wrote, `DEFAULT_MAX_TOKENS` where it wrote nothing."""
+    """Returns the limit that `save_notes_limit` wrote, `DEFAULT_MAX_TOKENS` where there is none."""
     path = folder / _LIMIT_FILE
     return int(json.loads(path.read_text())["max_tokens"]) if path.is_file() else DEFAULT_MAX_TOKENS
 

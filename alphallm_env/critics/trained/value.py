@@ -1,4 +1,4 @@
-"""The learned value function: the scalar head of a language model that may be PRM and ORM too."""
+"""The learned value function: a scalar head on a language model, which may serve PRM and ORM too."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HEAD_FILE = "value_head.safetensors"
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """One value in [0, 1], the length of its prompt in tokens, and how many of them were in the prefix cache."""
+    """One value in [0, 1], the tokens of its prompt, and those of them that were cached."""
 
     value: float
     num_tokens: int
@@ -84,7 +84,7 @@ def save_head(folder: Path, weight: torch.Tensor, bias: torch.Tensor) -> None:
 
 
 class CriticModel(TransformersLM):
-    """A causal LM whose last hidden state also feeds a scalar head; the value is its sigmoid."""
+    """A causal LM with a scalar head on its last hidden state; the value is the head's sigmoid."""
 
     def __init__(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, head: torch.nn.Linear
@@ -94,7 +94,7 @@ class CriticModel(TransformersLM):
 
     @classmethod
     def load_with_head(cls, folder: str | Path, device: str = "auto", dtype: str = "auto") -> CriticModel:
-        """Returns the model in a folder that `experiments.train_critics` wrote. Raises ModelError if it is none."""
+        """Returns the model in a folder that `experiments.train_critics` wrote. Raises ModelError if there is none."""
         path = Path(folder) / HEAD_FILE
         if not path.is_file():
             raise ModelError(f"expected a critic's scalar head at {path}, found none")

@@ -1,11 +1,10 @@
 """Decodes texts token by token: a batch that texts join and leave between any two steps.
 
-A text that joins brings the keys and values of its prompt along: looked up in the prefix cache as far as they are
-there, and prefilled as far as not. It leaves when β fires, the model ends its text or writes the stop text, or its
-tokens run out.
+When a text joins, the keys and values of its prompt are looked up in the prefix cache, and those that are missing are
+prefilled. It leaves when β fires, the model ends its text or generates the stop text, or its token limit is reached.
 
-Samples of one prompt share a row of the batch for as long as they agree: what comes next is computed once for all of
-them, and each draws its own token from it. Where they part, the row is copied.
+Samples of one prompt share a row of the batch while their tokens are equal: the next token's distribution is computed
+once, and each sample draws its own token from it. When they diverge, the row is copied.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _States = list[tuple[torch.Tensor, torch.Tensor]]  # by layer: keys and values, 
 
 
 class Text(Writing):
-    """A text that is decoded, with its prompt's tokens and the numbers that its own are drawn with."""
+    """A text in the batch, with its prompt's tokens and the uniform numbers that its own are drawn with."""
 
     def __init__(self, request: GenerationRequest, vocabulary: Vocabulary, prompt: Sequence[int]) -> None:
         super().__init__(request, vocabulary)
@@ -51,7 +50,7 @@ class Text(Writing):
 
 
 class _Sharing:
-    """Which texts draw from which row of logits, and how hot. Texts of one row and temperature share a distribution."""
+    """The distribution that each text draws from. Texts of one row of logits and one temperature share it."""
 
     def __init__(self, rows: Sequence[Sequence[Text]], device: torch.device) -> None:
         places: dict[tuple[int, float], int] = {}  # of the distributions, by row and temperature
@@ -69,7 +68,7 @@ class _Sharing:
         self._place_of = torch.tensor(place_of, device=device) if len(place_of) > len(places) else None
 
     def draw(self, logits: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
-        """Returns each text's next token [texts], drawn at its own number, of logits [rows, vocabulary]."""
+        """Returns each text's next token [texts], drawn at its own uniform number, of logits [rows, vocabulary]."""
         if self._all_greedy:
             return logits.argmax(-1)[self.row_of]
         shared = logits if self._rows is None else logits[self._rows]
@@ -77,7 +76,7 @@ class _Sharing:
 
 
 class Decoder:
-    """The batch of one model, `SteppedBatch` of an engine."""
+    """The batch of texts that one model decodes; the `SteppedBatch` that an engine steps."""
 
     def __init__(self, model: PreTrainedModel, vocabulary: Vocabulary, prefixes: PrefixCache) -> None:
         self._model = model
@@ -90,7 +89,7 @@ class Decoder:
 
     def _reset(self) -> None:
         self._cache = RowCache()
-        self._rows: list[list[Text]] = []  # of the cache: texts of the same tokens, the prompt's and their own
+        self._rows: list[list[Text]] = []  # by row of the cache: the texts with the same tokens, of prompt and text
         self._sharing: _Sharing | None = None
 
     def __len__(self) -> int:
@@ -98,7 +97,7 @@ class Decoder:
 
     @property
     def num_rows(self) -> int:
-        """The rows that a step computes: texts that agree share one."""
+        """The number of rows that a step computes: texts with equal tokens share one."""
         return len(self._rows)
 
     @property
@@ -125,7 +124,7 @@ class Decoder:
         return texts
 
     def _count(self, texts: Sequence[Text], encoded: Sequence[list[int]], cached: Sequence[list[int]]) -> None:
-        """Counts what the prefill takes. The first text of each prompt is charged, the others for its last token."""
+        """Counts the tokens to prefill. The first text of each prompt is charged for them, the others for one token."""
         missing = {id(tokens): len(tokens) - len(slots) for tokens, slots in zip(encoded, cached, strict=True)}
         for text in texts:
             text.tokens_read = missing.pop(id(text.prompt), 1)
@@ -137,7 +136,7 @@ class Decoder:
     ) -> list[tuple[_States, list[str]]]:
         """Returns keys and values of prompts without their last token, in batches, with the prompts of each.
 
-        `cached` has the slots of their cached prefixes.
+        `cached` holds the slots of their cached prefixes.
         """
         missing = [len(tokens) - 1 - len(slots) for (_, tokens), slots in zip(prompts, cached, strict=True)]
         ready = [index for index, number in enumerate(missing) if number == 0 and cached[index]]
@@ -160,9 +159,9 @@ class Decoder:
         """Returns keys and values of the prompts without their last token, padded on the right with garbage."""
         prefixes = self._prefixes
         texts = [tokens[:-1] for tokens in prompts]
-        cached = [prefixes.lookup(tokens) for tokens in prompts]  # again: a full cache may have dropped some since
+        cached = [prefixes.lookup(tokens) for tokens in prompts]  # again: a full cache may have been cleared since
         read = prefill(self._read_prompts, texts, cached, prefixes, self._vocabulary.pad_id)
-        # In this cache, the cached prefixes end where what was read begins, and each part is padded on its left.
+        # In this cache, the cached prefixes are followed by the prefilled tokens; both parts are padded on the left.
         border, end = max(map(len, cached)), read.cache.get_seq_length()
         longest = max(map(len, texts))
         places = [
@@ -203,14 +202,14 @@ class Decoder:
             }
             if ended:
                 self._prefixes.save(self._cache, {row: done[0].tokens_kept for row, done in ended.items()})
-            self._part()
+            self._split_rows()
         except BaseException:
             self._reset()
             raise
         return list(chain.from_iterable(ended.values()))
 
     def _sample(self, logits: torch.Tensor, texts: Sequence[Text]) -> tuple[list[int], list[float]]:
-        """Returns per text the next token and its log-probability at temperature 1, special tokens left out."""
+        """Returns per text the next token and its log-probability at temperature 1, banned tokens excluded."""
         if self._sharing is None:
             self._sharing = _Sharing(self._rows, logits.device)
         logits = logits.float().masked_fill_(self._banned, float("-inf"))
@@ -220,38 +219,38 @@ class Decoder:
         row_of = self._sharing.row_of
         return chosen.tolist(), (logits[row_of, chosen] - total[row_of]).tolist()
 
-    def _part(self) -> None:
-        """Gives texts that no longer agree rows of their own, and removes those that have ended."""
+    def _split_rows(self) -> None:
+        """Splits rows whose texts have diverged, and removes texts that have ended."""
         copied: list[int] = []
-        parted: list[list[Text]] = []
+        diverged: list[list[Text]] = []
         for row, texts in enumerate(self._rows):
             if len(texts) == 1 and texts[0].stop_reason is None:
                 continue
-            going: dict[int, list[Text]] = {}
+            by_token: dict[int, list[Text]] = {}
             for text in texts:
                 if text.stop_reason is None:
-                    going.setdefault(text.last_token, []).append(text)
-            first, *others = going.values() or [[]]
+                    by_token.setdefault(text.last_token, []).append(text)
+            first, *others = by_token.values() or [[]]
             if len(first) < len(texts):
                 self._rows[row] = first
                 self._sharing = None
             copied += [row] * len(others)
-            parted += others
+            diverged += others
         if copied:
             self._cache.copy(copied)
-            self._rows += parted
+            self._rows += diverged
         self._close_gaps()
 
     @torch.inference_mode()
     def leave(self, texts: Sequence[object]) -> None:
-        """Removes texts that no search waits for any more."""
+        """Removes texts before they have ended."""
         gone = set(map(id, texts))
         self._rows = [[text for text in shared if id(text) not in gone] for shared in self._rows]
         self._sharing = None
         self._close_gaps()
 
     def _close_gaps(self) -> None:
-        """Removes the rows that no text is left in."""
+        """Removes the rows without a text."""
         if empty := [row for row, texts in enumerate(self._rows) if not texts]:
             self._rows = [self._rows[row] for row in self._cache.remove(empty)]
 
@@ -265,7 +264,7 @@ def written(decoder: Decoder, requests: Sequence[GenerationRequest]) -> list[Com
 
 
 def uniforms(seed: int, num: int) -> np.ndarray:
-    """Returns the numbers in [0, 1) that the first `num` tokens of the text with this seed are drawn with."""
+    """Returns the uniform numbers in [0, 1) with which the first `num` tokens of a text with this seed are drawn."""
     return np.random.Generator(np.random.Philox(seed)).random(num)
 
 
@@ -274,8 +273,8 @@ def draw(
 ) -> torch.Tensor:
     """Returns a token for each of `numbers` [texts] in [0, 1), float64, from its own row of logits [rows, vocabulary].
 
-    A token is drawn by inverting the cumulative distribution at the number, and is the likeliest one where the row's
-    temperature [rows] is 0. `rows` [texts] says which row is whose where several texts share one.
+    A token is drawn by inverting the cumulative distribution at the number; where the row's temperature [rows] is 0 it
+    is the most probable one. `rows` [texts] is each text's row, if several texts share one.
     """
     greedy = temperatures == 0
     cumulative = (logits / temperatures.masked_fill(greedy, 1.0)[:, None]).softmax(-1).double().cumsum(-1)

@@ -1,4 +1,4 @@
-"""A model's forward passes: over whole texts behind their cached prefixes, and one decoding step of every text."""
+"""A model's forward passes: over texts behind their cached prefixes, and over one token of every text."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
     from alphallm_env.lm.local.kv_cache import RowCache
 
-_PACKED_PADDING = 0.1  # what padding costs where only the attention computes it
+_PACKED_PADDING = 0.1  # the cost of a padding token where only the attention computes it
 
 
 class Trunk(Protocol):
     """Reads token `ids` [texts, tokens] at the positions `places` [texts, tokens], padded on the left.
 
-    `mask` [texts, positions] is 1 where there is a token, in what the cache holds and then in `ids`. Keys and values
-    of what is read are added to the cache. The output at padding is of no use.
+    `mask` [texts, positions] is 1 where there is a token: first those in the cache, then `ids`. Keys and values of
+    `ids` are added to the cache. The output at padding is arbitrary.
     """
 
     def hidden(
@@ -32,34 +32,34 @@ class Trunk(Protocol):
     ) -> torch.Tensor:
         """Returns the last hidden states [texts, tokens, width].
 
-        With `after`, numbers of layers from 1 on that rise, those after each of them, side by side
-        [texts, tokens, layers · width]; after the last layer they are normalised.
+        With `after`, rising numbers of layers from 1 on, those after each of these layers, concatenated
+        [texts, tokens, layers · width]; those after the last layer are normalised.
         """
         ...
 
     def logits(
         self, ids: torch.Tensor, mask: torch.Tensor, places: torch.Tensor, cache: Cache, num_kept: int = 0
     ) -> torch.Tensor:
-        """Returns the logits [texts, tokens, vocabulary], of the last `num_kept` tokens alone if that is not 0."""
+        """Returns the logits [texts, tokens, vocabulary]; only of the last `num_kept` tokens if that is not 0."""
         ...
 
 
 @dataclass(frozen=True)
 class Forward:
-    """One kind of output of a model."""
+    """A forward pass to one kind of output of a model."""
 
     run: Callable[[torch.Tensor, torch.Tensor, torch.Tensor, Cache], torch.Tensor]  # takes what `Trunk` takes
     model: PreTrainedModel
-    padding_cost: float  # of a token that pads, where one that does not costs 1
+    padding_cost: float  # of a padding token, where others cost 1
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
+        """The model's device."""
         return self.model.device
 
 
 class Passes:
-    """The forward passes of a model, the fastest that there are for it."""
+    """The forward passes of a model, each in its fastest implementation."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         is_packed = is_llama_shaped(model)
@@ -72,12 +72,12 @@ class Passes:
         self.last_logits = self._of_trunk(partial(trunk.logits, num_kept=1))  # [texts, 1, vocabulary]
 
     def hidden_after(self, layers: Sequence[int]) -> Forward:
-        """Returns the pass to the hidden states after some layers, [texts, tokens, layers · width]."""
+        """Returns the pass to the hidden states after these layers, [texts, tokens, layers · width]."""
         return self._of_trunk(partial(self._trunk.hidden, after=tuple(layers)))
 
 
 class ModuleTrunk:
-    """The model's own forward pass."""
+    """Reads texts by the forward pass that `transformers` has for the model."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         self._model = model
@@ -85,7 +85,7 @@ class ModuleTrunk:
     def hidden(
         self, ids: torch.Tensor, mask: torch.Tensor, places: torch.Tensor, cache: Cache, after: Sequence[int] = ()
     ) -> torch.Tensor:
-        """Returns what `Trunk` says."""
+        """See `Trunk`."""
         trunk = self._model.base_model
         output = trunk(
             input_ids=ids,
@@ -101,37 +101,37 @@ class ModuleTrunk:
     def logits(
         self, ids: torch.Tensor, mask: torch.Tensor, places: torch.Tensor, cache: Cache, num_kept: int = 0
     ) -> torch.Tensor:
-        """Returns what `Trunk` says."""
+        """See `Trunk`."""
         return self._model(
             input_ids=ids, attention_mask=mask, position_ids=places, past_key_values=cache, logits_to_keep=num_kept
         ).logits
 
 
 class Step(Protocol):
-    """Reads one token a row."""
+    """Reads one token of every row of the batch."""
 
     def __call__(self, ids: torch.Tensor, places: torch.Tensor, mask: torch.Tensor, cache: RowCache) -> torch.Tensor:
         """Returns the logits [rows, vocabulary] after the tokens `ids` [rows] at the positions `places` [rows].
 
-        `mask` [rows, positions] is True where the cache, those tokens included, holds the row's own text. Keys and
-        values of the tokens are added to the cache.
+        `mask` [rows, positions] is True at the row's own tokens in the cache, the new one included. Keys and values of
+        the new tokens are added to the cache.
         """
         ...
 
 
 def step_of(model: PreTrainedModel) -> Step:
-    """Returns the fastest step there is for a model."""
+    """Returns the fastest step for a model."""
     return LlamaStep(model) if is_llama_shaped(model) else ModuleStep(model)
 
 
 class ModuleStep:
-    """The model's own forward pass."""
+    """Reads one token a row by the forward pass that `transformers` has for the model."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         self._model = model
 
     def __call__(self, ids: torch.Tensor, places: torch.Tensor, mask: torch.Tensor, cache: RowCache) -> torch.Tensor:
-        """Returns what `Step` says."""
+        """See `Step`."""
         return self._model(
             input_ids=ids[:, None],
             attention_mask=mask.long(),

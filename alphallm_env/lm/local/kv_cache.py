@@ -1,4 +1,4 @@
-"""Keys and values of a batch of texts: one cache for prefill, one for decoding."""
+"""The cache of keys and values of the texts being decoded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BLOCK = 64  # positions, or rows, added at a time
 
 
 class RowLayer(DynamicLayer):
-    """One layer of a `RowCache`: rooms [rows, heads, positions, head size], larger than what is in use."""
+    """One layer of a `RowCache`: buffers [rows, heads, positions, head size], larger than the part in use."""
 
     def __init__(self, owner: RowCache) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class RowLayer(DynamicLayer):
         *args: Any,  # noqa: ARG002
         **kwargs: Any,  # noqa: ARG002
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Writes each row's next token behind its text. Returns views of the positions in use."""
+        """Writes keys and values of each row's next token. Returns views of the positions in use, this one included."""
         owner = self._owner
         self.reserve(key_states, len(owner), owner.width + 1)
         keys, values = self.rooms
@@ -46,7 +46,7 @@ class RowLayer(DynamicLayer):
         return self.keys, self.values
 
     def reserve(self, like: torch.Tensor, num_rows: int, num_positions: int) -> None:
-        """Makes room for that many rows and positions of states like these [rows, heads, positions, head size]."""
+        """Enlarges the buffers to these numbers; `like` [rows, heads, positions, head size] has the other sizes."""
         if not self.is_initialized:
             self.lazy_initialization(like, like)
             self.keys = self.values = like.new_empty(0, like.shape[1], 0, like.shape[3])
@@ -56,7 +56,7 @@ class RowLayer(DynamicLayer):
             self.keys, self.values = (_enlarged(room, *size) for room in self.rooms)
 
     def get_seq_length(self) -> int:
-        """Returns the tokens before the next one, of the longest row."""
+        """Returns the number of tokens of the longest row."""
         return self._owner.width
 
 
@@ -65,20 +65,20 @@ def _rounded(size: int) -> int:
 
 
 def _enlarged(room: torch.Tensor, num_rows: int, num_positions: int) -> torch.Tensor:
-    # Zeros, as what is masked is multiplied by 0, and 0 · NaN is not 0.
+    # Zeros: masked values are multiplied by 0, and 0 · NaN is not 0.
     larger = room.new_zeros(num_rows, room.shape[1], num_positions, room.shape[3])
     larger[: room.shape[0], :, : room.shape[2]] = room
     return larger
 
 
 class RowCache(Cache):
-    """The cache of texts that come and go: a row for each, its tokens from position 0 on, rows without gaps.
+    """A cache whose texts join and leave: one row each, with its tokens from position 0 on, and no gaps between rows.
 
-    `transformers` may write to it one token a row at a time.
+    `transformers` may write to it one token per row at a time.
     """
 
     def __init__(self) -> None:
-        # A proxy, so that the tensors go with the cache: a cycle would keep them until Python looks for cycles.
+        # A proxy, so that the tensors are freed with the cache: a cycle would keep them until garbage is collected.
         self._new_layer = partial(RowLayer, weakref.proxy(self))
         super().__init__(layer_class_to_replicate=cast("type[RowLayer]", self._new_layer))
         self.width = 0  # tokens of the longest row
@@ -97,7 +97,7 @@ class RowCache(Cache):
         return self._rows, self._places
 
     def begin_step(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-        """Returns the positions [rows] of the tokens about to be written, and the mask [rows, positions] they see."""
+        """Returns the positions [rows] of the tokens to be written, and their attention mask [rows, positions]."""
         if self._places is None:
             self._rows = torch.arange(len(self), device=device)
             self._places = torch.tensor(self._lengths, device=device)
@@ -106,25 +106,25 @@ class RowCache(Cache):
         return self._places, torch.arange(self.width + 1, device=device) <= self._places[:, None]
 
     def end_step(self) -> None:
-        """Counts the tokens that were written."""
+        """Counts the tokens that the step has written."""
         self._lengths = [length + 1 for length in self._lengths]
         self.width += 1
 
     def add(self, layers: Sequence[tuple[torch.Tensor, torch.Tensor]], lengths: Sequence[int]) -> None:
-        """Adds rows. `layers` has their keys and values, each [rows, heads, positions, head size]; garbage behind."""
+        """Adds rows. `layers` holds keys and values, [rows, heads, positions, head size], valid up to `lengths`."""
         first, width = len(self), max(lengths)
         self._lengths += lengths
         self._changed()
         while len(self.layers) < len(layers):
             self.layers.append(self._new_layer())
-        for layer, states in zip(self.layers, layers, strict=False):  # none where no row has a token yet
+        for layer, states in zip(self.layers, layers, strict=False):  # `layers` is empty where no row has a token yet
             row_layer = cast(RowLayer, layer)
             row_layer.reserve(states[0], len(self), self.width + 1)
             for room, state in zip(row_layer.rooms, states, strict=True):
                 room[first : len(self), :, :width] = state[:, :, :width]
 
     def copy(self, rows: Sequence[int]) -> None:
-        """Adds a copy of each of the rows behind the others."""
+        """Appends a copy of each of the rows."""
         first = len(self)
         self._lengths += [self._lengths[row] for row in rows]
         self._changed()
@@ -135,7 +135,7 @@ class RowCache(Cache):
                 room[first : len(self), :, : self.width] = room[list(rows), :, : self.width]
 
     def remove(self, rows: Sequence[int]) -> list[int]:
-        """Takes rows out. Returns, for each row that there is now, which one it was: the last ones fill the gaps."""
+        """Removes rows, moving the last ones into the gaps. Returns the former index of each remaining row."""
         gone = set(rows)
         order = list(range(len(self)))
         num_left = len(order) - len(gone)

@@ -1,8 +1,8 @@
-"""Decoders of the shape that Llama, Qwen2, Mistral and others share, with few calls a layer and no padding.
+"""The forward pass of Llama, Qwen2, Mistral and other models of their shape, in few calls a layer, without padding.
 
-`transformers` runs a forward pass as a thousand small calls, which for a small model is most of the time, and computes
-what pads the shorter texts of a batch. This is the same arithmetic on the same weights: `LlamaStep` reads one token
-a row, `LlamaTrunk` whole texts. Any other model takes its own forward pass.
+`transformers` runs a forward pass as a thousand small calls, which for a small model take most of the time, and also
+computes the padding of the shorter texts of a batch. This is the same arithmetic on the same weights: `LlamaStep` reads
+one token a row, `LlamaTrunk` whole texts. Any other model uses the forward pass of `transformers`.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
     from transformers.cache_utils import Cache
 
-# Of these, what is here is the whole forward pass. Gemma, Phi and others differ in details that it leaves out.
+# Architectures that this module implements completely. Gemma, Phi and others differ in details.
 _LLAMA_SHAPED = frozenset({"llama", "qwen2", "qwen3", "mistral", "smollm3"})
-_FIXED_ROTATIONS = frozenset({"default", "linear", "llama3"})  # do not change with the length of the text
-# Where MKL's product in float32 gains from being written the other way round.
-_LARGE = 2**18  # weights
-_FEW = 128  # rows
+_FIXED_ROTATIONS = frozenset({"default", "linear", "llama3"})  # do not depend on the length of the text
+# In float32, MKL is faster with W·xᵀ than with x·Wᵀ for at least `_LARGE` weights in W and at most `_FEW` rows in x.
+_LARGE = 2**18
+_FEW = 128
 
-# Queries [tokens, heads, head size], keys and values [tokens, key-value heads, head size], the layer's index, and what
-# scores are scaled by -> what each token takes from the others [tokens, heads * head size].
+# Queries [tokens, heads, head size], keys and values [tokens, key-value heads, head size], the layer's index, and the
+# factor of the scores -> the attention's output [tokens, heads * head size].
 _Attention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, int, float], torch.Tensor]
 
 
@@ -60,7 +60,7 @@ class _Llama:
     ) -> torch.Tensor:
         """Returns the last hidden states [tokens, width] of the tokens `ids` [tokens] at `places` [tokens].
 
-        With `after`, numbers of layers from 1 on that rise, the hidden states after each, side by side. Those after
+        With `after`, rising numbers of layers from 1 on, those after each of these layers, concatenated; those after
         the last layer are normalised.
         """
         inner = self._model.model
@@ -98,15 +98,15 @@ class _Llama:
 class LlamaStep:
     """Reads one token a row (`forward.Step`).
 
-    Queries that share a key-value head are its queries at several positions to the attention, so that keys and
-    values are read once for all of them.
+    Queries that share a key-value head are passed to the attention as its queries at several positions, so that keys
+    and values are read once for all of them.
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
         self._llama = _Llama(model)
 
     def __call__(self, ids: torch.Tensor, places: torch.Tensor, mask: torch.Tensor, cache: RowCache) -> torch.Tensor:
-        """Returns what `forward.Step` says."""
+        """See `forward.Step`."""
         bias: torch.Tensor | None = None
 
         def attend(
@@ -125,7 +125,7 @@ class LlamaStep:
 
 
 class LlamaTrunk:
-    """Reads texts behind their cached prefixes (`forward.Trunk`). Only the attention sees what pads them."""
+    """Reads texts behind their cached prefixes (`forward.Trunk`). Only the attention computes padding."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         self._llama = _Llama(model)
@@ -133,14 +133,14 @@ class LlamaTrunk:
     def hidden(
         self, ids: torch.Tensor, mask: torch.Tensor, places: torch.Tensor, cache: Cache, after: Sequence[int] = ()
     ) -> torch.Tensor:
-        """Returns what `forward.Trunk` says."""
+        """See `forward.Trunk`."""
         layout = _Layout(mask, ids.shape[1])
         return layout.padded(self._read(ids, places, cache, layout, after))
 
     def logits(
         self, ids: torch.Tensor, mask: torch.Tensor, places: torch.Tensor, cache: Cache, num_kept: int = 0
     ) -> torch.Tensor:
-        """Returns what `forward.Trunk` says."""
+        """See `forward.Trunk`."""
         layout = _Layout(mask, ids.shape[1])
         hidden = self._read(ids, places, cache, layout)
         if num_kept == 0:
@@ -151,7 +151,7 @@ class LlamaTrunk:
     def _read(
         self, ids: torch.Tensor, places: torch.Tensor, cache: Cache, layout: _Layout, after: Sequence[int] = ()
     ) -> torch.Tensor:
-        """Returns the hidden states [tokens, …] of all tokens that are no padding."""
+        """Returns the hidden states [tokens, …] of all tokens but padding."""
         bias: torch.Tensor | None = None
 
         def attend(
@@ -171,10 +171,10 @@ class LlamaTrunk:
 
 
 class _Layout:
-    """Where the tokens of texts padded on the left are, [texts, tokens], behind what the cache holds of them."""
+    """Converts between texts padded on the left [texts, new tokens, …] and their tokens alone [tokens, …]."""
 
     def __init__(self, mask: torch.Tensor, num_new: int) -> None:
-        """`mask` [texts, positions] is 1 where there is a token; the last `num_new` positions are to be read."""
+        """`mask` [texts, positions] is 1 where there is a token: first cached ones, then `num_new` to read."""
         self._shape = (len(mask), num_new)
         taken = mask[:, -num_new:].reshape(-1).nonzero()[:, 0]
         self._taken = None if len(taken) == len(mask) * num_new else taken
@@ -197,7 +197,7 @@ class _Layout:
 
 
 class _Layer:
-    """One layer. Holds the modules, so that it sees their weights as they are now."""
+    """One layer. Holds the modules, not their weights, so that it uses the current ones."""
 
     def __init__(self, module: Any) -> None:
         attention, mlp = module.self_attn, module.mlp
@@ -226,12 +226,12 @@ class _Layer:
 
 
 def _bias(seen: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """Returns what is added to the scores of what a token sees and does not see."""
+    """Returns the bias of attention scores: 0 where `seen` is True, -inf elsewhere."""
     return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, float("-inf"))
 
 
 def _linear(states: torch.Tensor, module: Any) -> torch.Tensor:
-    """Returns the layer's output [rows, out]. For few rows a processor is faster with W·xᵀ, if W is large."""
+    """Returns the linear layer's output [rows, out]. On a CPU, W·xᵀ is faster for few rows if W is large."""
     weight, bias = cast(torch.Tensor, module.weight), cast("torch.Tensor | None", module.bias)
     is_on_cpu = weight.device.type == "cpu" and weight.dtype is torch.float32
     if not is_on_cpu or weight.numel() < _LARGE or not 1 < states.shape[0] <= _FEW:

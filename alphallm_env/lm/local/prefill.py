@@ -1,4 +1,4 @@
-"""Prefill: reads a batch of texts in one forward pass, cached prefixes left out."""
+"""Prefill: reads a batch of texts behind their cached prefixes in one forward pass."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _PASS_TOKENS = {"cpu": 64}  # elsewhere a whole batch
 
 @dataclass(frozen=True)
 class Prefill:
-    """What reading a batch of texts gave: an output at each token that was computed, and the cache behind it."""
+    """The result of reading a batch of texts: an output at each computed token, and the cache of keys and values."""
 
     ids: torch.Tensor  # [texts, computed tokens of the longest], padded on the left
-    output: torch.Tensor  # [texts, the same or only the last of them, …]
-    cache: DynamicCache  # texts end at its last position
+    output: torch.Tensor  # [texts, computed tokens or only the last one, …]
+    cache: DynamicCache  # padded on the left: every text ends at its last position
 
 
 def prefill(
@@ -35,7 +35,7 @@ def prefill(
     prefixes: PrefixCache,
     pad_id: int,
 ) -> Prefill:
-    """Reads texts behind the prefixes in the slots `cached`, and caches what was read."""
+    """Reads texts behind their prefixes in the slots `cached`, and caches keys and values of the rest."""
     new = [text[len(slots) :] for text, slots in zip(texts, cached, strict=True)]
     cache, cached_mask = prefixes.load(cached)
     ids = padded(new, pad_id, on_left=True).to(forward.device)
@@ -53,7 +53,7 @@ _log = logging.getLogger(__name__)
 
 
 def in_halves(work: Callable[[Sequence[int]], Found], batch: Sequence[int]) -> list[tuple[Sequence[int], Found]]:
-    """Returns parts of a batch with the result of `work` for each: one part, or halves where memory runs out.
+    """Returns the parts of a batch and the result of `work` on each: one part, or halves where memory runs out.
 
     A single item that does not fit raises torch.OutOfMemoryError.
     """
@@ -70,18 +70,18 @@ def in_halves(work: Callable[[Sequence[int]], Found], batch: Sequence[int]) -> l
 
 
 def pass_tokens(device: torch.device) -> int:
-    """Returns how many tokens are computed in the time that one more pass of a model takes, roughly."""
+    """Returns the fixed cost of a forward pass, as the number of tokens computed in the same time."""
     return _PASS_TOKENS.get(device.type, TOKENS_PER_BATCH)
 
 
 def batches_by_length(
     lengths: Sequence[int], device: torch.device, most_tokens: int = TOKENS_PER_BATCH, padding_cost: float = 1.0
 ) -> list[list[int]]:
-    """Returns the indices of texts of these lengths in batches of like length and at most `most_tokens`, padded.
+    """Returns the indices of texts of these lengths in batches of similar length, of at most `most_tokens` padded.
 
-    The batches are those that take the least time, where every text is padded to the longest of its batch and a
-    pass of the model has a cost of its own. `padding_cost` is what a token that pads costs, where others cost 1. A
-    text longer than `most_tokens` is a batch of its own.
+    The batches are those that take the least time, where every text is padded to the longest of its batch and each
+    forward pass has a fixed cost. `padding_cost` is the cost of a padding token, where others cost 1. A text longer
+    than `most_tokens` is a batch of its own.
 
     >>> batches_by_length([300, 10, 20, 310], torch.device("cpu"))
     [[1, 2], [0, 3]]
@@ -98,17 +98,17 @@ def batches_by_length(
 
 
 def _cheapest_cut(lengths: Sequence[int], pass_cost: int, padding_cost: float) -> list[tuple[int, int]]:
-    """Returns the bounds of the batches that a rising sequence is cut into, by dynamic programming.
+    """Returns the bounds of the cheapest batches of a rising sequence, by dynamic programming.
 
-    What the texts' own tokens cost is the same for every cut, so padding alone counts, and passes.
+    The cost of the texts' own tokens is the same for every cut, so only padding and passes are compared.
     """
     if not lengths:
         return []
     ends = [*(place for place in range(1, len(lengths)) if lengths[place] > lengths[place - 1]), len(lengths)]
     starts = np.array([0, *ends])  # a batch may begin at any of them but the last
     before = np.cumsum([0, *lengths])[starts]  # tokens of the texts before each
-    least = np.zeros(len(starts))  # what all before each costs
-    begun = [0] * len(starts)  # and where the last batch before it begins
+    least = np.zeros(len(starts))  # the least cost of all texts before each
+    begun = [0] * len(starts)  # and the start of the last batch before it
     for place, end in enumerate(ends, 1):
         padding = lengths[end - 1] * (end - starts[:place]) - (before[place] - before[:place])
         costs = least[:place] + pass_cost + padding_cost * padding

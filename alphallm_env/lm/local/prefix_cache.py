@@ -1,10 +1,10 @@
 """Keys and values of every prefix that a model has read: one slot a token, shared by all texts with that prefix.
 
-A tree's nodes begin with their parent's text, samples of a state with the same prompt, and a critic's prompts
-with the same question: what was computed for one is looked up by the others. The key of a
-slot is the slot of the token before it and its own token, so finding a prefix is one look-up a token, and nothing is
-stored twice. Texts of one batch do not see each other: a prefix that they share is prefilled before them where that
-saves tokens (`shared_prefixes`).
+A tree's nodes begin with their parent's text, the samples of a state with the same prompt, and a critic's prompts with
+the same question, so each finds the prefix cached that another has computed. A slot's key is the slot of the token
+before it and its own token, so finding a prefix takes one look-up a token, and nothing is stored twice. Texts of one
+batch are computed side by side: a prefix that they share is prefilled before them where that saves tokens
+(`shared_prefixes`).
 """
 
 from __future__ import annotations
@@ -27,40 +27,40 @@ DEFAULT_BYTES = 2**30
 
 @dataclass
 class PrefixStatistics:
-    """Prompt tokens asked for, and those of them that had to be computed."""
+    """Prompt tokens requested, and those of them that were computed."""
 
     prompt_tokens: int = 0
     computed_tokens: int = 0
 
     def count(self, num_tokens: int, num_computed: int) -> None:
-        """Adds a text of so many tokens."""
+        """Adds a text of `num_tokens`, of which `num_computed` were computed."""
         self.prompt_tokens += num_tokens
         self.computed_tokens += num_computed
 
     @property
     def saved_tokens(self) -> int:
-        """Prompt tokens that were looked up."""
+        """Prompt tokens that were cached."""
         return self.prompt_tokens - self.computed_tokens
 
 
 class PrefixCache:
-    """The cache of one model. Drops everything once `max_bytes` are used up."""
+    """The prefix cache of one model. Cleared as a whole once `max_bytes` are used up."""
 
     def __init__(self, max_bytes: int = DEFAULT_BYTES) -> None:
         if max_bytes < 0:
             raise ValueError(f"max_bytes must be >= 0, got {max_bytes}")
         self.statistics = PrefixStatistics()
-        self.num_clears = 0  # times that all was dropped: slots found before are not valid after
+        self.num_clears = 0  # slots found before a clear are invalid after it
         self._max_bytes = max_bytes
         self._slots: dict[tuple[int, int], int] = {}  # (slot of the token before, token) -> slot
-        self._log_probs: list[float | None] = []  # of each slot's token after those before it, where it was asked for
+        self._log_probs: list[float | None] = []  # of each slot's token after those before it, where it was computed
         self._store: torch.Tensor | None = None  # [slots, layers, 2, heads, head size]
 
     def __len__(self) -> int:
         return len(self._log_probs)
 
     def clear(self) -> None:
-        """Drops all prefixes. To be called whenever the model's weights have changed."""
+        """Removes all prefixes. Call it whenever the model's weights have changed."""
         self._slots.clear()
         self._log_probs.clear()
         self._store = None
@@ -70,7 +70,7 @@ class PrefixCache:
         """Returns the slots of the longest cached prefix, short of the last token.
 
         From the position `log_probs_from` on, a token counts as cached only together with its log-probability.
-        `found` is what an earlier call returned, from which to resume: no single prefix is ever evicted.
+        `found` is the result of an earlier call, from which to resume: prefixes are never evicted one by one.
         """
         slots = list(found)
         slot = slots[-1] if slots else _ROOT
@@ -86,14 +86,14 @@ class PrefixCache:
         return slots
 
     def log_probs(self, slots: Sequence[int]) -> list[float]:
-        """Returns the log-probabilities kept with the slots. Raises KeyError where one has none."""
+        """Returns the log-probabilities stored with the slots. Raises KeyError where one has none."""
         kept = [self._log_probs[slot] for slot in slots]
         if None in kept:
             raise KeyError(f"expected log-probabilities of all slots, got {kept}")
         return cast("list[float]", kept)
 
     def keep_log_probs(self, tokens: Sequence[int], first: int, log_probs: Sequence[float]) -> None:
-        """Keeps the log-probabilities of the tokens from position `first` on, as far as their slots are there."""
+        """Stores the log-probabilities of the tokens from position `first` on, as far as they have slots."""
         slot = _ROOT
         for position, token in enumerate(tokens):
             cached = self._slots.get((slot, token))
@@ -116,7 +116,7 @@ class PrefixCache:
         return cache, padding_mask(cached, on_left=True).to(self._store.device)
 
     def states(self, cached: Sequence[Sequence[int]]) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """Returns keys and values of each layer for non-empty prefixes, padded on the right with those of others.
+        """Returns keys and values of each layer for non-empty prefixes, padded on the right with arbitrary values.
 
         Each is [rows, heads, longest, head size].
         """
@@ -135,7 +135,7 @@ class PrefixCache:
         end: int | None = None,
         cached: Mapping[int, Sequence[int]] | None = None,
     ) -> None:
-        """Keeps what the cache holds of `texts`: by row of the cache, the tokens from its position 0 on.
+        """Stores keys and values of `texts` from `cache`: by row of it, the tokens from its position 0 on.
 
         With `end` the tokens are those before that position. `cached` are slots of the texts' first tokens.
         """
@@ -175,7 +175,7 @@ class PrefixCache:
 
 @dataclass(frozen=True)
 class SharedPrefix:
-    """The first `length` tokens of the texts with these indices, and how many tokens it saves to read them first."""
+    """The first `length` tokens of the texts with these indices, and the tokens saved by reading them first."""
 
     length: int
     texts: tuple[int, ...]
@@ -184,7 +184,10 @@ class SharedPrefix:
 
 @dataclass
 class _Node:
-    """Texts from the place `first` on, in alphabetical order, that share `length` tokens, and what pays inside."""
+    """A node of the prefix tree: texts, from `first` on in sorted order, that share `length` tokens.
+
+    `inside` are the best prefixes below it.
+    """
 
     length: int
     first: int
@@ -221,7 +224,7 @@ def shared_prefixes(texts: Sequence[Sequence[int]], cached: Sequence[int], least
 
 
 def _best(node: _Node, texts: Sequence[int], cached: Sequence[int]) -> list[SharedPrefix]:
-    """Returns what pays more: to read the node's own prefix first, or those inside it."""
+    """Returns what saves more: reading the node's own prefix first, or those inside it."""
     saving = (len(texts) - 1) * (node.length - min((cached[index] for index in texts), default=0))
     return [SharedPrefix(node.length, tuple(texts), saving)] if saving > node.saving_inside else node.inside
 

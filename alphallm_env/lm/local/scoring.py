@@ -1,4 +1,4 @@
-"""Scores texts in batches of like length: the next token, the likelihood of given tokens, what a head predicts."""
+"""Scores texts in batches of similar length: outputs at their last token, and log-probabilities of their tokens."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def last_outputs(
 ) -> tuple[torch.Tensor, list[int]]:
     """Returns the float32 output of `forward` at the last token of each text, [texts, …], on the CPU.
 
-    And how many tokens of each text were cached and not computed.
+    Also returns how many tokens of each text were cached and not computed.
     """
     outputs, saved = _last_outputs(forward, texts, prefixes, pad_id)
     _add_to_statistics(texts, saved, prefixes)
@@ -27,7 +27,7 @@ def last_outputs(
 def _last_outputs(
     forward: Forward, texts: Sequence[Sequence[int]], prefixes: PrefixCache, pad_id: int
 ) -> tuple[list[torch.Tensor], list[int]]:
-    """Returns what `last_outputs` does; prefixes that several of the texts share are read first."""
+    """Returns the result of `last_outputs`, not stacked. Prefixes that several of the texts share are read first."""
     once = _different(texts)
     slots_of = _CachedSlots(prefixes, texts)
     outputs: dict[int, torch.Tensor] = {}
@@ -60,7 +60,7 @@ def _read_shared_prefixes(
     prefixes: PrefixCache,
     pad_id: int,
 ) -> list[tuple[int, int]]:
-    """Reads what several of the texts have in common, where that pays for a pass of the model.
+    """Reads prefixes that several of the texts share, where that saves more than a forward pass costs.
 
     Returns the first text of each prefix, which is charged for it, and how many tokens were computed.
     """
@@ -98,7 +98,7 @@ class _CachedSlots:
 
 
 def _different(texts: Sequence[Sequence[int]]) -> dict[tuple[int, ...], int]:
-    """Returns the place of the first text like each: the others need no reading of their own."""
+    """Returns the index of the first of equal texts, by text: only that one is computed."""
     return {tuple(text): index for index, text in reversed(list(enumerate(texts)))}
 
 
@@ -108,7 +108,7 @@ def _batches(
     forward: Forward,
     most_tokens: int = TOKENS_PER_BATCH,
 ) -> list[list[int]]:
-    """Returns the indices of different texts in batches; `num_missing` says how many tokens of one are to compute."""
+    """Returns the indices of different texts in batches; `num_missing` returns how many tokens of one to compute."""
     chosen = sorted(once.values())
     lengths = list(map(num_missing, chosen))
     batches = batches_by_length(lengths, forward.device, most_tokens, forward.padding_cost)
@@ -130,8 +130,8 @@ def token_log_probs(
 ) -> tuple[list[list[float]], list[int]]:
     """Returns the log-probability, in nats, of each token of each text from position `start` >= 1 on.
 
-    And how many tokens of each text were cached and not computed. `forward` gives the logits at all tokens, for at
-    most `most_tokens` of them in a pass. Texts that are equal have equal starts.
+    Also returns how many tokens of each text were cached and not computed. `forward` returns the logits at all tokens,
+    at most `most_tokens` in a pass. Texts that are equal have equal starts.
     """
     once = _different(texts)
     slots_of = _CachedSlots(prefixes, texts, starts)
@@ -141,7 +141,7 @@ def token_log_probs(
     def read(batch: Sequence[int]) -> None:
         part, firsts = [texts[index] for index in batch], [starts[index] for index in batch]
         found = list(map(slots_of, batch))
-        cached = list(map(_without_judge, found, firsts))
+        cached = list(map(_without_predictor, found, firsts))
         for index, slots in zip(batch, cached, strict=True):
             saved[index] = len(slots)
         passed = prefill(forward, part, cached, prefixes, pad_id)
@@ -153,7 +153,7 @@ def token_log_probs(
             prefixes.keep_log_probs(text, first_new, fresh)
 
     def num_missing(index: int) -> int:
-        return len(texts[index]) - len(_without_judge(slots_of(index), starts[index]))
+        return len(texts[index]) - len(_without_predictor(slots_of(index), starts[index]))
 
     for whole in _batches(once, num_missing, forward, min(most_tokens, TOKENS_PER_BATCH)):
         in_halves(read, whole)
@@ -161,12 +161,12 @@ def token_log_probs(
     return [results[once[tuple(text)]] for text in texts], saved
 
 
-def _without_judge(slots: list[int], start: int) -> list[int]:
-    """Returns the cached slots of a text, less one to be read again: its output predicts the first new token."""
+def _without_predictor(slots: list[int], start: int) -> list[int]:
+    """Returns the cached slots of a text, less the last if it predicts the first new token: it is computed again."""
     return slots[:-1] if len(slots) >= start else slots
 
 
 def _picked(read: Prefill) -> Iterator[list[float]]:
-    """Yields, for each text, the log-probabilities of its computed tokens but the first, padded on the left."""
+    """Yields, per text, the log-probabilities of its computed tokens but the first, padded on the left."""
     log_probs = read.output[:, :-1].float().log_softmax(-1)
     yield from log_probs.gather(-1, read.ids[:, 1:, None])[..., 0].tolist()

@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from alphallm_env.errors import ModelError
 from alphallm_env.lm.base import Completion, Embedding, GenerationRequest, LabelProbs, Passage, Reading
 from alphallm_env.lm.device import resolved_device, resolved_dtype
+from alphallm_env.lm.label_tokens import first_label_tokens
 from alphallm_env.lm.local.decoder import Decoder, written
 from alphallm_env.lm.local.forward import Forward, Passes
 from alphallm_env.lm.local.prefix_cache import PrefixCache
@@ -23,11 +24,11 @@ from alphallm_env.lm.local.scoring import last_outputs, token_log_probs
 from alphallm_env.lm.local.vocabulary import vocabulary_of
 from alphallm_env.lm.revision import source_revision
 
-_LOGITS_PER_BATCH = 2**27  # held at once where every token's are needed: 512 MiB of float32
+_LOGITS_PER_BATCH = 2**27  # in memory at once where those of every token are needed: 512 MiB of float32
 
 
 class TransformersLM:
-    """A causal LM with its tokenizer. Owned by one engine: not to be called from two threads at once."""
+    """A causal LM with its tokenizer. Owned by one engine, and not thread-safe."""
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> None:
         self.model = model.eval()
@@ -40,7 +41,7 @@ class TransformersLM:
 
     @classmethod
     def load(cls, source: str | Path, device: str = "auto", dtype: str = "auto") -> Self:
-        """Returns the model in a folder, or by its hub name, ready to run.
+        """Returns the model in a folder or of a hub name, ready to run.
 
         `device` auto is a GPU where there is one. `dtype` auto is the checkpoint's own on a GPU and float32
         on a CPU. Only safetensors are read. Raises ModelError if the model cannot be loaded.
@@ -59,7 +60,7 @@ class TransformersLM:
 
     @property
     def is_reproducible(self) -> bool:
-        """Whether texts do not depend on the rest of their batch: float32 rounds finely enough for that."""
+        """Whether texts do not depend on the rest of their batch: True in float32, whose rounding suffices."""
         return self.model.dtype == torch.float32
 
     @property
@@ -95,9 +96,9 @@ class TransformersLM:
         return [LabelProbs(tuple(row), len(text), n) for row, text, n in zip(probs, encoded, saved, strict=True)]
 
     def outputs(self, forward: Forward, encoded: Sequence[Sequence[int]]) -> tuple[torch.Tensor, list[int]]:
-        """Returns what `forward` gives at the last token of each of the encoded texts, [texts, …].
+        """Returns the output of `forward` at the last token of each of the encoded texts, [texts, …].
 
-        And how many tokens of each text were cached and not computed.
+        Also returns how many tokens of each text were cached and not computed.
         """
         return last_outputs(forward, encoded, self.prefixes, self.vocabulary.pad_id)
 
@@ -125,20 +126,20 @@ class TransformersLM:
     def embed(self, prompts: Sequence[str]) -> list[Embedding]:
         """Returns, per prompt, tanh(h / rms(h)) of the last hidden state h at its last token, [width].
 
-        Right after a completion of the prompt, this reads one token.
+        Of a prompt whose text was just decoded, only one token is computed.
         """
         states = self.hidden_states(prompts, [self.num_layers])
         return [replace(state, vector=np.tanh(state.vector)) for state in states]
 
     @property
     def num_layers(self) -> int:
-        """How many layers the model has."""
+        """The number of the model's layers."""
         return int(self.model.config.get_text_config().num_hidden_layers)
 
     def hidden_states(self, prompts: Sequence[str], layers: Sequence[int]) -> list[Embedding]:
         """Returns, per prompt, h / rms(h) of the hidden state h after each of `layers`, at its last token.
 
-        Vectors are [layers · width]. Layers count from 1 and rise. Raises ValueError for others.
+        Vectors are [layers · width]. Layers are numbered from 1, in rising order. Raises ValueError for others.
         """
         rising = list(layers)
         if rising != sorted(set(rising)) or not rising or not 1 <= rising[0] <= rising[-1] <= self.num_layers:
@@ -154,7 +155,7 @@ class TransformersLM:
         return [Embedding(row.copy(), len(text), n) for row, text, n in zip(vectors, encoded, saved, strict=True)]
 
     def clear_cache(self) -> None:
-        """Drops the cached prefixes."""
+        """Clears the prefix cache."""
         self.prefixes.clear()
 
     def count_tokens(self, text: str) -> int:
@@ -162,19 +163,13 @@ class TransformersLM:
         return len(self.vocabulary.encode([text])[0])
 
     def label_ids(self, labels: tuple[str, ...]) -> tuple[int, ...]:
-        """Returns the first token of each label. Raises ModelError if two labels share it, or one has none."""
+        """Returns the id of each label's first token. Raises ModelError if two share it, or one is unknown."""
         if labels not in self._label_ids:
             self._label_ids[labels] = self._checked_label_ids(labels)
         return self._label_ids[labels]
 
     def _checked_label_ids(self, labels: tuple[str, ...]) -> tuple[int, ...]:
-        # A space in front is read after a mark: at the start of a text some tokenizers make it a token of its own.
-        marks = [":" if label.startswith(" ") else "" for label in labels]
-        before = self.vocabulary.encode(marks)
-        encoded = self.vocabulary.encode([mark + label for mark, label in zip(marks, labels, strict=True)])
-        ids = tuple(whole[len(start)] for start, whole in zip(before, encoded, strict=True))
-        if len(set(ids)) < len(ids):
-            raise ModelError(f"expected labels with different first tokens, got {labels} -> {ids}")
+        ids = first_label_tokens(labels, self.vocabulary.encode)
         if self.tokenizer.unk_token_id in ids:
             raise ModelError(f"expected labels in the vocabulary of {self.name}, got {labels} -> {ids}")
         return ids

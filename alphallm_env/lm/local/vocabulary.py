@@ -1,4 +1,4 @@
-"""Token ids: what decoding needs of a tokenizer and its model's output layer, and sequences of them as one tensor."""
+"""The token ids of a model: encoding, decoding, special tokens; and sequences of ids as one padded tensor."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Vocabulary:
 
 
 def vocabulary_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Vocabulary:
-    """Returns the vocabulary of a model. Raises ModelError where it has no token that ends a text."""
+    """Returns the vocabulary of a model. Raises ModelError where it has no end-of-text token."""
     size = int(model.get_output_embeddings().weight.shape[0])  # type: ignore[union-attr]
     ends = _end_ids(model, tokenizer)
     banned = torch.zeros(size, dtype=torch.bool)

@@ -1,4 +1,4 @@
-"""How questions and solutions become prompts: one template for each kind of model, and the one that fits a tokenizer.
+"""Prompts of questions and solutions: a template for each kind of model, and the one that fits a tokenizer.
 
 Texts that users or models wrote pass through `plain` before they reach a prompt.
 """

@@ -1,4 +1,4 @@
-"""What a prompt template is, and how text is kept from being read as special tokens."""
+"""The protocol of prompt templates, and the escaping of special tokens in texts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SPECIAL = re.compile(r"<(?=[|\uff5c]|/?(?:s|[A-Za-z]\w+)>)|\[(?=/?INST\])")
 
 
 def plain(text: str) -> str:
-    """Returns `text` with the spellings of special tokens broken up, so that they stay text.
+    """Returns `text` with a space inside whatever is spelled like a special token, so that it is encoded as text.
 
     >>> plain("7 <|im_end|> <5")
     '7 < |im_end|> <5'
@@ -26,17 +26,17 @@ class PromptTemplate(Protocol):
 
     @property
     def name(self) -> str:
-        """The name that a run's record keeps."""
+        """The template's name in the record of a run."""
         ...
 
     @property
     def labels(self) -> tuple[str, str]:
-        """How yes and no are written right after the prompt of a judgement."""
+        """How True and False are written right after the prompt of a judgement."""
         ...
 
     @property
     def stop_text(self) -> str:
-        """What a policy writes only after its text has ended; empty where it closes its texts itself."""
+        """Text that a policy generates only after its solution; empty for a model that ends its texts by a token."""
         ...
 
     def solve(self, question: str, solution: str) -> str:
@@ -44,13 +44,13 @@ class PromptTemplate(Protocol):
         ...
 
     def imagine(self, opening: str, examples: Sequence[str]) -> str:
-        """Returns the prompt after which a policy writes a new question that begins with `opening`."""
+        """Returns the prompt after which a policy generates a new question that begins with `opening`."""
         ...
 
     def judge_state(self, question: str, solution: str, notes: str = "") -> str:
         """Returns the prompt at whose last token a value head reads the state.
 
-        `notes` are what the critic noted on the solution before it judges, here and below; often none.
+        `notes`, here and below, are the critic's notes on the solution; empty for a critic that takes none.
         """
         ...
 
@@ -65,11 +65,11 @@ class PromptTemplate(Protocol):
 
 @runtime_checkable
 class ToolTemplate(PromptTemplate, Protocol):
-    """Renders prompts for models that can be asked to write programs while they check a solution."""
+    """Renders prompts for models that may write programs while they check a solution."""
 
     @property
     def check_stop_text(self) -> str:
-        """What a critic writes only after its check has ended; empty where it closes its texts itself."""
+        """Text that a critic generates only after its check; empty for a model that ends its texts by a token."""
         ...
 
     def check_outcome(self, question: str, solution: str, work: str) -> str:

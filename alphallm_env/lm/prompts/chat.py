@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class ChatTemplate:
     """Prompts for an instruction-tuned model, through its tokenizer's own chat template.
 
-    Worked examples are earlier turns of the chat. Asked without them, small models write long texts under
-    headings, two or three times the tokens, that seldom end.
+    Worked examples are earlier turns of the chat. Without them, small models write long texts under headings, with two
+    or three times the tokens, that seldom end.
     """
 
     name = "chat"
@@ -37,7 +37,6 @@ class ChatTemplate:
         if not tokenizer.chat_template:
             raise ValueError("expected a tokenizer with a chat template, got one without")
         self._tokenizer = tokenizer
-
         self._shots = [
             turn
             for question, lines, answer in WORKED_EXAMPLES

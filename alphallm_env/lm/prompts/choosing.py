@@ -1,4 +1,4 @@
-"""Which template fits a tokenizer."""
+"""Chooses the template that fits a tokenizer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def template_for(tokenizer: PreTrainedTokenizerBase) -> PromptTemplate:
 
 
 def bos_token(tokenizer: PreTrainedTokenizerBase) -> str:
-    """Returns the token that the tokenizer puts before every text by itself, empty where it puts none."""
+    """Returns the bos token if the tokenizer adds it to every text, else an empty text."""
     if tokenizer.bos_token_id is None:
         return ""
     ids = cast("list[int]", tokenizer("a")["input_ids"])

@@ -10,7 +10,7 @@ from alphallm_env.lm.prompts.wording import WORKED_EXAMPLES, check_question, not
 
 
 class FewShotTemplate:
-    """Prompts for a base model: worked examples as plain text, behind the token that begins its texts."""
+    """Prompts for a base model: worked examples as plain text, after the model's bos token, if any."""
 
     name = "few_shot"
     labels = (" True", " False")

@@ -1,4 +1,4 @@
-"""What a critic that may write Python is asked, and how programs and their outputs are written in its text."""
+"""The prompt of a critic that may write Python, and the format of programs and their outputs in its text."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _PROGRAM = re.compile(r"```(?:python|py)[ \t]*\n(?P<code>.*?)(?:```\s*|\Z)", re.
 def program_in(text: str) -> tuple[str, str] | None:
     r"""Returns the text before the first ```python block and the block's code; None where there is no block.
 
-    A block that the text leaves open counts to the text's end.
+    A block that is not closed ends with the text.
 
     >>> program_in("Let us see.\n```python\nprint(6 * 7)\n```")
     ('Let us see.\n', 'print(6 * 7)\n')
@@ -43,6 +43,6 @@ def program_in(text: str) -> tuple[str, str] | None:
 
 
 def program_with_output(code: str, output: str) -> str:
-    """Returns how a program that was run, and its output are written in the text. No output closes its block."""
+    """Returns the blocks of a program and its output. Backticks in the output are replaced, so that none closes it."""
     shown = output.rstrip("\n").replace("```", "'''")
     return f"```python\n{code}```\n```output\n{shown}\n```\n"

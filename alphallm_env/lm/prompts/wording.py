@@ -1,4 +1,4 @@
-"""What models in plain language are asked, and the worked examples that they are shown."""
+"""The wording of prompts in plain language, for instruction-tuned and base models, and their worked examples."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Any OpenAI-compatible server as a language model."""
+"""Any OpenAI-compatible server as a language model: the client, a pool of servers with retries, label probabilities."""

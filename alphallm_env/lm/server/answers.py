@@ -1,8 +1,8 @@
-"""What a server's answer says: its text, its tokens and their log-probabilities, and why it ended.
+"""Parses a server's answer: its text, its tokens and their log-probabilities, and why it ended.
 
-Servers word it in three ways: logprobs as OpenAI's completions have them (vLLM, SGLang, llama-cpp-python), as
-its chat has them (llama.cpp), or not at all (`transformers serve`). An answer that breaks the format
-raises `AnswerError`, so that it is asked for again.
+There are three formats of log-probabilities: that of OpenAI's completions (vLLM, SGLang, llama-cpp-python), that of its
+chat (llama.cpp), and none at all (`transformers serve`). An answer that breaks the format raises `AnswerError`, so that
+the request is retried.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import cast
 
 
 class AnswerError(ValueError):
-    """An answer that is not one: another shape, a missing field, a number that cannot be."""
+    """A malformed answer: another shape, a missing field, an impossible number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,26 +23,26 @@ class AnswerToken:
 
     text: str
     log_prob: float | None
-    top: dict[str, float]  # the likeliest tokens at its place, and their log-probabilities
+    top: dict[str, float]  # the most probable tokens at its position, and their log-probabilities
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One completion as a server gave it."""
+    """One completion as a server returned it."""
 
     text: str
     was_cut: bool  # by max_tokens
-    named_stop: str  # the stop string that ended it, where the server names it (vLLM, SGLang)
-    tokens: tuple[AnswerToken, ...] | None  # None where the server gives no log-probabilities
+    named_stop: str  # the stop string that ended it, where the server reports it (vLLM, SGLang)
+    tokens: tuple[AnswerToken, ...] | None  # None where the server returns no log-probabilities
     num_tokens: int
     prompt_tokens: int
-    cached_tokens: int | None  # None where the server does not tell
+    cached_tokens: int | None  # None where the server does not report them
 
     def stopped_text(self, stops: Sequence[str]) -> str | None:
-        """Returns what was written up to the last token if a stop string ended it, else None.
+        """Returns the text up to and including its last token if a stop string ended it, else None.
 
-        Most servers drop the stop string, and what the same token holds after it; their tokens have both.
-        `transformers serve` keeps them.
+        Most servers cut the text before the stop string; it, and what its last token holds after it, are still in
+        the tokens. `transformers serve` does not cut.
         """
         if any(stop in self.text for stop in stops):
             return self.text
@@ -55,7 +55,7 @@ class Answer:
 
 
 def read_answer(body: object) -> Answer:
-    """Returns the only choice of a completion. Raises AnswerError if it is not one."""
+    """Returns the only choice of a completion. Raises AnswerError if `body` is malformed."""
     choices = _list(_field(body, "choices"), "choices")
     if len(choices) != 1:
         raise AnswerError(f"expected 1 choice, got {len(choices)}")
@@ -142,7 +142,7 @@ def _count(value: object) -> int:
 
 
 def _log_prob(value: object) -> float:
-    """Returns a finite log-probability <= 0; rounding may have put it a hair above."""
+    """Returns a finite log-probability <= 0; a value above it by rounding, at most 1e-3, becomes 0."""
     if not isinstance(value, int | float) or not math.isfinite(value) or value > 1e-3:
         raise AnswerError(f"expected a log-probability <= 0, got {value!r:.80}")
     return min(0.0, float(value))

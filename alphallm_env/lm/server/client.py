@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 _DEFAULTS = ServerSettings()
-_HOT = 4.0  # a temperature at which log-probabilities that follow it are nowhere near those at 1
+_HOT = 4.0  # a temperature at which log-probabilities that are scaled by it differ clearly from those at 1
 _SAME = 0.1  # nats
 
 
 class ServerLM:
-    """A model behind one or more servers, all of which serve it. Prompts go raw to `/v1/completions`.
+    """A model behind one or more servers, all of which serve it. Prompts are sent as text to `/v1/completions`.
 
     The methods that end in `_async` may be awaited on any event loop; all others block. `extra_body` holds
-    fields for every request, as a server of an unknown kind may need them to sample from the whole
-    distribution. The first model that a server lists is meant where `model` is empty.
+    fields for every request, such as those that a server of an unknown kind needs to sample from the whole
+    distribution. Where `model` is empty, the first model that a server lists is used.
 
-    A server's answer may depend on the rest of its batch, so `is_reproducible` is False. One that leaves the
-    end-of-text token out of its answers (llama-cpp-python) leaves it out of `num_tokens` and `log_prob`.
-    One that does not tell how much of a prompt it had cached is taken to read a prompt once per call.
+    A server's answer may depend on the rest of its batch, so `is_reproducible` is False. With a server that leaves the
+    end-of-text token out of its answers (llama-cpp-python), `num_tokens` and `log_prob` are without it.
+    A server that does not report cached tokens is assumed to read each prompt once per call.
     """
 
     is_reproducible = False
@@ -52,7 +52,7 @@ class ServerLM:
     ) -> None:
         self.name = ", ".join(urls) + (f" {model}" if model else "")
         self.tokenizer = tokenizer
-        # Whether log-probabilities are given after temperature; None until a request had one other than 0 or 1.
+        # Whether log-probabilities are scaled by the temperature; None until a request had one other than 0 or 1.
         self.log_probs_follow_temperature: bool | None = None
         self._bos_token = bos_token(tokenizer) if tokenizer else ""
         self._pool = ServerPool(urls, model, settings, extra_body)
@@ -60,12 +60,12 @@ class ServerLM:
         self._thread = LoopThread(f"client of {self.name}")
 
     def close(self) -> None:
-        """Closes the connections. What is in flight is cancelled."""
+        """Closes the connections, and cancels what is in flight."""
         self._thread.run(self._pool.close())
         self._thread.close()
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
-        """Returns one completion per request, in order. Raises ServerError if one cannot be had."""
+        """Returns one completion per request, in order. Raises ServerError if the attempts at one are used up."""
         return self._thread.run(self._generate(requests))
 
     async def generate_async(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
@@ -75,8 +75,8 @@ class ServerLM:
     def label_probs(self, prompts: Sequence[str], labels: Sequence[str]) -> list[LabelProbs]:
         """Returns, per prompt, the probability of each label's first token as the next token.
 
-        Raises ServerError if the servers do not give them, ModelError if two labels begin with the same token.
-        Without a tokenizer a label is taken to be one token.
+        Raises ServerError if the servers do not return them, ModelError if two labels begin with the same token.
+        Without a tokenizer a label is assumed to be one token.
         """
         return self._thread.run(self._label_probs(prompts, labels))
 
@@ -85,7 +85,7 @@ class ServerLM:
         return await self._thread.wait(self._label_probs(prompts, labels))
 
     def count_tokens(self, text: str) -> int:
-        """Returns how many tokens the tokenizer makes of `text`, or else the server's own."""
+        """Returns how many tokens the tokenizer makes of `text`, without one how many the server makes of it."""
         if self.tokenizer is not None:
             return len(cast("list[int]", self.tokenizer(text, add_special_tokens=False)["input_ids"]))
         return self._thread.run(self._count_tokens(text))
@@ -101,11 +101,11 @@ class ServerLM:
         return await gather(self._labels.read(self._sent(prompt), labels, tokens) for prompt in prompts)
 
     def _sent(self, prompt: str) -> str:
-        """Returns the prompt without the token that begins every text: servers put it there themselves."""
+        """Returns the prompt without its bos token: servers add that themselves."""
         return prompt.removeprefix(self._bos_token)
 
     async def _see_temperature(self, requests: Sequence[GenerationRequest]) -> None:
-        """Finds out whether log-probabilities follow the temperature, once a request has one of its own."""
+        """Detects whether log-probabilities are scaled by the temperature, at the first that is not 0 or 1."""
         prompts = [request.prompt for request in requests if request.temperature not in (0.0, 1.0)]
         if self.log_probs_follow_temperature is not None or not prompts:
             return
@@ -116,7 +116,7 @@ class ServerLM:
             self.log_probs_follow_temperature = abs(max(tops[0]) - max(tops[1])) > _SAME
 
     async def _count_tokens(self, text: str) -> int:
-        """Asks llama.cpp, vLLM or SGLang, which take the text by different names, else llama-cpp-python."""
+        """Asks the endpoint of llama.cpp, vLLM and SGLang, whose field names differ, else that of llama-cpp-python."""
         body = {"prompt": text, "content": text, "add_special_tokens": False, "add_special": False}
         about = f"a count of the tokens of {shown(text)}"
         for path, asked in (("/tokenize", body), ("/extras/tokenize", {"input": text})):
@@ -128,7 +128,7 @@ class ServerLM:
 def _completions(
     requests: Sequence[GenerationRequest], written: Sequence[tuple[Draft, StopReason]]
 ) -> list[Completion]:
-    """Returns the completions; where the server does not tell what it had cached, a prompt is read once."""
+    """Returns the completions; where the server does not report cached tokens, equal prompts count as read once."""
     seen: set[str] = set()
     completions: list[Completion] = []
     for request, (draft, reason) in zip(requests, written, strict=True):

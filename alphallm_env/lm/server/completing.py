@@ -1,5 +1,5 @@
-"""Writes one completion on a server. β is asked here: its trigger is the stop string, and where it does not
-fire a further request continues the text. A rule without a trigger costs one request per token.
+"""Generates one completion on a server. β is checked here: its trigger is the stop string, and where β does not
+fire a further request resumes the text. A rule without a trigger costs one request per token.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ _SHOWN = 60  # characters of a prompt in an error
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What is written so far of one completion, and what was read for it."""
+    """The text generated so far for one completion, and the tokens read for it."""
 
     text: str = ""
     num_tokens: int = 0
     log_prob: float = 0.0
     prompt_tokens: int = 0  # of the first request
-    computed_tokens: int | None = 0  # in all requests, cached ones left out; None where the server does not tell
+    computed_tokens: int | None = 0  # in all requests, without cached ones; None where the server does not report them
 
     def with_answer(self, answer: Answer, text: str, log_prob: float) -> Draft:
-        """Returns the draft with a further answer, whose text is `text`."""
+        """Returns the draft with the next answer, whose text up to its last token is `text`."""
         computed = None
         if self.computed_tokens is not None and answer.cached_tokens is not None:
             computed = self.computed_tokens + answer.prompt_tokens - answer.cached_tokens
@@ -50,7 +50,7 @@ class Draft:
 
 
 def shown(prompt: str, seed: int | None = None) -> str:
-    """Returns how an error calls a request.
+    """Returns the description of a request in errors.
 
     >>> shown("How many pencils are whole?", 3)
     "the request with seed 3 after '…How many pencils are whole?'"
@@ -60,11 +60,11 @@ def shown(prompt: str, seed: int | None = None) -> str:
 
 
 async def write(pool: ServerPool, request: GenerationRequest) -> tuple[Draft, StopReason]:
-    """Returns the draft of a whole completion and why it ended. Raises ServerError if there is none."""
+    """Returns the draft of a whole completion and why it ended. Raises ServerError if it cannot be completed."""
     about = shown(request.prompt, request.seed)
     draft = Draft()
     while True:
-        stops = _stops(request, draft.text)
+        stops = request.stop_strings(draft.text)
         left = request.max_tokens - draft.num_tokens
         body = {
             "prompt": request.prompt + draft.text,
@@ -84,7 +84,7 @@ async def write(pool: ServerPool, request: GenerationRequest) -> tuple[Draft, St
 
 
 def summed_log_prob(answer: Answer, server: str, about: str) -> float:
-    """Returns the sum over the tokens. Raises ServerError where it is not known of every token."""
+    """Returns the sum over the tokens. Raises ServerError where one has no log-probability."""
     if answer.tokens is None:
         raise ServerError(f"{server} gives no log-probabilities with its completions; they were asked for {about}")
     known = [token.log_prob for token in answer.tokens if token.log_prob is not None]
@@ -94,17 +94,8 @@ def summed_log_prob(answer: Answer, server: str, about: str) -> float:
     return sum(known)
 
 
-def _stops(request: GenerationRequest, written: str) -> list[str]:
-    """Returns the texts at which there is something to decide: the trigger and the stop text, or its rest."""
-    trigger, stop_text = request.rule.trigger, request.stop_text
-    so_far = request.prompt + written
-    begun = [n for n in range(1, len(stop_text)) if so_far.endswith(stop_text[:n])]
-    wanted = [trigger if "\0" not in trigger else "", stop_text, *(stop_text[n:] for n in begun)]
-    return [stop for stop in dict.fromkeys(wanted) if stop]
-
-
 def _reason(request: GenerationRequest, draft: Draft, stopped: bool, was_cut: bool) -> StopReason | None:
-    """Returns why the text is finished after an answer, None where it must continue."""
+    """Returns why the text ends after an answer, None where it has to be resumed."""
     if request.before_stop(draft.text) is not None or not (stopped or was_cut):
         return StopReason.END_OF_TEXT
     has_trigger = bool(request.rule.trigger)

@@ -1,8 +1,7 @@
-"""What differs between servers that speak the same protocol: their ways to cut the distribution short.
+"""Kinds of servers: the fields by which each is made to sample from the whole distribution.
 
-OpenAI's protocol has no top-k, min-p or repetition penalty, and many servers switch some on by themselves.
-A policy is sampled from whole, so they are switched off where the server's kind is known by what it
-says of its model in `/models`.
+OpenAI's protocol has no top-k, min-p or repetition penalty, and many servers switch some on by default. A policy is
+sampled from its whole distribution, so they are switched off where the server's kind is known from `/models`.
 """
 
 from __future__ import annotations

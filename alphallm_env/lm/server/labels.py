@@ -1,6 +1,6 @@
-"""Reads label probabilities off a server: among the likeliest next tokens, else from an echoed prompt.
+"""Label probabilities from a server: looked up among the most probable next tokens, else in an echoed prompt.
 
-A label that the server does not tell of is an error. Its probability is never taken to be 0.
+A label whose probability the server does not return is an error. It is never taken to be 0.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from alphallm_env.errors import ModelError, ServerError
 from alphallm_env.lm.base import LabelProbs
+from alphallm_env.lm.label_tokens import first_label_tokens
 from alphallm_env.lm.server.answers import Answer, AnswerToken
 from alphallm_env.lm.server.completing import shown
 from alphallm_env.lm.server.pool import ServerPool
@@ -18,41 +19,33 @@ from alphallm_env.lm.server.pool import ServerPool
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_SAME = 0.1  # nats within which one log-probability, asked for in two ways, must agree
+_SAME = 0.1  # nats within which a log-probability, obtained in two ways, must agree
 
 
 def first_tokens(labels: Sequence[str], tokenizer: PreTrainedTokenizerBase | None) -> tuple[str, ...]:
-    """Returns the text of each label's first token; without a tokenizer a label is taken to be one token.
+    """Returns the text of each label's first token; without a tokenizer a label is assumed to be one token.
 
-    Raises ModelError if two labels begin with the same token, or may do so.
+    Raises ModelError if two labels begin with the same token, or may do so, or one has no token.
     """
     if tokenizer is None:
         alike = any(a is not b and b.startswith(a) for a in labels for b in labels)
         if alike or len(set(labels)) < len(labels):
             raise ModelError(f"expected labels with different first tokens, got {tuple(labels)}")
         return tuple(labels)
-    # A space in front is read after a mark: at the start of a text some tokenizers make it a token of its own.
-    marks = [":" if label.startswith(" ") else "" for label in labels]
-    encoded = [
-        _encode(tokenizer, mark + label)[len(_encode(tokenizer, mark)) :]
-        for mark, label in zip(marks, labels, strict=True)
-    ]
-    if len({ids[0] for ids in encoded}) < len(labels):
-        raise ModelError(f"expected labels with different first tokens, got {tuple(labels)} -> {encoded}")
-    return tuple(str(tokenizer.decode(ids[:1])) for ids in encoded)
 
+    def encode(texts: Sequence[str]) -> list[list[int]]:
+        return [cast("list[int]", tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts]
 
-def _encode(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    return list(cast("list[int]", tokenizer(text, add_special_tokens=False)["input_ids"]))
+    return tuple(str(tokenizer.decode([token])) for token in first_label_tokens(labels, encode))
 
 
 class LabelReader:
-    """Asks the servers of one pool for the probabilities of labels."""
+    """Queries the servers of one pool for the probabilities of labels."""
 
     def __init__(self, pool: ServerPool, top_log_probs: int) -> None:
         self._pool = pool
         self._top_log_probs = top_log_probs
-        self._echo_is_right = False  # until it was seen to be
+        self._echo_is_right = False  # until it was checked
 
     async def read(self, prompt: str, labels: Sequence[str], tokens: Sequence[str]) -> LabelProbs:
         """Returns the probabilities of the labels' first tokens, whose texts are `tokens`, after `prompt`."""
@@ -86,8 +79,8 @@ class LabelReader:
     async def _why_not_echo(self, prompt: str, likeliest: AnswerToken | None, about: str) -> str | None:
         """Returns why log-probabilities of a prompt cannot be used, None where they can.
 
-        They must agree with those of the next token. On llama-cpp-python they do not: there they are off by
-        one token for a model whose texts begin with no mark.
+        They must agree with those of the next token. On llama-cpp-python they do not, for a model without a bos
+        token: there they are shifted by one token.
         """
         if self._echo_is_right:
             return None
@@ -105,7 +98,7 @@ class LabelReader:
     async def _echoed(self, prompt: str, label: str, about: str) -> tuple[float | None, int]:
         """Returns the log-probability of the label's first token in an echoed prompt, and the tokens read.
 
-        None where the server echoes none, or the label does not begin a token.
+        The log-probability is None where the server echoes none, or the label does not begin a token.
         """
         body = {"prompt": prompt + label, "max_tokens": 1, "temperature": 0.0, "logprobs": 1, "echo": True}
         answer = await self._pool.complete(body, about)

@@ -1,4 +1,4 @@
-"""Several servers of one model behind one door: least loaded first, dead ones left out, bounded retries.
+"""A pool of servers of one model: the least loaded is asked, failing ones rest, retries are bounded.
 
 Everything here runs on one event loop (`LoopThread`), so nothing is locked.
 """
@@ -25,20 +25,19 @@ from alphallm_env.lm.server.answers import Answer, AnswerError, read_answer
 from alphallm_env.lm.server.kinds import KINDS, UNKNOWN, ServerKind
 
 Result = TypeVar("Result")
-_NO_KEY = "none"  # the openai client insists on a key; most servers of one's own ask for none
-
-_BUSY = (408, 429, 502, 503, 504)  # statuses that say nothing but "not now"
+_NO_KEY = "none"  # the openai client requires a key; most self-hosted servers do not
+_BUSY = (408, 429, 502, 503, 504)  # statuses of failures that may pass, beside those from 500 on
 
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """How many requests are in flight, and how long a failing server is borne. Times are in seconds."""
+    """Limits of requests in flight, retries and waits. Times are in seconds."""
 
     max_in_flight: int = 64  # per server; further requests wait
     attempts: int = 6  # per request, the first one included
-    first_wait: float = 0.5  # doubled at each further attempt, with as much again of jitter at most
-    longest_wait: float = 30.0  # also bounds what a server may ask for by Retry-After
-    timeout: float = 120.0  # without a byte from the server
+    first_wait: float = 0.5  # doubled at each further attempt; plus jitter of at most first_wait
+    longest_wait: float = 30.0  # also the limit of what a server may request by Retry-After
+    timeout: float = 120.0  # without a byte received
     rest: float = 30.0  # before a server that could not be reached is tried again
     api_key: str = ""  # OPENAI_API_KEY where empty
 
@@ -51,27 +50,27 @@ class ServerSettings:
 
 @dataclass
 class Server:
-    """One server: what it says of itself, how busy it is, and until when it is left alone."""
+    """One server: its model and kind, its requests in flight, and how long it rests after a failure."""
 
     url: str
     client: openai.AsyncOpenAI
     model: str
-    kind: ServerKind | None = None  # None until it was asked
+    kind: ServerKind | None = None  # None until `/models` was asked
     introduction: asyncio.Lock = field(default_factory=asyncio.Lock)
     in_flight: int = 0
-    rests_until: float | None = None  # None while it works
+    rests_until: float | None = None  # by time.monotonic; None while it works
 
     def may_be_asked(self, now: float) -> bool:
-        """Returns whether it works; after a rest, one request at a time finds out."""
+        """Returns whether it works; after its rest, one request at a time tests it."""
         return self.rests_until is None or (now >= self.rests_until and self.in_flight == 0)
 
 
 class RefusedError(ServerError):
-    """The server answered that it will not do this, and would say the same again."""
+    """The server refused the request, and would refuse it again."""
 
 
 class _FaultError(Exception):
-    """A failure that may pass."""
+    """A failure that may pass: the request is retried."""
 
     def __init__(self, server: Server, what: str, retry_after: float | None = None) -> None:
         super().__init__(f"{server.url}: {what}")
@@ -108,10 +107,10 @@ class ServerPool:
         *,
         beside_v1: bool = False,
     ) -> Result:
-        """Returns what `read` makes of the answer to `body`, asked of the least loaded server.
+        """Returns the answer of the least loaded server to `body`, parsed by `read`.
 
-        `body` gets the server's model and the fields of its kind. With `beside_v1` the path does not begin
-        below `/v1`. Raises ServerError once the attempts are used up, RefusedError at once.
+        The server's model and the fields of its kind are added to `body`. With `beside_v1` the path is not below
+        `/v1`. Raises ServerError once the attempts are used up, RefusedError at once.
         """
 
         async def call(server: Server) -> Result:
@@ -156,7 +155,7 @@ class ServerPool:
             return result
 
     def _fault(self, server: Server, what: str, rest: float, retry_after: float | None = None) -> _FaultError:
-        """Returns the fault to raise; the server rests, so that what it fails fast does not all go to it."""
+        """Returns the fault to raise. The server rests, or a server that fails fast would look the least loaded."""
         rest = max(rest, min(retry_after or 0.0, self.settings.longest_wait))
         server.rests_until = time.monotonic() + rest
         return _FaultError(server, what, retry_after)
@@ -183,7 +182,7 @@ class ServerPool:
                 self._changed.notify()
 
     def _free_server(self) -> Server | None:
-        """Returns the least loaded server that works, else the one to be tried next; None while it is full."""
+        """Returns the least loaded server that works, else the one whose rest ends first; None while it is full."""
         now = time.monotonic()
         working = [server for server in self.servers if server.may_be_asked(now)]
         resting = sorted(self.servers, key=lambda server: server.rests_until or 0.0)[:1]
@@ -202,13 +201,13 @@ def _client(url: str, settings: ServerSettings) -> openai.AsyncOpenAI:
 
 
 async def _introduce(server: Server) -> ServerKind:
-    """Asks the server what it serves and of which kind it is."""
+    """Asks the server for its models; sets its model, if none was named, and its kind. Returns the kind."""
     try:
         response = await server.client.get("/models", cast_to=httpx2.Response)
     except openai.APIStatusError as error:
         if not server.model or error.status_code in _BUSY:
             raise
-        server.kind = UNKNOWN  # `transformers serve` fails to list models where it has no cache of them
+        server.kind = UNKNOWN  # `transformers serve` fails to list models if none is cached
         return server.kind
     listed = cast("object", json.loads(response.content))
     models = cast("dict[str, object]", listed).get("data") if isinstance(listed, dict) else None

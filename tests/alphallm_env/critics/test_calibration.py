@@ -37,7 +37,7 @@ from alphallm_env.critics.measures import (
     quality,
     reliability_bins,
 )
-from alphallm_env.errors import ModelError
+from alphallm_env.errors import CriticError, ModelError
 from alphallm_env.types import State
 
 
@@ -147,6 +147,20 @@ class Fixed:
 def test_a_calibrated_critic_scales_every_score() -> None:
     critic = CalibratedCritic(Fixed(), PlattScaling(slope=2.0))
     assert asyncio.run(critic.evaluate([State("p", "q")])) == [pytest.approx(0.9)]
+
+
+def test_a_score_out_of_range_is_an_error_before_calibration() -> None:
+    class Wrong(Fixed):
+        def __init__(self, score: float) -> None:
+            self.score = score
+
+        async def evaluate(self, states: Sequence[State]) -> list[float]:
+            return [self.score for _ in states]
+
+    for score in (1.5, -0.1, math.nan):
+        for scaling in (PlattScaling(), IsotonicScaling((0.2, 0.6), (0.1, 0.5))):
+            with pytest.raises(CriticError, match=rf"in \[0, 1\], got {score}"):
+                asyncio.run(CalibratedCritic(Wrong(score), scaling).evaluate([State("p", "q")]))
 
 
 def test_a_calibrated_critic_can_be_had_without_its_calibration() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from alphallm_env.lm.base import Completion, GenerationRequest, clear_caches, generation, is_reproducible
+from alphallm_env.mdp.options import SentenceRule
 from alphallm_env.runtime.operations import AsyncOperation, SteppedOperation
 from alphallm_env.types import StopReason
 
@@ -79,3 +80,11 @@ def test_only_caches_are_cleared():
     part = Declares(True)
     clear_caches(None, object(), part)
     assert part.num_cleared == 1
+
+
+def test_a_server_stops_at_the_trigger_the_stop_text_and_the_rest_of_one_that_was_begun():
+    request = GenerationRequest("1 + 1?", 0, 9, SentenceRule(), stop_text="\nQ:")
+    assert request.stop_strings("") == ["\n", "\nQ:"]
+    assert request.stop_strings("2\n") == ["\n", "\nQ:", "Q:"]
+    assert request.stop_strings("2\nQ") == ["\n", "\nQ:", ":"]
+    assert GenerationRequest("1 + 1?", 0, 9).stop_strings("") == []  # to the end, of a model that ends its texts
