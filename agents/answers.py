@@ -1,4 +1,4 @@
-"""When two answers count as equal: cheaply, without computer algebra, and without the gold answer."""
+"""Keys of final answers: answers with equal keys count as equal. Cheap: no computer algebra, no gold answer."""
 
 from __future__ import annotations
 

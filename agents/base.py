@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Budget:
-    """What one search may spend. It ends at the first limit reached; the last step may overrun it.
+    """What one search may spend. A search ends at the first limit reached; its last step may overrun it.
 
     `tokens` limits every token generated or scored (`Usage.tokens`), `simulations` a planner's own
     iterations. None is no limit.

@@ -17,11 +17,11 @@ from alphallm_env.registry import Registry
 
 @dataclass(frozen=True)
 class Descent:
-    """The settings of selection and backup: which way simulations take, and what they learn from its end."""
+    """The settings of selection and backup: which child a simulation descends to, and what its score changes above."""
 
     selection: SelectionRule = uct
-    c: float = 1.0  # how much exploring counts against exploiting
-    root_selection: RootSelection | None = None  # at the root as everywhere else where None
+    c: float = 1.0  # the weight of exploration
+    root_selection: RootSelection | None = None  # of the root's children; by `selection` too where None
     backup: BackupRule = mean_return
     gamma: float | None = None  # discount; the environment's own where None
 

@@ -54,11 +54,11 @@ class EtaMCTS(AsyncPlanner):
         seed: int = 0,
         tree: Node | None = None,
     ) -> TreeSearch:
-        """Returns a search that has done nothing yet, whose loop is the caller's.
+        """Returns a search that has run no simulation yet, and whose loop the caller owns.
 
         It starts from `state`: without one, from the environment's current state. Of `tree`, the root of an earlier
-        search's tree, it keeps what is at and below that state: a copy, with its statistics, that the old tree does
-        not see change; the budget counts from 0. A tree without that state is ignored (`kept_subtree`).
+        search's tree, it keeps what is at and below that state, copied with its statistics, so that the old tree does
+        not change; the budget counts from 0. A tree without that state is ignored (`kept_subtree`).
         """
         if isinstance(world, Simulator):
             simulator = world

@@ -1,4 +1,10 @@
-"""Programs, one a file; each folder has what a group of them needs, and `runs` what all share."""
+"""Programs, run as `python -m experiments.NAME`, and the folders with what they are made of.
+
+`self_improve` runs the loop (folder `loop`); `self_improve_flat` is the same to read, `imagine` shows its first stage.
+`evaluate` compares planners, `baselines` agents of other libraries (`choice`). `pretrain` trains the tiny policy
+(`pretraining`), `train_critics` its critics; `critics_report`, `processbench`, `process_labels` and `tools_report`
+measure critics (`critics`). `bench` has benchmarks, and `runs` what programs share.
+"""
 
 import importlib.util
 from pathlib import Path

@@ -19,10 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, cast
 
-from alphallm_env.critics.calibration import (
-    SCALING_KINDS,
-    save_calibration,
-)
+from alphallm_env.critics.calibration import SCALING_KINDS, save_calibration
 from alphallm_env.critics.measures import quality
 from alphallm_env.loading import build_simulator, load_policy
 from alphallm_env.mdp.dynamics import Rules
@@ -61,7 +58,7 @@ class ReportConfig:
     threshold: float = 0.25  # a step is good if at least this share of its continuations is
     temperature: float = 1.0
     max_tokens: int = 120
-    at_once: int = AT_ONCE  # texts sampled in one batch: what the memory holds
+    at_once: int = AT_ONCE  # texts sampled in one batch
     device: str = "auto"
     seed: int = 1
     smoke: bool = False  # a handful of problems, for a test

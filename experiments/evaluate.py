@@ -13,12 +13,18 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from agents.base import Budget
+from agents.registry import PLANNERS
+from agents.tree.merging import MERGE_RULES
+from agents.tree.selection import SELECTION_RULES
 from alphallm_env.grading import Verdict
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.mdp.options import TERMINATION_RULES
-from alphallm_env.problems import load_problems
+from alphallm_env.problems import PROBLEM_SETS, load_problems
 from experiments.runs.ledger import LedgerKey, write_ledger
 from experiments.runs.models import Models
 from experiments.runs.planners import planners_of
@@ -30,26 +36,34 @@ from experiments.runs.searching import run_searches, search_journal
 from experiments.runs.settings import flat, settings_of, with_flat_flags
 
 BASELINES = ("greedy", "majority", "orm_rerank")
-_GREEDY_COST = 0.02  # of a planner that spends its budget: for the time left
+_GREEDY_COST = 0.02  # as a share of what a planner with a budget costs: for the time left
 
 
 @dataclass(frozen=True)
 class Planning:
-    """Who plans, and with how much."""
+    """The planners, and what each may spend."""
 
-    planner: tuple[str, ...] = ("eta_mcts",)
-    """by name: greedy, majority, orm_rerank, eta_mcts, eta_mcts:PRESET, module:attribute"""
-    baselines: bool = True
-    """greedy, majority and orm_rerank beside them"""
-    selection: str = ""
-    """of every tree search, by name (uct, puct, …); its preset's own where empty"""
-    merge_rule: str = ""
-    """of every tree search, by name; its preset's own where empty"""
+    planner: Annotated[
+        tuple[str, ...], tyro.conf.arg(help=f"planners to compare: {PLANNERS.choices}; … is a preset")
+    ] = ("eta_mcts",)
+    baselines: Annotated[
+        bool,
+        tyro.conf.arg(
+            help=f"leave out {', '.join(BASELINES)}", help_behavior_hint="(default: they are compared with, too)"
+        ),
+    ] = True
+    selection: Annotated[
+        str, tyro.conf.arg(help=f"of every tree search: {SELECTION_RULES.choices}; its preset's own where empty")
+    ] = ""
+    merge_rule: Annotated[
+        str, tyro.conf.arg(help=f"of every tree search: {MERGE_RULES.choices}; its preset's own where empty")
+    ] = ""
     budget: int = 4_000
     """tokens per problem, generated or scored"""
     concurrency: int = 50
     """problems searched at once"""
     seed: int = 0
+    """everything random is drawn from it"""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -59,17 +73,20 @@ class Planning:
 
 @dataclass(frozen=True)
 class Problems:
-    """Which problems, and what a solution is."""
+    """The problems, and the limits of a solution."""
 
-    problems: str = "gsm_symbolic"
-    """gsm_symbolic, gsm_symbolic:full, gsm8k, math, FILE.jsonl or OWNER/NAME of the hub"""
+    problems: Annotated[
+        str, tyro.conf.arg(help=f"{PROBLEM_SETS.choices}, FILE.jsonl or OWNER/NAME of the hub; … is a level, as full")
+    ] = "gsm_symbolic"
     split: str = "test"
+    """of the problem set"""
     limit: int = 100
-    """problems"""
-    option_rule: str = "sentence"
-    """where an option ends: token, sentence, option (the paper's for MATH)"""
+    """how many problems"""
+    option_rule: Annotated[
+        str, tyro.conf.arg(help=f"where an option ends: {TERMINATION_RULES.choices}; option is the paper's for MATH")
+    ] = "sentence"
     max_tokens: int = 0
-    """of one solution; 0 is 120 for the tiny policy, else 300"""
+    """of one solution; 0: 120 for the tiny policy, else 300"""
     temperature: float = 1.0
     """of the policy"""
 
@@ -83,7 +100,7 @@ class EvaluateConfig:
     problems: Problems = Problems()
     models: Models = field(default_factory=lambda: Models(backend="auto"))
     out: Path | None = None
-    """the run's folder; nothing is kept where None"""
+    """the run's folder, from which the same command resumes; nothing is kept where None"""
 
 
 def main(config: EvaluateConfig) -> list[ResultRow]:

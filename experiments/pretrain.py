@@ -104,7 +104,7 @@ def train(
 
 
 def lr_factor(tokens_seen: int, config: PretrainConfig) -> float:
-    """Returns the share of the peak learning rate: warm-up, then constant, then a linear way to 0 if asked for."""
+    """Returns the share of the peak learning rate: warm-up, constant, then linear decay to 0 after `anneal_from`."""
     rising = min(1.0, (tokens_seen + 1) / config.warmup_tokens)
     if config.anneal_from is None or tokens_seen < config.anneal_from:
         return rising

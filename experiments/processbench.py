@@ -68,7 +68,7 @@ class BenchConfig:
 def all_scores(
     simulator: Simulator, critic: Critic, rows: Sequence[AnnotatedSolution], chunk: int
 ) -> list[tuple[float, ...]]:
-    """Returns the scores of all rows' steps, so many rows at once, and shows how far it is."""
+    """Returns the scores of all rows' steps, `chunk` rows at once, and prints the progress."""
     scores: list[tuple[float, ...]] = []
     for start in range(0, len(rows), chunk):
         scores += simulator.engine.run(step_scores(critic, rows[start : start + chunk]))

@@ -32,11 +32,11 @@ class CommandLine:
     """Runs the self-improvement loop: imagine, search, criticise, fine-tune; evaluates before and after."""
 
     preset: Literal["tiny", "gsm8k"] = "tiny"
-    """the settings that all other flags change"""
+    """the defaults of all other flags"""
     smoke: bool = False
-    """a few problems and tokens: does it run?"""
+    """cut down to a few problems and tokens, to see whether it runs"""
     out: Path = Path("runs/self_improve")
-    """the run's folder"""
+    """the run's folder, from which the same command resumes"""
     config: Annotated[SelfImproveConfig, tyro.conf.arg(name="")] = PRESETS["tiny"]
 
 

@@ -4,8 +4,8 @@
     python -m experiments.tools_report --policy FOLDER --problems FILE.jsonl --limit 100 --json FILE
 
 Both ask the policy's own model. The one with tools may run Python in the sandbox before it judges
-(`alphallm_env/critics/tool_augmented.py`). Problems are those of reasoning-gym where arithmetic or algebra decides
-(`math_like.py`), or a file's. Sampling and scoring that were stopped resume.
+(`alphallm_env/critics/prompted/tool_augmented.py`). Problems are those of reasoning-gym where arithmetic or algebra
+decides (`critics/math_like.py`), or a file's. Sampling and scoring that were stopped resume.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class ToolsConfig:
     max_check_tokens: int = 300  # of a check, outputs left out
     max_programs: int = 2
     chunk: int = 32  # solutions judged at once
-    at_once: int = AT_ONCE  # texts sampled in one batch: what the memory holds
+    at_once: int = AT_ONCE  # texts sampled in one batch
     device: str = "auto"
     dtype: str = "auto"
     seed: int = 1

@@ -83,7 +83,7 @@ class Evaluator:
         self._simulator = simulator
         self._scoring = scoring
         self._values_states = needs_values or scoring.beta_value > 0
-        # A Monte-Carlo value is the ORM's mean over rollouts: where a leaf gets rollouts anyway, it is theirs.
+        # A Monte-Carlo value is the ORM's mean over rollouts: where a leaf gets rollouts anyway, it needs no others.
         self._values_are_shared = scoring.uses_rollouts and isinstance(simulator.critics.value, MonteCarloValue)
         self.outcomes = OutcomeScorer(simulator)
 
@@ -105,8 +105,7 @@ class Evaluator:
         running = [leaf for leaf in leaves if not leaf.is_terminal]
         ended: dict[Node, list[State]] = {}
         await gather(self._queries(running, judged, ended))
-        for leaf in leaves:
-            ended.setdefault(leaf, [leaf.state] if leaf.is_terminal else [])
+        ended |= {leaf: [leaf.state] for leaf in leaves if leaf.is_terminal}
         await self._ask_orm(ended)
         for leaf in leaves:
             if self._values_states and self._values_are_shared and not leaf.is_terminal:
@@ -130,7 +129,7 @@ class Evaluator:
         return queries
 
     def _is_judged_as_state(self, leaf: Node) -> bool:
-        """Running leaves are; ended ones only where there is an answer and no ORM to judge it."""
+        """Returns whether value critic and PRM score a leaf; an ended one only with an answer, and with the ORM off."""
         if not leaf.is_terminal:
             return True
         return self._scoring.beta_orm == 0 and extract_answer(leaf.state.text) is not None

@@ -34,8 +34,8 @@ def allowed_children(importance: float, alpha: float, min_children: int, max_chi
 class Width:
     """The settings of adaptive width: how many children a node gets, at the root and below it.
 
-    `alpha = 0` fixes the width at c_min. A search that has budget left when its tree is done ends, or where
-    `widens` is set widens the nodes up to c_max.
+    `alpha = 0` fixes the width at c_min. A search whose tree is exhausted ends, even with budget left; where
+    `widens` is set, it first raises n(s) of all nodes, up to c_max.
     """
 
     alpha: float = 1.0
@@ -57,7 +57,7 @@ class Width:
         return (self.c_min_root, self.c_max_root) if node.parent is None else (self.c_min, self.c_max)
 
     def allowed(self, node: Node, extra: int = 0) -> int:
-        """Returns n(s), measured on the children that the node has by now, and `extra` more up to c_max."""
+        """Returns n(s) + `extra`, at most c_max. I(s) is that of the children so far."""
         low, high = self.limits(node)
         if self.alpha == 0 or node.value is None:
             return min(low + extra, high)
@@ -125,20 +125,23 @@ def probability_seen(node: Node) -> float:
 async def grow(simulator: Simulator, node: Node, num_children: int, sampling: Sampling) -> list[Node]:
     """Returns up to `num_children` new children of `node`, fewer if the policy repeats itself.
 
-    Where a draw fails, the node keeps what was drawn before it, and the next call resumes from there.
+    Where a model call fails, the node keeps what was drawn before, and the next call resumes from there.
     """
     grown: list[Node] = []
     while len(grown) < num_children and node.num_repeats < sampling.merge_tries and not sampling.covers(node):
         for child in await _draw(simulator, node, num_children - len(grown), sampling):
-            grown.extend([child] if child else [])
-            node.num_repeats = 0 if child else node.num_repeats + 1
+            if child is None:
+                node.num_repeats += 1
+            else:
+                node.num_repeats = 0
+                grown.append(child)
     node.is_saturated = node.num_repeats >= sampling.merge_tries or sampling.covers(node)
     node.num_repeats = 0
     return grown
 
 
 async def _draw(simulator: Simulator, node: Node, num_options: int, sampling: Sampling) -> list[Node | None]:
-    """Draws options from one member of the group. Returns, for each, the child it opened or None."""
+    """Draws options from one of the node's states. Returns for each the new child, None where it repeats a sibling."""
     start = node.members[node.num_sampled % len(node.members)]
     options = await simulator.propose(
         start,

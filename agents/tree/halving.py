@@ -1,6 +1,6 @@
 """Selection at the root by the Gumbel trick and sequential halving, which shares out a planned number of simulations.
 
-A root selection has a memory for each search, unlike the rules of `selection`, and can save it.
+Unlike the rules of `selection`, a root selection keeps progress of its own in each search, and can save it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class RootChooser(Protocol):
         ...
 
     def save(self) -> Json:
-        """Returns its memory, which `RootSelection.start` takes to resume."""
+        """Returns its progress as JSON, which `RootSelection.start` takes to resume."""
         ...
 
 
@@ -33,7 +33,7 @@ class RootSelection(Protocol):
     """The settings of a way to choose at the root."""
 
     def start(self, seed: int, saved: Json = None) -> RootChooser:
-        """Returns the chooser of one search, with the memory that `save` returned where there is one."""
+        """Returns the chooser of one search; it resumes from `saved`, what `save` returned, where there is one."""
         ...
 
 
@@ -51,7 +51,7 @@ def gumbel_noise(seed: int) -> float:
 class Gumbel:
     """The Gumbel trick and sequential halving. Danihelka et al. 2022, algorithm 1.
 
-    `num_simulations` is how many are planned below the root's children: the halvings share it out. Where
+    `num_simulations` is how many are planned below the root's children: the phases share them out. Where
     the budget holds more, the last two candidates share the rest.
     Differs: the policy's options are samples already, so the candidates are the root's children, and the
     Gumbel noise ranks those.
@@ -68,13 +68,13 @@ class Gumbel:
                 raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
 
     def start(self, seed: int, saved: Json = None) -> SequentialHalving:
-        """Returns the chooser of one search, with the memory that `save` returned where there is one."""
+        """Returns the chooser of one search; it resumes from `saved`, what `save` returned, where there is one."""
         return SequentialHalving(self, seed, Phase.from_json(saved) if saved is not None else Phase())
 
 
 @dataclass
 class Phase:
-    """The memory of a sequential halving."""
+    """The progress of a sequential halving."""
 
     number: int = 0  # phases begun
     planned: int = 1  # phases in all

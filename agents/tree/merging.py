@@ -45,7 +45,7 @@ class EditDistance:
 
 @dataclass(frozen=True)
 class CosineSimilarity:
-    """Two texts mean the same if their counts of character n-grams point the same way."""
+    """Two texts mean the same if the vectors of their counts of character n-grams are similar."""
 
     threshold: float = 0.7
     size: int = 3  # characters per n-gram
@@ -126,7 +126,7 @@ _REWRITES = [
     (r"[−–]", "-"),
     (r"\\?[$£€]|\\[()\[\]]|(?<=\d),(?=\d{3}\b)", ""),
     (r"\\[dt]?frac\s*\{(\d+)\}\s*\{(\d+)\}", r"\1/\2"),
-    (rf"(?<=[\d)%])[ \t]+{_UNIT}[ \t]*(?=[-+*/=])", " "),  # "76 pages * 1/2": the unit goes
+    (rf"(?<=[\d)%])[ \t]+{_UNIT}[ \t]*(?=[-+*/=])", " "),  # drops the unit of "76 pages * 1/2"
 ]
 _NUMBER = r"\d+(?:\.\d+)?|\.\d+"
 _SIDE = rf"[-( \t]*(?:{_NUMBER})[ \t%)]*(?:[-+*/^][-( \t]*(?:{_NUMBER})[ \t%)]*)*"

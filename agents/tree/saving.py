@@ -1,4 +1,4 @@
-"""Searches as bytes: UTF-8 JSON, never pickle, which reads back to the bit."""
+"""Searches as bytes: UTF-8 JSON, never pickle; what is read back equals what was written to the last bit."""
 
 from __future__ import annotations
 
@@ -98,10 +98,10 @@ class StateTable:
 
     def __init__(self) -> None:
         self.rows: list[Json] = []
-        self._numbers: dict[int, int] = {}  # by identity: equal states of two nodes stay two
+        self._numbers: dict[int, int] = {}  # by identity: equal states of two nodes have a row each
 
     def number(self, state: State) -> int:
-        """Returns the row of a state, which is added with its past where it is new."""
+        """Returns the row of a state; the state and those before it are added where they are new."""
         new = list(takewhile(lambda above: id(above) not in self._numbers, state.path()))
         for above in reversed(new):
             self._numbers[id(above)] = len(self.rows)

@@ -69,7 +69,7 @@ class TreeSearch:
         meter: Meter | None = None,
     ) -> None:
         self.root = root
-        self.budget = budget  # may be raised on the way
+        self.budget = budget  # may be raised during the search
         self._simulator = simulator
         self._config = config
         self._seed = seed
@@ -94,17 +94,18 @@ class TreeSearch:
         return self._wave is None and not (self.budget.allows(self._meter.usage) and self._has_work())
 
     def simulate(self, num_simulations: int | None = None) -> int:
-        """Runs simulations, all that are left where None, and returns how many.
+        """Runs `num_simulations` more simulations, all that are left where None, and returns how many it ran.
 
-        It ends at the first wave's end with `num_simulations` or more, and earlier where the search is over. Raises
-        SearchInterruptedError where a server fails for good; the next call resumes with the same wave.
+        A wave is never cut: it stops after the one that reaches the number, or earlier where the search is over.
+        Raises SearchInterruptedError where a server fails for good; the next call resumes with the same wave.
         """
         return self._simulator.engine.run(self.simulate_async(num_simulations))
 
     def answer(self) -> PlanResult:
         """Returns the episode that the answer rule chooses from the tree so far, and the tree.
 
-        Where it settles on an unfinished one, it is completed greedily, past the budget, and kept.
+        Where the rule chooses an unfinished one, the policy completes it greedily, past the budget if need be, and the
+        tree keeps the completion.
         """
         return self._simulator.engine.run(self.answer_async())
 
@@ -183,7 +184,7 @@ class TreeSearch:
 
     @contextlib.contextmanager
     def _working(self) -> Generator[None]:
-        """Counts on the search's meter and its seconds, and turns a server's failure into an interruption."""
+        """Charges model work and time to the search's meter, and turns a ServerError into SearchInterruptedError."""
         started = time.perf_counter()
         is_counting = active_meter() is self._meter
         with contextlib.nullcontext() if is_counting else metering(self._meter):
@@ -200,13 +201,13 @@ class TreeSearch:
         return with_transcripts(result, self._meter)
 
     async def _simulate(self, until: float) -> None:
-        """Runs waves until so many simulations are done in all, or the search is over."""
+        """Runs waves until `until` simulations are done in total, or the search is over."""
         await self._evaluator.evaluate_root(self.root)
         while self._wave is not None or (self._meter.usage.simulations < until and not self.is_over):
             await self._run_wave()
 
     async def _run_wave(self) -> None:
-        """Runs the next simulations. After a failure the next call resumes with the same ones, whose children stay."""
+        """Runs one wave. After a failure the next call resumes the same wave, with the children it has so far."""
         if self._wave is None:
             self._wave = self._select()
         wave = self._wave
@@ -218,15 +219,15 @@ class TreeSearch:
         self._meter.add(Usage(simulations=max(1, len(children))))
 
     def _has_work(self) -> bool:
-        """Returns whether simulations can find anything new. A tree that is done is widened, where that is on."""
+        """Returns whether simulations find anything new. An exhausted tree is widened first where `widens` is set."""
         if self._meter.usage.simulations >= self._config.max_simulations:
             return False
         return not self.root.is_exhausted or (self._config.width.widens and self._widen())
 
     def _widen(self) -> bool:
-        """Allows every node more children than n(s), up to c_max, one by one until one node wants them.
+        """Returns whether some node wants a child after n(s) was raised everywhere, one at a time and up to c_max.
 
-        Differs: AlphaLLM does not say what a search does with budget that is left when its tree is done.
+        Differs: AlphaLLM does not say what a search does with budget that is left when its tree is exhausted.
         """
         width = self._config.width
         while self.root.is_exhausted and self._extra_width < max(width.c_max_root, width.c_max):
@@ -235,7 +236,7 @@ class TreeSearch:
         return not self.root.is_exhausted
 
     def update_exhausted(self) -> None:
-        """Recomputes where nothing new can be found: after the width changed, or a node has become the root."""
+        """Recomputes `is_exhausted` of all nodes, as is needed once the width or the root has changed."""
         for node in reversed(list(walk(self.root))):
             node.is_exhausted = self._has_nothing_new(node)
 
@@ -260,7 +261,7 @@ class TreeSearch:
         return Wave(wanted)
 
     def _num_left(self) -> int:
-        """Returns how many simulations the budget allows, the tokens' share of it by their mean cost so far."""
+        """Returns how many simulations the budget allows; of tokens, by the mean cost of one so far."""
         budget, usage = self.budget, self._meter.usage
         left = self._config.max_simulations - usage.simulations
         if budget.simulations is not None:
@@ -270,7 +271,7 @@ class TreeSearch:
         return left
 
     def _descend(self) -> Node | None:
-        """Returns the first node on the way down that wants a child; None if all there is, is in flight."""
+        """Returns the first node on the way down that wants a child; None where all below is exhausted or in flight."""
         node, descent, chooser = self.root, self._config.descent, self._root_chooser
         wants_child, extra_width = self._config.width.wants_child, self._extra_width
         while not wants_child(node, extra_width):
@@ -296,7 +297,7 @@ class TreeSearch:
         await gather([grow(self._simulator, node, missing, sampling) for node, missing in lacking.items()])
 
     def _back_up(self, wave: Wave, children: list[Node]) -> None:
-        """Carries the children's scores up, takes the virtual losses back, and closes what is exhausted."""
+        """Backs up the children's scores, removes the virtual losses, and marks what is exhausted."""
         descent, rules = self._config.descent, self._simulator.rules
         gamma = rules.gamma if descent.gamma is None else descent.gamma
         for child in children:
@@ -311,7 +312,7 @@ class TreeSearch:
             self._close(node)
 
     def _close(self, node: Node) -> None:
-        """Marks nodes from `node` upwards as exhausted, as long as they are."""
+        """Marks `node` and those above it as exhausted, up to the first that is not."""
         for above in node.path():
             if not self._has_nothing_new(above):
                 return

@@ -85,7 +85,7 @@ def take_notes(taker: NoteTaker | None, engine: Engine, data: Sequence[ProblemDa
 
 
 def label_tokens(lm: TransformersLM, template: PromptTemplate) -> tuple[int, int]:
-    """Returns the tokens of True and False."""
+    """Returns the ids of the tokens of True and False."""
     true, false = lm.label_ids(template.labels)
     return true, false
 
@@ -93,7 +93,11 @@ def label_tokens(lm: TransformersLM, template: PromptTemplate) -> tuple[int, int
 def loss_of(
     model: PreTrainedModel, head: torch.nn.Linear, batch: Sequence[Example], pad_id: int, labels: tuple[int, int]
 ) -> torch.Tensor:
-    """Returns the sum of three means over the batch: choice of label, label among all tokens, squared value error."""
+    """Returns the batch's loss, a sum of three weighted means, the first two in nats.
+
+    They are the cross-entropy between the two labels, that of the labels among all tokens (· 0.05), and the squared
+    error of the value (· 4).
+    """
     ids = padded([example.tokens for example in batch], pad_id).to(model.device)
     with mixed_precision(model.device):
         hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
@@ -140,18 +144,18 @@ def train(
     model.set_attn_implementation("eager")  # faster than sdpa in the backward pass on short sequences
     if settings.lora_rank:
         with low_rank_changes(model, settings.lora_rank) as changes:
-            # No names of layers: AdamW trains them.
-            _descend(lm, head, data, labels, settings, [(f"change {i}", weight) for i, weight in enumerate(changes)])
+            # Muon takes matrices by names of layers; without such names, AdamW trains all of them.
+            _optimize(lm, head, data, labels, settings, [(f"change {i}", weight) for i, weight in enumerate(changes)])
     else:
         if settings.last_layers:
             freeze_but_last(model, settings.last_layers)
         named = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
-        _descend(lm, head, data, labels, settings, named)
+        _optimize(lm, head, data, labels, settings, named)
     model.eval()
     model.set_attn_implementation("sdpa")
 
 
-def _descend(
+def _optimize(
     lm: TransformersLM,
     head: torch.nn.Linear,
     data: list[Example],
@@ -192,7 +196,7 @@ def freeze_but_last(model: PreTrainedModel, num_layers: int) -> None:
 
 
 def _batches(data: list[Example], size: int, rng: Random) -> Iterator[list[Example]]:
-    """Yields full batches of similar length in random order."""
+    """Yields full batches of examples of similar length, in random order; what does not fill one is left out."""
     shuffled = rng.sample(data, len(data))
     pool = 32 * size
     for start in range(0, len(shuffled), pool):

@@ -1,1 +1,4 @@
-"""Benchmarks: ratios within one run, printed and written as JSON."""
+"""Benchmarks, each a program: engine, environment, grading, security, option_path, trees.
+
+Figures are ratios within one run where they can be, printed and written as JSON.
+"""

@@ -1,4 +1,4 @@
-"""How near a decoder comes to what the memory allows: a token cannot be written before what it needs was read.
+"""How near a decoder comes to the limit of memory bandwidth: weights and cache must be read before a token is decoded.
 
 A step reads the weights once, for all texts together, and the keys and values of every text. That over the bandwidth
 of the device's memory is the least time a token takes, wherever weights do not stay in a processor's cache.

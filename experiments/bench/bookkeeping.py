@@ -59,7 +59,7 @@ CONFIG = MCTSConfig().with_settings(
 
 
 def search(num_simulations: int) -> tuple[PlanResult, float]:
-    """Returns a search of so many simulations, and its seconds by the processor's clock."""
+    """Returns a search of `num_simulations`, and its seconds by the processor's clock."""
     simulator = FreeSimulator(Policy(ScriptedLM({"": [("x", 1.0)]}), TinyTemplate()), rules=Rules(max_tokens=1_000))
     state = dynamics.initial_state(_PROBLEM)
 
@@ -73,7 +73,7 @@ def search(num_simulations: int) -> tuple[PlanResult, float]:
 
 
 def microseconds(num_simulations: int, repeats: int = 9) -> float:
-    """Returns the least microseconds of a simulation, over whole searches: what others do here only adds to it."""
+    """Returns the least microseconds of a simulation, over whole searches: other load only adds to it."""
     per_search = max(1, 2_000 // num_simulations)
     found: list[float] = []
     for _ in range(repeats):

@@ -1,10 +1,10 @@
-"""How full the engine keeps a model, and what its own bookkeeping costs. Ratios of one run.
+"""How well the engine uses a model, and what its own bookkeeping costs. Ratios of one run.
 
     python -m experiments.bench.engine --json FILE
     python -m experiments.bench.engine --real FOLDER        # the same with a real causal LM, prompted as its own critic
     python -m experiments.bench.engine --device cuda
 
-Every key of the JSON is a line of the table; README says what each means. Run it on a machine that does nothing else.
+Every key of the JSON is a line of the table; `docs/engine.md` says what each means. Run it on an idle machine.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Searched:
 
     @property
     def tokens_per_second(self) -> float:
-        """Tokens written in a second, of those in which no critic read: then nothing is written."""
+        """Tokens decoded a second, without the seconds in which critics prefill: nothing is decoded then."""
         return self.num_written / (self.seconds - self.model_seconds + self.writing_seconds)
 
 
@@ -111,7 +111,7 @@ def requests_for(policy: Policy, problems: Sequence[Problem], num: int, max_toke
 
 
 def raw_tokens_per_second(lm: TransformersLM, requests: Sequence[GenerationRequest], concurrency: int) -> float:
-    """Returns the tokens a second of a decoder that nothing but the requests keeps busy, so many at once."""
+    """Returns the tokens a second of a decoder by itself, with `concurrency` requests in its batch."""
     lm.clear_cache()
     decoder = lm.stepped_batch
     waiting, num_written = list(requests), 0
@@ -125,7 +125,7 @@ def raw_tokens_per_second(lm: TransformersLM, requests: Sequence[GenerationReque
 
 
 def prefill_ratio(simulator: Simulator, lm: TransformersLM, problems: Sequence[Problem], budget: int) -> float:
-    """Returns the prompt tokens computed over a search ÷ the different ones, those of a common beginning once."""
+    """Returns the prompt tokens computed over a search ÷ the different ones, those of a shared prefix once."""
     prompts: set[str] = set()
     decoder = lm.stepped_batch
     join = decoder.join
@@ -193,7 +193,7 @@ def of_model(
         figures[f"bandwidth_share_{key}"] = share_of_limit(lm, rate, batch, length, bandwidth)
     with Engine() as engine:
         simulator = build_simulator(policy, critics, rules, engine, config.device)
-        searched(simulator, problems[:2], 300, 2)  # everything is loaded and warm
+        searched(simulator, problems[:2], 300, 2)  # warm-up
         asked = requests_for(policy, problems, 4 * len(problems), rules.max_tokens)
         pairs = [
             (
@@ -239,8 +239,10 @@ def main(config: BenchConfig) -> dict[str, float]:
     for key, figure in figures.items():
         table.add_row(key, f"{figure:,.2f}")
     for kind, survival in survived.items():
-        told = f"{survival.survived} / {survival.tried}, {survival.lost} lost, {survival.repeated_tokens} tokens again"
-        table.add_row(f"faults_survived: {kind}", told)
+        counts = (
+            f"{survival.survived} / {survival.tried}, {survival.lost} lost, {survival.repeated_tokens} tokens again"
+        )
+        table.add_row(f"faults_survived: {kind}", counts)
     results_console().print(table)
     if config.json:
         written_down = figures | {"faults_survived": {kind: asdict(survival) for kind, survival in survived.items()}}

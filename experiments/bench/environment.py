@@ -70,7 +70,7 @@ def texts(infos: dict[str, Any], rng: np.random.Generator) -> tuple[str, ...]:
 
 
 def steps_per_second(envs: gym.vector.VectorEnv[Any, Any, Any], config: BenchConfig, *, choice: bool) -> float:
-    """Returns the steps of all environments together in a second, resets included, from models that know nothing."""
+    """Returns the steps of all environments together in a second, resets included, with empty caches."""
     act = valid_actions if choice else texts
     rounds = max(config.min_rounds, config.min_steps // envs.num_envs)
     for env in cast(Any, envs).envs:
@@ -101,7 +101,7 @@ def side_by_side(name: str, num_envs: int, config: BenchConfig) -> tuple[float, 
 
 
 def line_env(depth: int) -> MathReasoningEnv:
-    """Returns an environment that needs no model, so many options deep."""
+    """Returns an environment that needs no model, `depth` options into its episode."""
     env = MathReasoningEnv(limit=5, reward="verifier", max_options=1_000, max_tokens=10_000)
     env.reset(seed=0)
     for _ in range(depth):
@@ -110,7 +110,7 @@ def line_env(depth: int) -> MathReasoningEnv:
 
 
 def microseconds(work: Callable[[], object], number: int) -> float:
-    """Returns the least microseconds of a call over a few runs of `number`: what others do here only adds to it."""
+    """Returns the least microseconds of a call over a few runs of `number`: other load only adds to it."""
     return 1e6 * min(timeit.repeat(work, timer=time.process_time, number=number, repeat=7)) / number
 
 
@@ -153,7 +153,7 @@ def played_per_second(env: gym.Env[Any, Any], action: object, num_steps: int) ->
 
 
 def transitions_per_second(num_steps: int = 20_000) -> float:
-    """Returns how many transitions, pure functions of state and option, a second has."""
+    """Returns the transitions a second: pure functions of state and option."""
     env = line_env(0)
     option = env._as_option(LINE)  # pyright: ignore[reportPrivateUsage]
     start: State = env.clone_state()
@@ -194,7 +194,7 @@ def main(config: BenchConfig) -> dict[str, float]:
         cloned, copied = of_snapshots(line_env(depth))
         figures |= {f"clone_restore_us_{depth}": cloned, f"deepcopy_us_{depth}": copied}
         figures[f"deepcopy_over_clone_{depth}"] = copied / cloned
-    side_by_side(CHOICE, 1, BenchConfig(min_steps=4, repeats=1))  # everything is loaded and warm
+    side_by_side(CHOICE, 1, BenchConfig(min_steps=4, repeats=1))  # warm-up
     for label, name in (("choice", CHOICE), ("text", TEXT)):
         for num_envs in config.num_envs:
             sync, batched = side_by_side(name, num_envs, config)

@@ -1,8 +1,8 @@
 """Searches on servers that fail: what survives, what is lost, what is computed or recorded twice.
 
-Two servers on loopback (`fault_server.py`) answer the searches of a small set of problems. Every third request
-meets a fault of one kind, or a server dies. A search survives if it ends with the very tree and the very
-trajectories of one that nothing disturbed.
+Two servers on loopback (`alphallm_env/testing/faulty_server.py`) answer the searches of a small set of problems. Every
+third request meets a fault of one kind, or a server dies. A search survives if it ends with the same tree and the same
+trajectories as without faults.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def survived_by_kind(num_problems: int = 16, kinds: Sequence[str] = (*KINDS, DIE
 
 
 def _survival(undisturbed: Sequence[Result], disturbed: Sequence[Result], num_faults: int) -> Survival:
-    harmed = sum(_told(one) != _told(other) for one, other in zip(undisturbed, disturbed, strict=True))
+    harmed = sum(_found(one) != _found(other) for one, other in zip(undisturbed, disturbed, strict=True))
     return Survival(
         tried=num_faults,
         survived=max(0, num_faults - harmed),
@@ -82,7 +82,7 @@ def _survival(undisturbed: Sequence[Result], disturbed: Sequence[Result], num_fa
     )
 
 
-def _told(result: Result) -> tuple[str, tuple[Trajectory, ...]] | None:
+def _found(result: Result) -> tuple[str, tuple[Trajectory, ...]] | None:
     """Returns all that a search found."""
     return (render_tree(result.root), result.finished) if result and result.root else None
 

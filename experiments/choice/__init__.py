@@ -1,1 +1,1 @@
-"""Agents, rules and planners on the Choice environments."""
+"""What `experiments.baselines` is made of: cached offers, simple rules, training of agents, the report."""

@@ -1,16 +1,19 @@
-"""One comparison of agents on the Choice environment: its environments, and its parts, each computed once."""
+"""One comparison of agents on the Choice environment: its settings, its environments, and its parts, computed once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast
+
+import tyro
 
 from agents.base import Budget
-from agents.registry import make_planner
+from agents.registry import PLANNERS, make_planner
 from alphallm_env.errors import RunError
-from alphallm_env.problems import load_problems
+from alphallm_env.mdp.rewards import REWARDS
+from alphallm_env.problems import PROBLEM_SETS, load_problems
 from alphallm_env.runtime.files import Json
 from experiments.choice.offers import OfferBook, RecordedChoiceEnv
 from experiments.choice.report import Runs
@@ -25,32 +28,35 @@ class BaselinesConfig:
     """Compares standard agents on the Choice environment with rules and planners, at equal tokens."""
 
     algorithms: tuple[str, ...] = ("ppo", "a2c", "dqn", "maskable_ppo")
-    """their hyper-parameters are in experiments/choice/zoo"""
-    planners: tuple[str, ...] = ("greedy", "majority", "orm_rerank", "eta_mcts")
-    """by name, at the tokens that the agents took"""
+    """agents to train, with the hyper-parameters of experiments/choice/zoo"""
+    planners: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(help=f"planners, at the tokens that the agents took: {PLANNERS.choices}; … is a preset"),
+    ] = ("greedy", "majority", "orm_rerank", "eta_mcts")
     num_seeds: int = 3
-    problems: str = "gsm_symbolic"
-    """gsm_symbolic, gsm8k, math, FILE.jsonl or OWNER/NAME of the hub"""
+    """runs of each agent, rule and planner"""
+    problems: Annotated[
+        str, tyro.conf.arg(help=f"{PROBLEM_SETS.choices}, FILE.jsonl or OWNER/NAME of the hub; … is a level, as full")
+    ] = "gsm_symbolic"
     train_limit: int = 400
-    """problems"""
+    """how many problems agents learn from"""
     development_limit: int = 60
-    """problems of the learning curves"""
+    """how many problems the learning curves are measured on"""
     test_limit: int = 100
-    """problems"""
+    """how many problems the table is measured on"""
     num_steps: int = 0
-    """of each training; 0 is the zoo's number"""
+    """of each training; 0: as many as the zoo says"""
     num_options: int = 4
-    """that the policy proposes in each state"""
+    """how many the policy proposes in each state"""
     max_tokens: int = 120
     """of one solution"""
-    reward: str = "verifier"
-    """what agents are trained on: verifier, critics"""
+    reward: Annotated[str, tyro.conf.arg(help=f"what agents are trained on: {REWARDS.choices}")] = "verifier"
     embedding: bool = False
     """observe the embedding of the state"""
     concurrency: int = 50
     """problems that a planner searches at once"""
     smoke: bool = False
-    """a few problems and steps: does it run?"""
+    """cut down to a few problems and steps, to see whether it runs"""
     out: Path | None = None
     """the run's folder; a scratch one where None"""
     json: Path | None = None
@@ -65,18 +71,18 @@ _SMOKE_HYPERPARAMETERS = {"n_steps": 8, "batch_size": 8, "learning_starts": 8}
 
 
 def smoke_settings(config: BaselinesConfig) -> BaselinesConfig:
-    """Returns settings that take seconds."""
+    """Returns the settings cut down to a few problems and steps, which take seconds."""
     return replace(config, num_seeds=2, train_limit=3, development_limit=2, test_limit=3, num_steps=64)
 
 
 def smoke_recipe(recipe: Recipe) -> Recipe:
-    """Returns a recipe that learns from a handful of steps."""
+    """Returns the recipe cut down to small batches, a few environments and two points of the curve."""
     smaller = {key: _SMOKE_HYPERPARAMETERS.get(key, value) for key, value in recipe.hyperparameters.items()}
     return replace(recipe, num_envs=4, hyperparameters=smaller, num_points=2)
 
 
 class Comparison:
-    """One run: its environments, and its parts, each of which is computed once and then read back."""
+    """One run: its environments, and its parts, each computed once and then read back from the run's folder."""
 
     def __init__(self, config: BaselinesConfig, folder: RunFolder) -> None:
         self.config = config

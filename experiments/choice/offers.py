@@ -19,8 +19,8 @@ from alphallm_env.runtime.metering import Meter, metering
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
-    """Where something is offered: a problem, the episode's seed, the text so far and the options it took."""
+class OfferKey:
+    """What an offer depends on: the problem, the episode's seed, the text so far and the options it took."""
 
     problem_id: str
     seed: int
@@ -29,60 +29,59 @@ class Stop:
     ended: bool
 
     @staticmethod
-    def of(request: ProposalRequest) -> Stop:
-        """Returns where an environment asks what is on offer."""
+    def of(request: ProposalRequest) -> OfferKey:
+        """Returns the key of the offer that an environment asks for."""
         state = request.state
-        return Stop(state.problem_id, request.seed, state.depth, state.text, request.ended)
+        return OfferKey(state.problem_id, request.seed, state.depth, state.text, request.ended)
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What is on offer, and the tokens that it takes to know: proposed, repeats included, and scored by critics."""
+    """The proposals in a state, and the tokens they cost: proposed, repeats included, and scored by critics."""
 
-    stop: Stop
+    key: OfferKey
     proposals: Proposals
     num_tokens: int
 
     def to_json(self) -> Json:
         """Returns the offer as JSON, which `from_json` reads back, equal to the last bit."""
-        stop = self.stop
-        return [stop.problem_id, stop.seed, stop.depth, stop.text, stop.ended, self.num_tokens,
-                self.proposals.to_json()]  # fmt: skip
+        key = self.key
+        return [key.problem_id, key.seed, key.depth, key.text, key.ended, self.num_tokens, self.proposals.to_json()]
 
     @staticmethod
     def from_json(record: Json) -> Offer:
         """Returns the offer that `to_json` wrote."""
         problem_id, seed, depth, text, ended, num_tokens, proposals = cast("list[Any]", record)
-        return Offer(Stop(problem_id, seed, depth, text, ended), Proposals.from_json(proposals), num_tokens)
+        return Offer(OfferKey(problem_id, seed, depth, text, ended), Proposals.from_json(proposals), num_tokens)
 
 
 class OfferBook:
-    """Offers by where they are made. With a file they outlive the process; those of one run are found in the next."""
+    """A cache of offers by their keys. With a file they outlive the process: a resumed run finds them again."""
 
     def __init__(self, path: Path | None = None) -> None:
         self._journal = None if path is None else Journal(path, Offer.to_json, Offer.from_json)
-        self._offers = {offer.stop: offer for offer in (self._journal.read() if self._journal else ())}
+        self._offers = {offer.key: offer for offer in (self._journal.read() if self._journal else ())}
 
     def __len__(self) -> int:
         return len(self._offers)
 
-    def __contains__(self, stop: Stop) -> bool:
-        return stop in self._offers
+    def __contains__(self, key: OfferKey) -> bool:
+        return key in self._offers
 
-    def __getitem__(self, stop: Stop) -> Offer:
-        return self._offers[stop]
+    def __getitem__(self, key: OfferKey) -> Offer:
+        return self._offers[key]
 
     def add(self, offers: Sequence[Offer]) -> None:
-        """Keeps offers, on disk where there is a file."""
+        """Adds offers, on disk too where there is a file."""
         if self._journal:
             self._journal.append(offers)
-        self._offers |= {offer.stop: offer for offer in offers}
+        self._offers |= {offer.key: offer for offer in offers}
 
 
 class RecordedChoiceEnv(OptionChoiceEnv):
-    """An `OptionChoiceEnv` whose episodes have one of a few seeds, and whose offers are written down in a book.
+    """An `OptionChoiceEnv` whose episodes have one of a few seeds, and whose offers are cached in a book.
 
-    With few seeds there are few states, so that an agent comes back to them, and the models are asked once. It is
+    With few seeds there are few states, so that an agent visits them again, and the models are asked once. It is
     the same decision process: what is on offer is what `OptionChoiceEnv` offers under that seed. Copies share the book.
     """
 
@@ -107,54 +106,52 @@ class RecordedChoiceEnv(OptionChoiceEnv):
         return env
 
     def num_tokens_here(self) -> int:
-        """Returns the tokens that it took to know what is on offer now. Raises ResetNeeded before the first reset."""
-        return self.book[_stop(self._current())].num_tokens
+        """Returns the tokens that the current offer cost. Raises ResetNeeded before the first reset."""
+        return self.book[_key_of(self._current())].num_tokens
 
     def _initial(self, rng: np.random.Generator, options: dict[str, object] | None) -> ChoiceState:
-        place = super()._initial(rng, options)
-        return replace(place, seed=self.episode_seeds[place.seed % len(self.episode_seeds)])
+        choice = super()._initial(rng, options)
+        return replace(choice, seed=self.episode_seeds[choice.seed % len(self.episode_seeds)])
 
-    # What is in the book is looked up here, and does not go to the engine's thread and back.
+    # Cached offers are looked up here, which saves a round trip to the engine's thread.
 
     def queries_of_step(self, action: ChoiceAction, then_reset: bool = False) -> Sequence[ModelQuery]:
-        """Returns what `step(action)` would ask the models that is not in the book."""
-        return self._unknown(super().queries_of_step(action, then_reset))
+        """Returns what `step(action)` would ask the models, without what is in the book."""
+        return self._not_cached(super().queries_of_step(action, then_reset))
 
     def queries_of_reset(
         self, seed: int | None = None, options: dict[str, object] | None = None
     ) -> Sequence[ModelQuery]:
-        """Returns what `reset` would ask the models that is not in the book."""
-        return self._unknown(super().queries_of_reset(seed, options))
+        """Returns what `reset` would ask the models, without what is in the book."""
+        return self._not_cached(super().queries_of_reset(seed, options))
 
-    def _unknown(self, questions: Sequence[ModelQuery]) -> list[ModelQuery]:
+    def _not_cached(self, queries: Sequence[ModelQuery]) -> list[ModelQuery]:
         return [
-            asked for asked in questions if not isinstance(asked, ProposalRequest) or Stop.of(asked) not in self.book
+            query for query in queries if not isinstance(query, ProposalRequest) or OfferKey.of(query) not in self.book
         ]
 
     def _with_proposals(self, choice: ChoiceState) -> ChoiceState:
-        stop = _stop(choice)
-        return (
-            replace(choice, proposals=self.book[stop].proposals)
-            if stop in self.book
-            else super()._with_proposals(choice)
-        )
+        key = _key_of(choice)
+        if key in self.book:
+            return replace(choice, proposals=self.book[key].proposals)
+        return super()._with_proposals(choice)
 
     async def _offered(self, requests: Sequence[ProposalRequest]) -> list[Proposals]:
-        missing = {stop: request for request in requests if (stop := Stop.of(request)) not in self.book}
+        missing = {key: request for request in requests if (key := OfferKey.of(request)) not in self.book}
         if missing:
             self.book.add(await gather(self._charged(request) for request in missing.values()))
-        return [self.book[Stop.of(request)].proposals for request in requests]
+        return [self.book[OfferKey.of(request)].proposals for request in requests]
 
     async def _charged(self, request: ProposalRequest) -> Offer:
-        """Asks the models, on a meter of its own; they still work on all questions in common batches."""
+        """Returns an offer from the models, on a meter of its own; requests at the same time still share batches."""
         with metering(Meter()) as meter:
             if request.state.depth and not request.ended:
                 # An episode pays once for a critic's notes on the question, and did when this state was on offer.
                 await self.simulator.score("prm", [request.state])
             paid_before = meter.usage.tokens
             [proposals] = await propose(self.simulator, [request], self.num_options, embeds=self._embedding_size > 0)
-        return Offer(Stop.of(request), proposals, meter.usage.tokens - paid_before)
+        return Offer(OfferKey.of(request), proposals, meter.usage.tokens - paid_before)
 
 
-def _stop(place: ChoiceState) -> Stop:
-    return Stop.of(ProposalRequest(place.state, place.seed, ended=place.ending is not None))
+def _key_of(choice: ChoiceState) -> OfferKey:
+    return OfferKey.of(ProposalRequest(choice.state, choice.seed, ended=choice.ending is not None))

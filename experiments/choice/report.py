@@ -1,4 +1,4 @@
-"""What the baselines came to: rows with intervals over runs and templates, a table, a picture of learning."""
+"""The results of the baselines: rows with intervals over runs and templates, a table, a picture of learning curves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Agents that choose among the options on offer: simple rules to compare with; episodes of many problems at once."""
+"""Simple rules that choose among options, to compare agents with, and episodes of many problems at once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Chooser(Protocol):
 
 @dataclass
 class RandomChooser:
-    """Takes any of the options on offer, each as likely as the others."""
+    """Takes one of the options on offer, each with the same probability."""
 
     rng: np.random.Generator
 
@@ -52,7 +52,7 @@ def _best_on_offer(scores_BK: NDArray[np.floating | np.integer], observations: O
 
 
 def reference_choosers(seed: int) -> dict[str, Chooser]:
-    """Returns the rules that learn nothing: what they reach is what the observation offers at first sight."""
+    """Returns the rules that learn nothing: what they reach takes nothing but the observation."""
     return {
         "random": RandomChooser(np.random.default_rng(seed)),
         "most_probable": HighestChooser("log_prob"),
@@ -80,20 +80,20 @@ def play(env: RecordedChoiceEnv, chooser: Chooser, problem_ids: Sequence[str], s
     first = env.with_seed(seed)
     envs = [copy.deepcopy(first) for _ in problem_ids]
     starts: list[dict[str, object]] = [{"problem_id": problem_id} for problem_id in problem_ids]
-    _ask(first, [env.queries_of_reset(seed, options) for env, options in zip(envs, starts, strict=True)])
-    told = [env.reset(seed=seed, options=options) for env, options in zip(envs, starts, strict=True)]
+    _prefetch(first, [env.queries_of_reset(seed, options) for env, options in zip(envs, starts, strict=True)])
+    latest = [env.reset(seed=seed, options=options) for env, options in zip(envs, starts, strict=True)]
     tokens = [env.num_tokens_here() for env in envs]
     steps, invalid = [0] * len(envs), [0] * len(envs)
     running = list(range(len(envs)))
     while running:
-        observations = {key: np.stack([told[index][0][key] for index in running]) for key in told[0][0]}
+        observations = {key: np.stack([latest[index][0][key] for index in running]) for key in latest[0][0]}
         actions = chooser.choose(observations)
         chosen = list(zip(running, actions.tolist(), strict=True))
-        _ask(first, [envs[index].queries_of_step(action) for index, action in chosen])
+        _prefetch(first, [envs[index].queries_of_step(action) for index, action in chosen])
         still_running: list[int] = []
         for index, action in chosen:
             observation, _, terminated, truncated, info = envs[index].step(action)
-            told[index] = observation, info
+            latest[index] = observation, info
             steps[index] += 1
             invalid[index] += bool(info["invalid_action"])
             if not (terminated or truncated):
@@ -101,12 +101,12 @@ def play(env: RecordedChoiceEnv, chooser: Chooser, problem_ids: Sequence[str], s
                 still_running.append(index)
         running = still_running
     return [
-        Played(problem_id, bool(told[index][1]["is_success"]), tokens[index], steps[index], invalid[index])
+        Played(problem_id, bool(latest[index][1]["is_success"]), tokens[index], steps[index], invalid[index])
         for index, problem_id in enumerate(problem_ids)
     ]
 
 
-def _ask(env: RecordedChoiceEnv, upcoming: Sequence[Sequence[ModelQuery]]) -> None:
-    """Has the models answer everything that several copies of `env` are about to ask, in common batches."""
-    if questions := list(chain.from_iterable(upcoming)):
-        env.simulator.engine.run(env.prefetch(questions))
+def _prefetch(env: RecordedChoiceEnv, upcoming: Sequence[Sequence[ModelQuery]]) -> None:
+    """Prefetches what several copies of `env` are about to ask the models, in common batches."""
+    if queries := list(chain.from_iterable(upcoming)):
+        env.simulator.engine.run(env.prefetch(queries))

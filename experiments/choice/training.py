@@ -51,7 +51,7 @@ class Point:
 
 
 def read_zoo(algorithm: str) -> dict[str, Any]:
-    """Returns what rl-zoo3 would read for the Choice environment. Raises ValueError where there is no such file."""
+    """Returns an algorithm's hyper-parameters, as rl-zoo3 reads them. Raises ValueError where there is no such file."""
     file = ZOO / f"{algorithm}.yml"
     if not file.exists():
         raise ValueError(f"algorithm must be one of {', '.join(sorted(f.stem for f in ZOO.glob('*.yml')))}, "
@@ -60,7 +60,7 @@ def read_zoo(algorithm: str) -> dict[str, Any]:
 
 
 def recipe(algorithm: str, num_steps: int | None = None) -> Recipe:
-    """Returns the recipe of the zoo, its steps replaced where given. What the environment is, the caller says."""
+    """Returns the recipe of the zoo, its steps replaced where given; `env_kwargs` are for rl-zoo3 alone."""
     found = read_zoo(algorithm)
     del found["env_kwargs"]
     num_envs, default_steps = int(found.pop("n_envs")), int(found.pop("n_timesteps"))
@@ -103,7 +103,7 @@ def untrained(recipe: Recipe, env: RecordedChoiceEnv, seed: int) -> BaseAlgorith
 
 
 class LearningCurve(BaseCallback):
-    """Plays the development problems now and then, and logs how many are solved."""
+    """Plays the development problems `num_points` times during a training, and logs how many are solved."""
 
     def __init__(self, development: RecordedChoiceEnv, recipe: Recipe) -> None:
         super().__init__()

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+import tyro
+
+from alphallm_env.mdp.options import TERMINATION_RULES
+from alphallm_env.problems import PROBLEM_SETS
 from experiments.runs.settings import with_flat_flags
 
-AT_ONCE = 256  # texts that a policy samples in one batch, unless the memory holds fewer
+AT_ONCE = 256  # texts that a policy samples in one batch
 
 
 @dataclass(frozen=True)
@@ -16,34 +20,43 @@ class PolicyAndTrunk:
     """Whose trajectories are judged, and which model judges."""
 
     policy: str = "tiny"
-    """tiny, a folder or a hub name; its trajectories are what critics learn from"""
+    """tiny, a folder or a hub name; critics learn from its trajectories"""
     trunk: str = ""
-    """the language model that critics are trained from, a folder or a hub name; the policy where empty"""
+    """the language model that critics start from, a folder or a hub name; the policy where empty"""
     device: str = "auto"
+    """cpu, cuda, mps; auto: the GPU where there is one"""
     dtype: str = "auto"
-    """of the policy while it samples"""
+    """of the policy while it samples: float32, bfloat16, float16; auto: what suits the device"""
 
 
 @dataclass(frozen=True)
 class Sampling:
     """The trajectories that critics learn from and are measured on."""
 
-    problems: str = "gsm_symbolic"
-    """a source with splits, or FILE.jsonl, which is shuffled and cut into the three splits"""
-    option_rule: str = "sentence"
-    """where a step ends: token, sentence, option (the paper's for MATH)"""
+    problems: Annotated[
+        str,
+        tyro.conf.arg(
+            help=f"a set with the splits train, development and test: {PROBLEM_SETS.choices}, OWNER/NAME of the hub; "
+            "or FILE.jsonl, which is shuffled and cut into them"
+        ),
+    ] = "gsm_symbolic"
+    option_rule: Annotated[
+        str, tyro.conf.arg(help=f"where a step ends: {TERMINATION_RULES.choices}; option is the paper's for MATH")
+    ] = "sentence"
     train_problems: int = 1_200
+    """problems on whose trajectories critics are trained"""
     development_problems: int = 600
-    """scores are calibrated on their trajectories"""
+    """problems on whose trajectories scores are calibrated"""
     test_problems: int = 600
-    """critics are measured on their trajectories"""
+    """problems on whose trajectories critics are measured"""
     samples: int = 8
     """trajectories per problem"""
     temperature: float = 1.0
+    """of the policy"""
     max_tokens: int = 120
     """of one trajectory"""
     at_once: int = AT_ONCE
-    """texts sampled in one batch: what the memory holds"""
+    """texts sampled in one batch: fewer where the device has less memory"""
 
 
 @dataclass(frozen=True)
@@ -51,33 +64,50 @@ class StepLabels:
     """What a PRM learns: the share of a step's continuations that end correctly."""
 
     labels: Literal["prefixes", "binary_search"] = "prefixes"
-    """how steps are labelled (`process_labels.py`)"""
+    """how steps are labelled: estimates after many prefixes, or a binary search for the first mistake"""
     min_visits: int = 4
     """continuations behind every label"""
     steps_per_problem: int = 4
+    """unfinished prefixes labelled per problem; with binary_search, solutions searched"""
     threshold: float = 0.25
     """a step is good if at least this share of its continuations ends correctly"""
     soft_labels: bool = False
-    """learn the share itself, not whether it passes the threshold"""
+    """learn the share itself, not whether it reaches the threshold"""
 
 
 @dataclass(frozen=True)
 class CriticKind:
-    """What the critics are."""
+    """What is trained, and how scores are calibrated. Without the flags below, the whole trunk is trained."""
 
     calibrate: str = ""
-    """critics to take as they are, a folder or tiny: they are calibrated and measured, not trained"""
+    """trained critics, a folder or tiny, which are only calibrated and measured"""
     calibration: Literal["temperature", "platt", "isotonic"] = "platt"
-    notes: bool = True
-    """whether critics judge by a reader's notes: worth it where the reader solves problems"""
+    """how scores are calibrated on the development split"""
+    notes: Annotated[
+        bool,
+        tyro.conf.arg(
+            help="judge without a reader's notes, which are worth it where the reader solves problems",
+            help_behavior_hint="(default: with them)",
+        ),
+    ] = True
     last_layers: int = 0
-    """train only so many last layers of the trunk; 0: all"""
+    """train only this many layers of the trunk, the last ones; 0: all"""
     lora_rank: int = 0
     """train LoRA matrices of this rank beside the trunk's linear layers; 0: no LoRA"""
-    probe_layers: tuple[int, ...] = ()
-    """train nothing of the trunk: fit probes to the hidden states after these layers"""
-    calculations: bool = True
-    """whether probes see if the calculations that a solution states are right"""
+    probe_layers: Annotated[
+        tuple[int, ...],
+        tyro.conf.arg(
+            help="train nothing of the trunk, but fit probes to the hidden states after these layers",
+            help_behavior_hint="(default: no probes)",
+        ),
+    ] = ()
+    calculations: Annotated[
+        bool,
+        tyro.conf.arg(
+            help="do not tell probes whether the calculations that a solution states are right",
+            help_behavior_hint="(default: they are told)",
+        ),
+    ] = True
 
 
 @dataclass(frozen=True)
@@ -85,11 +115,13 @@ class Optimization:
     """How the trunk is trained; probes need none of it."""
 
     epochs: int = 1
+    """passes over the training sequences"""
     batch_sequences: int = 48
+    """sequences in a batch"""
     muon_lr: float = 0.004
-    """of matrices inside the layers"""
+    """peak learning rate of matrices inside the layers"""
     adam_lr: float = 5e-4
-    """of all other weights, and of LoRA's"""
+    """peak learning rate of all other weights, and of LoRA's"""
 
 
 @with_flat_flags
@@ -100,6 +132,7 @@ class CriticsConfig:
     out: Path
     """the run's folder; the critics are in its folder `critics`"""
     seed: int = 1
+    """everything random is drawn from it"""
     models: PolicyAndTrunk = PolicyAndTrunk()
     data: Sampling = Sampling()
     labels: StepLabels = StepLabels()

@@ -1,4 +1,4 @@
-"""Data that critics are trained on: the policy's own trajectories, graded by final answers alone.
+"""Collects the data that critics learn from: the policy's own trajectories, graded by final answers alone.
 
 Labels need no rationale. The value of a prefix is the share of the trajectories through it that end
 correctly. A step is good if, of at least `min_visits` continuations after it, a share of `threshold` ends
@@ -156,9 +156,7 @@ def collect(
     """Returns the data of all problems; finished problems are read back from `path`, a JSONL file.
 
     `label` labels the steps of samples, per problem. The file grows by as many problems as fill two of the
-    sampler's batches.
-
-    Raises RunError if the file holds other problems.
+    sampler's batches. Raises RunError if the file holds other problems.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     journal = Journal(path, ProblemData.to_json, ProblemData.from_json)

@@ -1,4 +1,4 @@
-"""The models of a training of critics: the reader, the judge, the trunk that probes read; loaded and written."""
+"""Loads and writes the models of a training of critics: the reader, the judge, the trunk that probes read."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ def load_models(config: CriticsConfig) -> tuple[TransformersLM | None, CriticMod
 
 
 def save_models(folder: Path, critic: CriticModel, reader: TransformersLM | None, max_tokens: int) -> None:
-    """Writes the models in bfloat16, and gives the critic the weights as they are then, in float32.
+    """Writes the models in bfloat16. The critic keeps the rounded weights, in float32, so that they are measured.
 
-    What notes were taken stay those that the reader took when the critics learnt from them.
+    The notes that were taken stay valid: the reader took them with the weights that critics learnt from.
     """
     folder.mkdir(parents=True, exist_ok=True)
     critic.model.bfloat16().save_pretrained(folder)

@@ -22,7 +22,7 @@ from alphallm_env.runtime.seeds import derive_seed
 from alphallm_env.types import Problem, StopReason
 
 _NUMBER = re.compile(r"\d+")
-_OPENING_WORDS = (3, 12)  # words of a known question to complete: at least, below
+_OPENING_WORDS = (3, 12)  # of a known question, to complete: from, below
 _BATCH = 256
 
 
@@ -63,7 +63,7 @@ def imagine(
     admits: QuestionFilter | None = None,
     max_tokens: int = 128,
 ) -> Imagined:
-    """Returns `num` new problems without answers, fewer if 20 times as many questions do not hold them.
+    """Returns `num` new problems without answers, fewer if 20 · `num` questions do not yield as many.
 
     `forbidden` are normalised questions (`normalise_question`) to leave out: those of the test split, and those
     imagined before. The tokens are counted on the current meter.

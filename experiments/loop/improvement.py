@@ -49,12 +49,10 @@ class SelfImprovement:
         self.monitor = Monitor(self.folder.path / "tensorboard", screen)
         self.rules = Rules(
             option_rule=TERMINATION_RULES.resolve(config.problems.option_rule), max_tokens=config.problems.max_tokens
-        )  # fmt: skip
+        )
         self.fine_tuner = FINE_TUNERS.resolve(config.fine_tuning.fine_tuner)
         sets, sizes = config.problems, config.evaluation
-        self.seeds = load_problems(
-            sets.train_problems, "train", config.imagination.seed_problems, seed=config.seed
-        )  # fmt: skip
+        self.seeds = load_problems(sets.train_problems, "train", config.imagination.seed_problems, seed=config.seed)
         self.tests = load_problems(sets.test_problems, "test", sizes.evaluation_problems, seed=config.seed)
         check_overlap(self.seeds, self.tests)
         self.unseen = (

@@ -1,1 +1,1 @@
-"""What programs share: run folders, monitor, reports, statistics."""
+"""What programs share: settings, models, planners, searches and their records, run folders, screen, report."""

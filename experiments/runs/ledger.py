@@ -1,4 +1,4 @@
-"""What searches cost: tokens generated, prefilled and read from a cache; seconds of the models and of waiting.
+"""What searches cost: tokens generated, prefilled and cached; seconds of the models and of waiting.
 
 A run keeps the sums of each row of its table in `ledger.json`, apart from `results.json`, since seconds differ from
 one machine to the next.
@@ -35,7 +35,7 @@ def write_ledger(folder: Path, searches: Mapping[LedgerKey, Sequence[SearchRecor
 
 
 def figures(usage: Usage) -> dict[str, float]:
-    """Returns the ledger as named numbers, `role/what`, and what the search threw away."""
+    """Returns the usage as numbers named `role/count`, with the tokens of rejected options and the seconds."""
     roles = {"policy": usage.policy, "rollout": usage.rollout, "critic": usage.critic}
     named = {f"{role}/{what}": float(value) for role, work in roles.items() for what, value in asdict(work).items()}
     return named | {"rejected_tokens": float(usage.rejected_tokens), "seconds": usage.seconds}

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from alphallm_env.critics.registry import CRITICS
+from alphallm_env.lm.backends import BACKENDS
 
 if TYPE_CHECKING:
     from alphallm_env.lm.policy import Policy
@@ -17,23 +22,29 @@ class Models:
     """The models that act and judge."""
 
     policy: str = "tiny"
-    """tiny, a folder, a hub name, or the url of a server"""
-    critics: str = "auto"
-    """tiny, prompted, prompted_tools, none, a folder, ADAPTER:MODEL; auto: tiny for tiny, else prompted"""
+    """tiny, a folder, a hub name, or the URL of a server"""
+    critics: Annotated[
+        str,
+        tyro.conf.arg(
+            help=f"{CRITICS.choices}, or a folder; SET,orm=OTHER replaces its ORM, likewise value and prm; "
+            "auto: tiny for the tiny policy, else prompted"
+        ),
+    ] = "auto"
     rollout_policy: str = ""
     """a smaller model that writes the rollouts, named as the policy is; the policy itself where empty"""
     tokenizer: str = ""
-    """of a policy on a server: tiny, a folder or hub name"""
-    backend: str = "transformers"
-    """of models in process: transformers, continuous, vllm; auto: continuous on a GPU"""
+    """of a policy on a server, to count tokens and write prompts: tiny, a folder or a hub name"""
+    backend: Annotated[
+        str, tyro.conf.arg(help=f"of models in this process: {BACKENDS.choices}; auto: continuous on a GPU")
+    ] = "transformers"
     device: str = "auto"
     """cpu, cuda, mps; auto: the GPU where there is one"""
     dtype: str = "auto"
-    """float32, bfloat16, float16; auto: as the device multiplies them"""
+    """float32, bfloat16, float16; auto: what suits the device"""
 
     @property
     def critics_named(self) -> str:
-        """The name of the critics, which is not auto."""
+        """The name of the critics, with auto resolved."""
         return self.critics if self.critics != "auto" else ("tiny" if self.policy == "tiny" else "prompted")
 
     def load_policy(self, temperature: float = 1.0) -> Policy:
@@ -54,6 +65,4 @@ class Models:
     def _load(self, name: str, temperature: float) -> Policy:
         from alphallm_env.loading import load_policy  # loads torch: a help text does without
 
-        return load_policy(
-            name, self.device, self.dtype, temperature, tokenizer=self.tokenizer, backend=self.backend
-        )  # fmt: skip
+        return load_policy(name, self.device, self.dtype, temperature, tokenizer=self.tokenizer, backend=self.backend)

@@ -1,4 +1,4 @@
-"""What a run writes for TensorBoard while it is under way: curves, histograms, trees."""
+"""What a run writes for TensorBoard while it runs: curves, histograms, trees."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def stage_number(stage: str) -> int:
 
 
 def _load(before: EngineStatistics, engine: Engine, seconds: float) -> dict[str, float]:
-    """Returns how full an engine kept its models since `before`; nothing where they had nothing to do."""
+    """Returns the throughput and batch sizes of an engine since `before`; empty where it ran no batch."""
     now = engine.statistics
     if now.steps == before.steps or now.batches == before.batches:
         return {}
@@ -44,7 +44,7 @@ def _load(before: EngineStatistics, engine: Engine, seconds: float) -> dict[str,
 
 
 class Monitor:
-    """Writes TensorBoard's event files, and passes what is under way on to the screen."""
+    """Writes TensorBoard's event files, and reports progress to the screen."""
 
     def __init__(self, logs: Path, screen: Screen | None = None) -> None:
         self._writer = SummaryWriter(str(logs))
@@ -54,7 +54,7 @@ class Monitor:
     def progress(self, title: str, total: int, engine: Engine | None = None, step: int = 0) -> Generator[Show]:
         """Yields the function to call with the number done and the total.
 
-        How full an engine keeps its models is shown while it works, and written at the end.
+        The engine's throughput is shown during the stage, and written with its batch sizes at the end.
         """
         before, started = replace(engine.statistics) if engine else None, time.monotonic()
 

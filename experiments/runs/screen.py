@@ -1,4 +1,4 @@
-"""What a run shows while it is under way: bars in a terminal, plain lines where the output is none."""
+"""What a run shows while it runs: bars in a terminal, plain lines where the output is none."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def duration(seconds: float) -> str:
 
 
 def quiet_libraries() -> None:
-    """Silences the progress bars of transformers and datasets, which they show without a terminal too."""
+    """Silences the progress bars of transformers and datasets, which show without a terminal too."""
     import datasets
     import transformers
 
@@ -84,7 +84,7 @@ class Pace:
 
 
 class _Stage:
-    """A stage under way: what is done of it, and when that was last reported."""
+    """A running stage: how much of it is done, and when that was last reported."""
 
     def __init__(self, screen: Screen, title: str, total: int, rate: Callable[[], float | None]) -> None:
         self.title, self.total, self.rate = title, total, rate
@@ -94,7 +94,7 @@ class _Stage:
         self.started = self._reported = screen.clock()
 
     def update(self, done: int, total: int) -> None:
-        """Takes the number done, the first one being what was there before."""
+        """Takes the number done. The first one, if it comes at once, is what an earlier process did."""
         now = self._screen.clock()
         self.done, self.total = done, total
         if self.found is None:

@@ -1,4 +1,4 @@
-"""Searches of many problems by one planner, kept as they finish, so that a run that was stopped resumes."""
+"""Searches of many problems by one planner, written to a journal as they finish, so that a stopped run resumes."""
 
 from __future__ import annotations
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import trim_mean
 
 NUM_RESAMPLES = 2_000
 _RESAMPLES_OF_PROBLEMS = 10_000
@@ -32,6 +31,8 @@ def interquartile_mean(scores_RT: NDArray[np.float64]) -> float:
     >>> interquartile_mean(np.array([[0.0, 0.4, 0.6, 1.0]]))
     0.5
     """
+    from scipy.stats import trim_mean  # here, as it takes a second to load
+
     return float(trim_mean(scores_RT.ravel(), proportiontocut=0.25))
 
 
@@ -70,7 +71,7 @@ def bootstrap_mean(values: Sequence[float]) -> tuple[float, float]:
         raise ValueError("expected at least one value, got none")
     if len(array) < 2 or array.min() == array.max():
         return (round(float(array.mean()), 4), round(float(array.mean()), 4))
-    from scipy.stats import bootstrap
+    from scipy.stats import bootstrap  # here, as it takes a second to load
 
     interval = bootstrap(
         (array,),

@@ -1,4 +1,4 @@
-"""The import name `agents` is taken by another package too: a wrong one is told, not met as a strange ImportError."""
+"""The import name `agents` is taken by another package too: the error for a wrong one says so."""
 
 import os
 import subprocess

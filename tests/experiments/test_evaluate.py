@@ -167,6 +167,15 @@ def test_rules_of_the_tree_are_chosen_by_name():
         evaluate.main(changed(TINY, planner=("greedy",), baselines=False, merge_rule="none"))
 
 
+def test_the_help_lists_what_is_registered(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        settings_of(EvaluateConfig, ["--help"])
+    printed = capsys.readouterr().out
+    for name in ("eta_mcts_large", "puct", "mathematics", "gsm8k", "regex:…", "qwen_prm:…", "vllm"):
+        assert name in printed
+    assert " ".join(printed.replace("│", " ").split()).count("module:attribute") == 7  # one a registry
+
+
 def test_the_help_has_its_flags_under_headings(capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit):
         settings_of(EvaluateConfig, ["--help"])

@@ -1,4 +1,4 @@
-"""What every program of `experiments` sets before torch is loaded."""
+"""What programs of `experiments` set, and can say, before torch is loaded."""
 
 from __future__ import annotations
 
@@ -21,3 +21,9 @@ def test_workers_that_wait_spin_for_a_short_time_only_unless_the_user_has_said_h
         [sys.executable, "-c", PRINT], env=environ | set_by_user, capture_output=True, text=True, check=True
     )
     assert printed.stdout.strip() == spins
+
+
+def test_the_loop_and_the_comparison_of_planners_can_print_before_they_load_what_takes_seconds():
+    program = "import sys, experiments.self_improve, experiments.evaluate; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "transformers", "datasets", "scipy.stats"} & set(loaded)

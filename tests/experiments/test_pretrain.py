@@ -1,4 +1,4 @@
-"""Pre-training: its real command on a model of a few thousand weights, stopped and gone on with."""
+"""Pre-training: its real command on a model of a few thousand weights, stopped and resumed."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def test_a_node_is_measured_again_as_its_children_arrive():
     add_child(root, "a\n").value = 0.75  # I = 0.25: ⌊2⌋ + 1
     assert width.allowed(root) == 3
     assert width.wants_child(root)
-    root.num_pending = 2  # both that are missing are under way
+    root.num_pending = 2  # both missing ones are in flight
     assert not width.wants_child(root)
     add_child(root, "b\n").value = 0.0  # I = 0.5: ⌊4⌋ + 1
     assert width.allowed(root) == 5

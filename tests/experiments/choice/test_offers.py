@@ -26,13 +26,13 @@ def unasked(env):
 def episode(env, problem_id):
     """Returns observations, rewards and texts of an episode that takes the last option on offer."""
     observation, info = env.reset(seed=5, options={"problem_id": problem_id})
-    told = [(observation, 0.0, info["text"])]
+    steps = [(observation, 0.0, info["text"])]
     terminated = truncated = False
     while not (terminated or truncated):
         last = int(np.flatnonzero(info["action_mask"])[-1])
         observation, reward, terminated, truncated, info = env.step(last)
-        told.append((observation, reward, info["text"]))
-    return told
+        steps.append((observation, reward, info["text"]))
+    return steps
 
 
 @pytest.fixture(scope="module")
@@ -51,19 +51,19 @@ def assert_same_episode(one, other):
 
 
 def test_it_is_the_process_of_the_choice_environment_under_that_seed(first):
-    _, problem_ids, told = first
+    _, problem_ids, steps = first
     plain = OptionChoiceEnv("gsm_symbolic", "train", 3, **RULES)
-    begun = plain._initial
-    plain._initial = lambda rng, options: type(place := begun(rng, options))(place.state, 11, place.proposals)
-    assert_same_episode(told, episode(plain, problem_ids[0]))
+    initial = plain._initial
+    plain._initial = lambda rng, options: type(choice := initial(rng, options))(choice.state, 11, choice.proposals)
+    assert_same_episode(steps, episode(plain, problem_ids[0]))
 
 
 def test_another_process_finds_the_same_to_the_last_bit_and_asks_no_model(first):
-    file, problem_ids, told = first
+    file, problem_ids, steps = first
     env = recorded(OfferBook(file), episode_seeds=(11,))
     again = episode(unasked(env), problem_ids[0])
-    assert [step[1:] for step in again] == [step[1:] for step in told]
-    for (observation, *_), (expected, *_) in zip(again, told, strict=True):
+    assert [step[1:] for step in again] == [step[1:] for step in steps]
+    for (observation, *_), (expected, *_) in zip(again, steps, strict=True):
         for key in expected:
             np.testing.assert_array_equal(observation[key], expected[key])
 
@@ -73,8 +73,8 @@ def test_an_episode_costs_what_a_meter_counts_of_it():
     env = recorded(OfferBook(), embedding=False)
     [played] = play(env, chooser, env.problem_ids[:1], seed=3)
     plain = OptionChoiceEnv("gsm_symbolic", "train", 3, embedding=False, **RULES)
-    begun = plain._initial
-    plain._initial = lambda rng, options: type(place := begun(rng, options))(place.state, 3, place.proposals)
+    initial = plain._initial
+    plain._initial = lambda rng, options: type(choice := initial(rng, options))(choice.state, 3, choice.proposals)
     with metering(Meter()) as meter:
         observation, info = plain.reset(seed=0, options={"problem_id": env.problem_ids[0]})
         terminated = truncated = False
@@ -88,9 +88,9 @@ def test_an_episode_costs_what_a_meter_counts_of_it():
 def test_episodes_are_in_order_and_the_environment_stays_where_it_is():
     env = recorded(OfferBook(), embedding=False)
     env.reset(seed=0)
-    place = env.clone_state()
+    state = env.clone_state()
     together = play(env, HighestChooser("value"), env.problem_ids, seed=1)
-    assert env.clone_state() is place
+    assert env.clone_state() is state
     alone = [play(env, HighestChooser("value"), [problem_id], seed=1)[0] for problem_id in env.problem_ids]
     assert together == alone
 
@@ -106,7 +106,7 @@ def test_invalid_actions_cost_a_step_and_no_tokens():
     assert (played.num_invalid, played.num_steps, played.is_success) == (3, 3, False)
     assert len(env.book) >= 1
     env.with_seed(0).reset(options={"problem_id": env.problem_ids[0]})
-    start = next(offer for offer in env.book._offers.values() if offer.stop.depth == 0)
+    start = next(offer for offer in env.book._offers.values() if offer.key.depth == 0)
     assert played.num_tokens == start.num_tokens
 
 
@@ -114,7 +114,7 @@ def test_offers_survive_json(first):
     file, _, _ = first
     for offer in OfferBook(file)._offers.values():
         again = Offer.from_json(offer.to_json())
-        assert (again.stop, again.num_tokens) == (offer.stop, offer.num_tokens)
+        assert (again.key, again.num_tokens) == (offer.key, offer.num_tokens)
         assert again.proposals.to_json() == offer.proposals.to_json()
 
 
