@@ -36,7 +36,6 @@ from experiments.runs.searching import run_searches, search_journal
 from experiments.runs.settings import flat, settings_of, with_flat_flags
 
 BASELINES = ("greedy", "majority", "orm_rerank")
-_GREEDY_COST = 0.02  # as a share of what a planner with a budget costs: for the time left
 
 
 @dataclass(frozen=True)
@@ -106,13 +105,14 @@ class EvaluateConfig:
 def main(config: EvaluateConfig) -> list[ResultRow]:
     """Runs the planners in turn and prints the table."""
     planning, sets, models = config.planning, config.problems, config.models
-    screen = Screen({name: _GREEDY_COST if name == "greedy" else 1.0 for name in planning.names})
+    max_tokens = sets.max_tokens or (120 if models.policy == "tiny" else 300)
+    # For the time left, in tokens a problem: greedy writes one solution, the others spend their budget.
+    screen = Screen({name: max_tokens / 2 if name == "greedy" else float(planning.budget) for name in planning.names})
     screen.say(f"{', '.join(planning.names)} on {sets.limit} problems of {sets.problems}, policy {models.policy}")
     from alphallm_env.loading import shared_engine  # loads torch: what runs is said first
 
     quiet_libraries()
     planners = planners_of(planning.names, sets.problems, planning.selection, planning.merge_rule)
-    max_tokens = sets.max_tokens or (120 if models.policy == "tiny" else 300)
     rules = Rules(option_rule=TERMINATION_RULES.resolve(sets.option_rule), max_tokens=max_tokens)
     simulator = models.simulator(rules, shared_engine(), sets.temperature)
     problems = load_problems(sets.problems, sets.split, sets.limit, seed=planning.seed)
