@@ -19,12 +19,11 @@ import tyro
 
 from agents.base import Budget
 from agents.registry import PLANNERS
-from agents.tree.merging import MERGE_RULES
-from agents.tree.selection import SELECTION_RULES
 from alphallm_env.grading import Verdict
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.mdp.options import TERMINATION_RULES
-from alphallm_env.problems import PROBLEM_SETS, load_problems
+from alphallm_env.problems import load_problems
+from experiments.runs.flags import MergeRuleName, ProblemSetName, SelectionName, TerminationRuleName
 from experiments.runs.ledger import LedgerKey, write_ledger
 from experiments.runs.models import Models
 from experiments.runs.planners import planners_of
@@ -51,12 +50,8 @@ class Planning:
             help=f"leave out {', '.join(BASELINES)}", help_behavior_hint="(default: they are compared with, too)"
         ),
     ] = True
-    selection: Annotated[
-        str, tyro.conf.arg(help=f"of every tree search: {SELECTION_RULES.choices}; its preset's own where empty")
-    ] = ""
-    merge_rule: Annotated[
-        str, tyro.conf.arg(help=f"of every tree search: {MERGE_RULES.choices}; its preset's own where empty")
-    ] = ""
+    selection: SelectionName = ""
+    merge_rule: MergeRuleName = ""
     budget: int = 4_000
     """tokens per problem, generated or scored"""
     concurrency: int = 50
@@ -74,16 +69,12 @@ class Planning:
 class Problems:
     """The problems, and the limits of a solution."""
 
-    problems: Annotated[
-        str, tyro.conf.arg(help=f"{PROBLEM_SETS.choices}, FILE.jsonl or OWNER/NAME of the hub; … is a level, as full")
-    ] = "gsm_symbolic"
+    problems: ProblemSetName = "gsm_symbolic"
     split: str = "test"
     """of the problem set"""
     limit: int = 100
     """how many problems"""
-    option_rule: Annotated[
-        str, tyro.conf.arg(help=f"where an option ends: {TERMINATION_RULES.choices}; option is the paper's for MATH")
-    ] = "sentence"
+    option_rule: TerminationRuleName = "sentence"
     max_tokens: int = 0
     """of one solution; 0: 120 for the tiny policy, else 300"""
     temperature: float = 1.0

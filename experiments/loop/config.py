@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
+import tyro
+
+from agents.registry import PLANNERS
+from alphallm_env.training.base import FINE_TUNERS
+from experiments.runs.flags import MergeRuleName, ProblemSetName, SelectionName, TerminationRuleName
 from experiments.runs.models import Models
 from experiments.runs.settings import changed
 
@@ -12,14 +18,12 @@ from experiments.runs.settings import changed
 class Problems:
     """Which problems, and what a solution is. Token limits are of the policy's own."""
 
-    train_problems: str = "gsm_symbolic"
-    """gsm_symbolic, gsm8k, math, FILE.jsonl or OWNER/NAME of the hub; the imagination starts from their questions"""
+    train_problems: ProblemSetName = "gsm_symbolic"
     test_problems: str = "gsm_symbolic"
-    """what is evaluated on"""
+    """what is evaluated on, named likewise"""
     unseen_split: str = "unseen_templates"
     """a split of the test problems that is reported apart; empty for none"""
-    option_rule: str = "sentence"
-    """where an option ends: token, sentence, option (the paper's for MATH)"""
+    option_rule: TerminationRuleName = "sentence"
     max_tokens: int = 120
     """of one solution"""
 
@@ -38,18 +42,17 @@ class Imagination:
 class TrainingSearch:
     """How solutions are searched. Token budgets count everything generated or scored."""
 
-    training_planner: str = "eta_mcts_small"
-    """the planner of imagined problems, by name; it must score trajectories by the ORM"""
+    training_planner: Annotated[
+        str, tyro.conf.arg(help=f"of imagined problems; it must score trajectories by the ORM: {PLANNERS.choices}")
+    ] = "eta_mcts_small"
     training_budget: int = 1_500
     """tokens per imagined problem"""
     training_concurrency: int = 100
     """imagined problems searched at once"""
     orm_threshold: float = 0.9
     """the ORM score from which a trajectory is kept"""
-    selection: str = ""
-    """of every tree search, by name (uct, puct, …); its preset's own where empty"""
-    merge_rule: str = ""
-    """of every tree search, by name; its preset's own where empty"""
+    selection: SelectionName = ""
+    merge_rule: MergeRuleName = ""
     temperature: float = 1.0
     """of the policy"""
 
@@ -58,9 +61,9 @@ class TrainingSearch:
 class FineTuningSettings:
     """How the policy learns from the trajectories that were kept."""
 
-    fine_tuner: str = "sft"
-    """sft, or module:attribute"""
+    fine_tuner: Annotated[str, tyro.conf.arg(help=FINE_TUNERS.choices)] = "sft"
     epochs: int = 3
+    """passes over the lessons"""
     batch_size: int = 32
     """trajectories"""
     lr: float = 5e-4
