@@ -211,7 +211,8 @@ class TreeSearch:
         if self._wave is None:
             self._wave = self._select()
         wave = self._wave
-        await self._expand(wave)
+        lacking = {node: missing for node in wave.wanted if (missing := wave.missing(node)) > 0}
+        await gather([grow(self._simulator, node, missing, self._config.sampling) for node, missing in lacking.items()])
         children = wave.children()
         await self._evaluator.evaluate(children)
         self._back_up(wave, children)
@@ -289,12 +290,6 @@ class TreeSearch:
         min_children, _ = self._config.width.limits(node)
         missing = min_children - len(node.children) - node.num_pending
         return max(1, min(self._config.sampling.expansion_batch, missing))
-
-    async def _expand(self, wave: Wave) -> None:
-        """Draws the children that the wave's nodes lack, in one batch."""
-        sampling = self._config.sampling
-        lacking = {node: missing for node in wave.wanted if (missing := wave.missing(node)) > 0}
-        await gather([grow(self._simulator, node, missing, sampling) for node, missing in lacking.items()])
 
     def _back_up(self, wave: Wave, children: list[Node]) -> None:
         """Backs up the children's scores, removes the virtual losses, and marks what is exhausted."""

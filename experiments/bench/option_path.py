@@ -80,6 +80,7 @@ def _stack(frame: FrameType | None) -> Iterator[str]:
 def recorded(planner: AsyncPlanner, env: gym.Env[str, str], budget: Budget) -> PathRecorder:
     """Returns what one plan of `planner` passes through."""
     simulator = cast(MathReasoningEnv, env.unwrapped).simulator
+    simulator.clear_cache()  # else an earlier plan has prefilled the prompt
     recorder = PathRecorder()
 
     async def record(profile: PathRecorder | None) -> None:

@@ -135,39 +135,19 @@ class LlamaTrunk:
     ) -> torch.Tensor:
         """See `forward.Trunk`."""
         layout = _Layout(mask, ids.shape[1])
-        return layout.padded(self._read(ids, places, cache, layout, after))
+        attend = layout.attention(cache)
+        return layout.padded(self._llama.hidden(layout.packed(ids), layout.packed(places), attend, after))
 
     def logits(
         self, ids: torch.Tensor, mask: torch.Tensor, places: torch.Tensor, cache: Cache, num_kept: int = 0
     ) -> torch.Tensor:
         """See `forward.Trunk`."""
         layout = _Layout(mask, ids.shape[1])
-        hidden = self._read(ids, places, cache, layout)
+        hidden = self._llama.hidden(layout.packed(ids), layout.packed(places), layout.attention(cache))
         if num_kept == 0:
             return layout.padded(self._llama.logits(hidden))
         kept = layout.padded(hidden)[:, -num_kept:]
         return self._llama.logits(kept.flatten(0, 1)).view(*kept.shape[:2], -1)
-
-    def _read(
-        self, ids: torch.Tensor, places: torch.Tensor, cache: Cache, layout: _Layout, after: Sequence[int] = ()
-    ) -> torch.Tensor:
-        """Returns the hidden states [tokens, …] of all tokens but padding."""
-        bias: torch.Tensor | None = None
-
-        def attend(
-            queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, index: int, scaling: float
-        ) -> torch.Tensor:
-            nonlocal bias
-            if bias is None:
-                bias = _bias(layout.seen, queries.dtype)[:, None]
-            one, other = (layout.padded(states).transpose(1, 2) for states in (keys, values))
-            all_keys, all_values = cache.update(one, other, index)
-            mixed = functional.scaled_dot_product_attention(
-                layout.padded(queries).transpose(1, 2), all_keys, all_values, bias, scale=scaling, enable_gqa=True
-            )
-            return layout.packed(mixed.transpose(1, 2).flatten(2))
-
-        return self._llama.hidden(layout.packed(ids), layout.packed(places), attend, after)
 
 
 class _Layout:
@@ -181,6 +161,25 @@ class _Layout:
         positions = torch.arange(mask.shape[1], device=mask.device)
         before = positions <= positions[-num_new:, None]
         self.seen = before & mask[:, None].bool()  # [texts, new tokens, positions]
+
+    def attention(self, cache: Cache) -> _Attention:
+        """Returns the attention over what the cache holds and what is read, which is added to it."""
+        bias: torch.Tensor | None = None
+
+        def attend(
+            queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, index: int, scaling: float
+        ) -> torch.Tensor:
+            nonlocal bias
+            if bias is None:
+                bias = _bias(self.seen, queries.dtype)[:, None]
+            one, other = (self.padded(states).transpose(1, 2) for states in (keys, values))
+            all_keys, all_values = cache.update(one, other, index)
+            mixed = functional.scaled_dot_product_attention(
+                self.padded(queries).transpose(1, 2), all_keys, all_values, bias, scale=scaling, enable_gqa=True
+            )
+            return self.packed(mixed.transpose(1, 2).flatten(2))
+
+        return attend
 
     def packed(self, padded: torch.Tensor) -> torch.Tensor:
         """Returns the tokens alone, [tokens, …], of [texts, new tokens, …]."""

@@ -14,9 +14,16 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from alphallm_env.errors import ModelError
-from alphallm_env.lm.base import Completion, Embedding, GenerationRequest, LabelProbs, Passage, Reading
+from alphallm_env.lm.base import (
+    Completion,
+    Embedding,
+    GenerationRequest,
+    LabelProbs,
+    Passage,
+    Reading,
+    first_label_tokens,
+)
 from alphallm_env.lm.device import resolved_device, resolved_dtype
-from alphallm_env.lm.label_tokens import first_label_tokens
 from alphallm_env.lm.local.decoder import Decoder, written
 from alphallm_env.lm.local.forward import Forward, Passes
 from alphallm_env.lm.local.prefix_cache import PrefixCache

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from alphallm_env.errors import ModelError, ServerError
-from alphallm_env.lm.base import LabelProbs
-from alphallm_env.lm.label_tokens import first_label_tokens
+from alphallm_env.lm.base import LabelProbs, first_label_tokens
 from alphallm_env.lm.server.answers import Answer, AnswerToken
 from alphallm_env.lm.server.completing import shown
 from alphallm_env.lm.server.pool import ServerPool

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from alphallm_env.errors import ModelError
-from alphallm_env.lm.label_tokens import first_label_tokens
+from alphallm_env.lm.base import first_label_tokens
 
 
 def letters(texts: Sequence[str]) -> list[list[int]]:

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from alphallm_env.lm.base import GenerationRequest, Passage
-from alphallm_env.lm.local import prefill
-from alphallm_env.lm.local.llama import LlamaTrunk
+from alphallm_env.lm.local import llama, prefill
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.prompts import TinyTemplate
 from alphallm_env.loading import TINY_POLICY
@@ -22,14 +21,14 @@ REQUESTS = [GenerationRequest(prompt, seed, 10) for seed, prompt in enumerate(PR
 
 def small_device(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     """Lets a forward pass fail for more texts than `most`, as a device does."""
-    read = LlamaTrunk._read
+    layout = llama._Layout  # what every pass over texts begins with
 
-    def limited(self: LlamaTrunk, ids: torch.Tensor, *rest: object) -> torch.Tensor:
-        if len(ids) > most:
+    def limited(mask: torch.Tensor, num_new: int) -> object:
+        if len(mask) > most:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return read(self, ids, *rest)  # type: ignore[arg-type]
+        return layout(mask, num_new)
 
-    monkeypatch.setattr(LlamaTrunk, "_read", limited)
+    monkeypatch.setattr(llama, "_Layout", limited)
 
 
 def test_what_does_not_fit_is_read_in_halves(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
