@@ -76,9 +76,9 @@ class EtaMCTS(AsyncPlanner):
     def load(self, data: bytes, simulator: Simulator) -> TreeSearch:
         """Returns the search that `TreeSearch.to_bytes` wrote, ready to resume as if it had never stopped.
 
-        The simulator must have the same models, critics and rules. Where its critics cache what each search has paid for
-        (the notes of the shipped ones), that is charged again: with a token budget the search may end a little earlier.
-        Raises StateError for other bytes, ValueError where the search was begun with other settings than this planner's.
+        The simulator must have the same models, critics and rules. What its critics charge once a search (the notes of
+        the shipped ones) is charged again: with a token budget the search may end a little earlier. Raises StateError
+        for other bytes, ValueError where the search was begun with other settings than this planner's.
         """
         return TreeSearch.from_bytes(data, simulator, self.config)
 
