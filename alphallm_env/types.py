@@ -6,10 +6,10 @@ import enum
 import hashlib
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import takewhile
-from typing import cast
+from typing import Any, cast
 
 from alphallm_env.errors import StateError
 
@@ -228,6 +228,12 @@ class Transcript:
     text: str
     programs: tuple[ProgramRun, ...]
     score: float
+
+    @staticmethod
+    def from_json(record: Mapping[str, Any]) -> Transcript:
+        """Returns the transcript that `dataclasses.asdict` turned into JSON."""
+        programs = tuple(ProgramRun(**run) for run in record["programs"])
+        return Transcript(record["text"], programs, record["score"])
 
 
 class ScoreKind(enum.Enum):

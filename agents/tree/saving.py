@@ -13,11 +13,10 @@ from agents.base import Budget
 from agents.tree.node import Node, walk
 from alphallm_env.errors import StateError
 from alphallm_env.runtime.files import Json
-from alphallm_env.runtime.metering import Usage, Work
+from alphallm_env.runtime.metering import Usage
 from alphallm_env.types import (
     Ending,
     Option,
-    ProgramRun,
     ScoreKind,
     State,
     StopReason,
@@ -82,7 +81,7 @@ class SavedSearch:
                 settings=record["settings"],
                 seed=int(record["seed"]),
                 budget=Budget(**record["budget"]),
-                usage=_usage(record["usage"]),
+                usage=Usage.from_json(record["usage"]),
                 outcome_scores=record["outcome_scores"],
                 extra_width=int(record["extra_width"]),
                 wave=record["wave"] and [(node, wanted, before) for node, wanted, before in record["wave"]],
@@ -162,15 +161,4 @@ def _trajectory_row(trajectory: Trajectory, states: StateTable) -> list[Json]:
 
 def _trajectory(row: Sequence[Any], states: Sequence[State]) -> Trajectory:
     state, score, kind, transcript = row
-    return Trajectory(states[state], score, transcript and _transcript(transcript), ScoreKind(kind))
-
-
-def _transcript(record: dict[str, Any]) -> Transcript:
-    programs = tuple(ProgramRun(**run) for run in record["programs"])
-    return Transcript(record["text"], programs, record["score"])
-
-
-def _usage(record: dict[str, Any]) -> Usage:
-    counts = dict(record)
-    policy, rollout, critic = (Work(**counts.pop(role)) for role in ("policy", "rollout", "critic"))
-    return Usage(**counts, policy=policy, rollout=rollout, critic=critic)
+    return Trajectory(states[state], score, transcript and Transcript.from_json(transcript), ScoreKind(kind))

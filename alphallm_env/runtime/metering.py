@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import enum
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from alphallm_env.types import State, Trajectory, Transcript
 
@@ -75,6 +75,13 @@ class Usage:
     def tokens(self) -> int:
         """Every token generated or scored: the budget axis of all comparisons."""
         return self.policy_tokens + self.rollout_tokens + self.critic_tokens
+
+    @staticmethod
+    def from_json(record: Mapping[str, Any]) -> Usage:
+        """Returns the usage that `dataclasses.asdict` turned into JSON."""
+        counts = dict(record)
+        policy, rollout, critic = (Work(**counts.pop(role)) for role in ("policy", "rollout", "critic"))
+        return Usage(**counts, policy=policy, rollout=rollout, critic=critic)
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(

@@ -11,9 +11,9 @@ from agents.base import PlanResult
 from agents.tree.node import Node, depth, num_nodes, width
 from alphallm_env.grading import Verdict, grade
 from alphallm_env.runtime.files import Json
-from alphallm_env.runtime.metering import Usage, Work
+from alphallm_env.runtime.metering import Usage
 from alphallm_env.training.base import Decision, SearchedOption
-from alphallm_env.types import Problem, ProgramRun, ScoreKind, State, Trajectory, Transcript
+from alphallm_env.types import Problem, ScoreKind, State, Trajectory, Transcript
 
 MAX_REJECTED = 16  # trajectories beside the best one that a record keeps
 
@@ -70,12 +70,10 @@ class SearchRecord:
         """Returns the record that `to_json` wrote."""
         fields = dict(cast("dict[str, Any]", record))
         problem = Problem(**fields.pop("problem"))
-        counts = fields.pop("usage")
-        work: dict[str, Any] = {role: Work(**counts.pop(role)) for role in ("policy", "rollout", "critic")}
         return SearchRecord(
             problem=problem,
             best=_trajectory(fields.pop("best"), problem),
-            usage=Usage(**counts, **work),
+            usage=Usage.from_json(fields.pop("usage")),
             rejected=tuple(_trajectory(item, problem) for item in fields.pop("rejected")),
             decisions=tuple(
                 Decision(prefix, tuple(SearchedOption(*option) for option in options), chosen)
@@ -98,15 +96,8 @@ def _trajectory_json(trajectory: Trajectory) -> Json:
 def _trajectory(record: dict[str, Any], problem: Problem) -> Trajectory:
     state = {"problem_id": problem.id, "question": problem.question, "steps": record["steps"]}
     data = json.dumps(state, ensure_ascii=False).encode("utf-8", "surrogatepass")
-    kind = ScoreKind(record["score_kind"])
-    return Trajectory(State.from_bytes(data), record["score"], _transcript(record["transcript"]), kind)
-
-
-def _transcript(record: dict[str, Any] | None) -> Transcript | None:
-    if record is None:
-        return None
-    programs = tuple(ProgramRun(**run) for run in record["programs"])
-    return Transcript(record["text"], programs, record["score"])
+    transcript = record["transcript"] and Transcript.from_json(record["transcript"])
+    return Trajectory(State.from_bytes(data), record["score"], transcript, ScoreKind(record["score_kind"]))
 
 
 def record_of(problem: Problem, result: PlanResult) -> SearchRecord:
