@@ -5,6 +5,7 @@ Rules here change how an answer is written, never what it says. They get short t
 """
 
 import re
+from collections.abc import Callable
 
 from alphallm_env.grading.characters import plain_characters
 from alphallm_env.grading.extraction import boxed_answer
@@ -43,7 +44,17 @@ _TEMPERATURE = (
     r"\s{0,3}\^?\s{0,3}\{?\s{0,3}(?:\\circ|\\degree|\\deg|\bdegrees?\b)\s{0,3}\}?\s{0,3}(?:\\[,;: !]|~){0,3}\s{0,3}"
     r"(?:\\(?:text\w*|math\w+|mbox)\s{0,3})?\{?\s{0,3}([CFK])(?:elsius|ahrenheit|elvin)?\s{0,3}\}?(?![A-Za-z])"
 )
-_REWRITES = [
+
+
+def _without_ending(ordinal: re.Match[str]) -> str:
+    return ordinal[1][:-2]
+
+
+def _scale_of(temperature: re.Match[str]) -> str:
+    return {"C": " celsius", "F": " fahrenheit", "K": " kelvin"}[temperature[1]]
+
+
+_REWRITES: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     (r"\s*\{,\s*\}\s*|,\\!\s*", ","),  # thousands
     (r"(?<=\d)(?:\\[,;: ]|~)\s*(?=\d{3}(?!\d))", ""),
     (_TEXT + r"\s*\{([^{}]*\b(?:or|and)\b[^{}]*)\}", r" \1 "),
@@ -63,9 +74,9 @@ _REWRITES = [
     (r"\\(?:backslash|smallsetminus)(?![A-Za-z])", r"\\setminus "),
     (r"\\(?:varnothing|O)(?![A-Za-z])|\\\{\s*\\\}|^\{\s*\}$", r"\\emptyset "),
     (r"(?<=\d)\s{0,3}\^?\s{0,3}\{?\s{0,3}\\(?:text\w*|mathrm)\s{0,3}\{\s{0,3}(st|nd|rd|th)\s{0,3}\}\s{0,3}\}?", r"\1"),
-    (r"(?<![\d.,/])(\d*(?:1[123]th|(?<!1)1st|(?<!1)2nd|(?<!1)3rd|[04-9]th))(?![A-Za-z])", lambda m: m[1][:-2]),
-    (_TEMPERATURE, lambda m: " celsius" if m[1] == "C" else " fahrenheit" if m[1] == "F" else " kelvin"),
-    (r"(?<=[\d\s}{])\\Omega\s*(?=\}?\s*$)", " ohm "),
+    (r"(?<![\d.,/])(\d*(?:1[123]th|(?<!1)1st|(?<!1)2nd|(?<!1)3rd|[04-9]th))(?![A-Za-z])", _without_ending),
+    (_TEMPERATURE, _scale_of),
+    (r"(?<=[\d\s}{])([kMGm]?)\\Omega\s{0,3}(?=\}?\s{0,3}$)", r" \1ohm "),
     (r"\\l?brace(?![A-Za-z])", r"\\{"),
     (r"\\rbrace\b", r"\\}"),
     (r"\\langle\b", "("),

@@ -19,7 +19,8 @@ _UNCLEAR = re.compile(r"(?<![_^])\d\s+\d|[?@#&]|\.\.|\bor\b|\\lor")
 _SYNONYMS = [
     frozenset({"nosolution", "nosolutions", "norealsolution", "norealsolutions", r"\emptyset", r"\varnothing",
                "emptyset", "theemptyset"}),
-    frozenset({"allrealnumbers", "allreals", "anyrealnumber", "realnumbers", r"\mathbbr", r"-\infty,\infty", "everyrealnumber",
+    frozenset({"allrealnumbers", "allreals", "anyrealnumber", "realnumbers", r"\mathbbr", r"-\infty,\infty",
+               "everyrealnumber",
                r"-\infty,+\infty"}),
     frozenset({"undefined", "doesnotexist", "dne"}),
 ]  # fmt: skip

@@ -164,8 +164,9 @@ _PARTICLES = frozenset(
     ]
 )
 _VALUES = {
-    "hundred": 100, "thousand": 1_000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "lakh": 10**5, "lac": 10**5,
-    "crore": 10**7, "dozen": 12, "mln": 10**6, "mn": 10**6, "bn": 10**9, "tn": 10**12, "k": 1_000, "mil": 10**6,
+    "hundred": 100, "thousand": 1_000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "lakh": 10**5,
+    "lac": 10**5, "crore": 10**7,
+    "dozen": 12, "mln": 10**6, "mn": 10**6, "bn": 10**9, "tn": 10**12, "k": 1_000, "mil": 10**6,
     "quadrillion": 10**15, "quintillion": 10**18, "m": 10**6, "b": 10**9,
 }  # fmt: skip
 

@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from alphallm_env.grading.quantities.numerals import changes_number, is_ordinal, scale
-from alphallm_env.grading.quantities.units import canonical, is_measure, is_plural, power_of
+from alphallm_env.grading.quantities.units import canonical, is_measure, is_plural, is_scaled_by_prefix, power_of
 
 
 class Measure(NamedTuple):
@@ -142,7 +142,7 @@ def _may_be_words(first: str, *, is_plain: bool, is_apart: bool) -> bool:
     """Returns whether a first word behind a value is a word, and not a variable or a product of some."""
     if len(first) == 1:
         return is_plain and (is_measure(first) or scale(first) is not None)
-    return is_measure(first) or is_plain or (is_apart and len(first) > 2)
+    return is_measure(first) or is_plain or (is_apart and (len(first) > 2 or first in _ENDS))
 
 
 def _scaled(words: list[str]) -> tuple[Fraction, list[str]]:
@@ -170,8 +170,8 @@ def _noun(words: list[str]) -> list[str]:
 def names_what_is_counted(words: list[str], value: str) -> bool | None:
     """Returns whether words behind a number only name what is counted: True, False, or None where they are not known.
 
-    A phrase is known where its last word is a unit or a noun in the plural; a noun in the singular where the value is at
-    most one. Anything else may be a word for a number that is not known here.
+    A phrase is known where its last word is a unit or a noun in the plural; a noun in the singular where the value is
+    at most one. Anything else may be a word for a number that is not known here.
 
     >>> kinds = [names_what_is_counted(words.split(), "4") for words in ("red apples", "mln", "zorbil", "km per hour")]
     >>> kinds, names_what_is_counted(["apple"], "1")
@@ -187,6 +187,8 @@ def names_what_is_counted(words: list[str], value: str) -> bool | None:
         attributive = place + 1 < len(noun) and ("-" in word or is_ordinal(word)) and is_plural(noun[-1])
         if numeral and not attributive:
             return False
+    if any(map(is_scaled_by_prefix, noun)):
+        return None
     if not noun or is_measure(noun[-1]) or is_plural(noun[-1]) or _is_power(noun, len(noun) - 1):
         return True
     return True if _AT_MOST_ONE.fullmatch(value.strip()) else None

@@ -17,12 +17,13 @@ _NAMES = _aliases(
         "second": "s sec", "minute": "min", "hour": "h hr", "day": "", "week": "wk", "month": "", "year": "yr",
         "kmh": "kph km/h km/hr kilometer/hour", "mph": "mi/h mi/hr mile/hour",
         "percent": "pct percentage", "degree": "deg", "radian": "rad", "celsius": "", "fahrenheit": "", "kelvin": "",
-        "dollar": "usd buck", "cent": "c penny pennies pence", "euro": "eur", "rupee": "inr rs", "yen": "jpy", "yuan": "cny rmb",
+        "dollar": "usd buck", "cent": "c penny pennies pence", "euro": "eur", "rupee": "inr rs", "yen": "jpy",
+        "yuan": "cny rmb",
         "won": "krw", "franc": "chf", "person": "people", "woman": "women", "man": "men", "child": "children kid",
         "unit": "", "time": "", "ohm": "", "ton": "tonne", "acre": "", "hectare": "ha", "pint": "pt", "quart": "qt",
         "tablespoon": "tbsp", "teaspoon": "tsp", "cup": "", "hz": "hertz", "joule": "", "newton": "", "watt": "",
-        "volt": "", "ampere": "amp", "pascal": "", "calorie": "cal", "kilocalorie": "kcal", "byte": "", "bit": "", "mole": "mol",
-        "knot": "", "furlong": "", "decade": "", "century": "centuries", "fortnight": "",
+        "volt": "", "ampere": "amp", "pascal": "", "calorie": "cal", "kilocalorie": "kcal", "byte": "", "bit": "",
+        "mole": "mol", "knot": "", "furlong": "", "decade": "", "century": "centuries", "fortnight": "",
     }
 )  # fmt: skip
 _SHORT = frozenset(name for name in _NAMES if len(name) <= 2)
@@ -55,12 +56,45 @@ _IRREGULAR = frozenset(
 _SINGULAR_S = re.compile(r".*(?:ss|us|is)")
 
 
+_PREFIX = re.compile(
+    r"(?:yotta|zetta|exa|peta|tera|giga|mega|kilo|hecto|deca|deci|centi|milli|micro|nano|pico)-?(?P<base>[a-z]+)"
+)
+_PREFIXED = frozenset(
+    [
+        "meter",
+        "gram",
+        "liter",
+        "second",
+        "joule",
+        "newton",
+        "watt",
+        "volt",
+        "ampere",
+        "pascal",
+        "calorie",
+        "byte",
+        "bit",
+        "hz",
+        "ohm",
+        "mole",
+        "ton",
+    ]
+)
+
+
+def is_scaled_by_prefix(word: str) -> bool:
+    """Returns whether a prefix of the International System scales something that is no unit of it: `kilodollars`."""
+    found = _PREFIX.fullmatch(word.lower())
+    return found is not None and not is_measure(word)
+
+
 def is_measure(word: str) -> bool:
     """Returns whether a word is a unit of measurement or money, as written: `cm`, `hours`, `kWh`, `USD`."""
     if len(word) == 1:
         return word in _SINGLE or word in _LETTERS or word == "c"
     known = word.lower() in _NAMES or singular(word.lower()) in _NAMES.values()
-    return known or _SYMBOL.fullmatch(word) is not None
+    prefixed = _PREFIX.fullmatch(word.lower())
+    return known or _SYMBOL.fullmatch(word) is not None or bool(prefixed and singular(prefixed["base"]) in _PREFIXED)
 
 
 def is_plural(word: str) -> bool:
