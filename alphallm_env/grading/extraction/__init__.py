@@ -1,7 +1,7 @@
 r"""Extraction: whether and what a text answers. One function decides, and all the rest of the library asks it.
 
-`stated_answer` reads a text: what it states last, where, whether that closes the solution, and whether the text takes it
-back. `extract_answer` is its content alone. What stands in a thinking part (`thinking`) is not read.
+`stated_answer` reads a text: what it states last, where, whether that closes the solution, and whether the text
+takes it back. `extract_answer` is its content alone. What stands in a thinking part (`thinking`) is not read.
 """
 
 from alphallm_env.grading.extraction.answer import (

@@ -25,6 +25,7 @@ from alphallm_env.grading.extraction.statements import (
     is_value,
     marks,
     sentences,
+    tag_statements,
     without_overlaps,
 )
 from alphallm_env.grading.extraction.thinking import HIDDEN, hidden
@@ -113,22 +114,33 @@ def closed_at(text: str) -> int | None:
     if "####" not in text and "boxed" not in text and "fbox" not in text and "nswer>" not in text:
         return None
     shown = struck(hidden(text))
-    ends = [(box.end, shown[box.inside : box.end - 1]) for box in boxes.closed_boxes(shown)
-            if box.end - box.inside > 121 or not boxes.is_blank(shown[box.inside : box.end - 1])] if (
-        "boxed" in text or "fbox" in text) else []  # fmt: skip
+    ends = [
+        (box.end, shown[box.inside : min(box.end - 1, box.inside + _MOST_OF_A_BOX)])
+        for box in boxes.closed_boxes(shown)
+        if box.end - box.inside > _MOST_OF_A_BOX or not boxes.is_blank(shown[box.inside : box.end - 1])
+    ]
     ends += [(found.end, found.content) for found in hash_lines(shown + "\n.") if not is_title(found.content)]
-    ends += [(found.end, found.content) for found in marks(shown) if found.kind in (Kind.TAG, Kind.BOX)]
+    ends += [(found.end, found.content) for found in tag_statements(shown)]
+    ends += [(box.end, box.content) for box in boxes.bare_boxes(shown)]
     for end, content in sorted(ends):
         newline = shown.find("\n", end)
-        if newline >= 0 and not _doubted(shown[:newline], end, clean(content)):
+        if newline < 0:
+            return None
+        if not _doubted(shown[end:newline], clean(content)):
             return newline + 1
     return None
 
 
-def _doubted(text: str, end: int, content: str) -> bool:
-    asked = re.match(r"[\s$*_.)\\\]}]*\?", text[end:]) is not None
-    standing = Standing.DOUBTED if asked else Standing.STANDS
-    return second_thoughts(text, end, content, standing).standing in (Standing.DOUBTED, Standing.TAKEN_BACK)
+_MOST_OF_A_BOX = 100  # characters that are enough to see whether it is blank, or written again later
+
+
+def _doubted(rest: str, content: str) -> bool:
+    """Returns whether the rest of a line puts the statement of `content` before it in doubt."""
+    standing = Standing.DOUBTED if _QUESTION_MARK.match(rest) else Standing.STANDS
+    return second_thoughts(rest, 0, content, standing).standing in (Standing.DOUBTED, Standing.TAKEN_BACK)
+
+
+_QUESTION_MARK = re.compile(r"[\s$*_.)\\\]}]*\?")
 
 
 def _shown(text: str) -> tuple[str, int]:
@@ -181,7 +193,7 @@ def _next(ordered: Sequence[Statement], number: int, text: str) -> int:
 def _settle(text: str, statements: Sequence[Statement], end: int) -> tuple[Statement, bool]:
     """Returns the last statement, or what the text up to `end` puts in its place, and whether it is taken back."""
     last = statements[-1]
-    asked = last.kind is not Kind.SENTENCE and re.match(r"[\s$*_.)\\\]}]*\?", text[last.end :]) is not None
+    asked = last.kind is not Kind.SENTENCE and _QUESTION_MARK.match(text, last.end) is not None
     outcome = second_thoughts(text[:end], last.end, last.content, Standing.DOUBTED if asked else Standing.STANDS)
     if outcome.value:
         last = Statement(outcome.start, outcome.end, clean(outcome.value), Kind.SENTENCE)

@@ -74,14 +74,18 @@ def boxes(text: str) -> list[Box]:
             outermost.pop()
         outermost.append(box)
     found = [box._replace(content=text[box.inside : box.end - 1]) for box in outermost]
-    bare = [
-        Box(box.start(), box.start(box.lastgroup or 0), box.end(), box[box.lastgroup or 0])
-        for box in _BARE.finditer(text)
-    ]
-    if bare:
+    if bare := bare_boxes(text):
         inside = [(box.start, box.end) for box in found]
         bare = [box for box in bare if not any(start < box.start < end for start, end in inside[:200])]
     return sorted(box for box in [*found, *bare] if not is_blank(box.content))
+
+
+def bare_boxes(text: str) -> list[Box]:
+    """Returns the boxes without braces, in order."""
+    return [
+        Box(box.start(), box.start(box.lastgroup or 0), box.end(), box[box.lastgroup or 0])
+        for box in _BARE.finditer(text)
+    ]
 
 
 def is_blank(content: str) -> bool:
