@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 
 from agents.tree.node import Node
 from agents.tree.rules import registry_of_rules
-from alphallm_env.mdp.options import discount
+from alphallm_env.mdp.discounting import discount_of
+from alphallm_env.mdp.options import TO_THE_END, OptionRule
 from alphallm_env.registry import Registry
 
 BackupRule = Callable[[Node], float]
@@ -31,11 +32,13 @@ def backup(
     gamma: float = 1.0,
     per_token: bool = False,
     rule: BackupRule = mean_return,
+    option_rule: OptionRule = TO_THE_END,
 ) -> None:
     """Adds a visit and the discounted score to each of the siblings and to every node above them, and sets their q.
 
     The return of a node is the score times the discounts of the options below it: γ counts once per option,
-    or as γ^τ for an option of τ tokens where `per_token` is set.
+    or as γ^τ for an option of τ tokens where `per_token` is set. An option that runs to the end of a solution counts as
+    often as `option_rule` would have ended it.
     """
     if not siblings:
         return
@@ -52,7 +55,9 @@ def backup(
         leaf.q = rule(leaf)
     node, returns = siblings[0].parent, scores
     if gamma != 1.0:
-        returns = [value * _discount(leaf, gamma, per_token) for leaf, value in zip(siblings, scores, strict=True)]
+        returns = [
+            value * _discount(leaf, gamma, per_token, option_rule) for leaf, value in zip(siblings, scores, strict=True)
+        ]
         squares = sum(value * value for value in returns)
     highest, num_returns = max(returns), len(returns)
     while node is not None:
@@ -66,14 +71,19 @@ def backup(
         node.visit_count += num_returns
         node.q = rule(node)
         if gamma != 1.0:
-            factor = _discount(node, gamma, per_token)
+            factor = _discount(node, gamma, per_token, option_rule)
             returns = [value * factor for value in returns]
             squares, highest = squares * factor * factor, highest * factor
         node = node.parent
 
 
 def rescore(
-    node: Node, score: float, gamma: float = 1.0, per_token: bool = False, rule: BackupRule = mean_return
+    node: Node,
+    score: float,
+    gamma: float = 1.0,
+    per_token: bool = False,
+    rule: BackupRule = mean_return,
+    option_rule: OptionRule = TO_THE_END,
 ) -> None:
     """Sets a new score of a node whose score was backed up, and corrects the sums above it: no visit is added."""
     before, node.score = node.score or 0.0, score
@@ -83,15 +93,15 @@ def rescore(
         above.square_sum += score * score - before * before
         above.max_value = max(above.max_value, score)
         above.q = rule(above)
-        factor = _discount(above, gamma, per_token)
+        factor = _discount(above, gamma, per_token, option_rule)
         score, before = score * factor, before * factor
         above = above.parent
 
 
-def _discount(node: Node, gamma: float, per_token: bool) -> float:
+def _discount(node: Node, gamma: float, per_token: bool, option_rule: OptionRule) -> float:
     """Returns the discount of the option that led to the node, 1 where none did."""
     option = node.state.option
-    return 1.0 if option is None else discount(option, gamma, per_token)
+    return 1.0 if option is None else discount_of(option, gamma, per_token, option_rule)
 
 
 BACKUPS: Registry[BackupRule] = registry_of_rules(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from agents.tree.node import Node
 from alphallm_env.critics.monte_carlo import MonteCarloValue
 from alphallm_env.grading import extract_answer
+from alphallm_env.mdp.discounting import discount_between
 from alphallm_env.runtime.concurrency import gather
 from alphallm_env.simulator import Simulator
 from alphallm_env.types import ScoreKind, State, Trajectory
@@ -79,8 +80,12 @@ class OutcomeScorer:
 class Evaluator:
     """Scores the leaves of one search, and keeps every ended text with its score."""
 
-    def __init__(self, simulator: Simulator, scoring: LeafScoring, *, needs_values: bool) -> None:
+    def __init__(
+        self, simulator: Simulator, scoring: LeafScoring, *, needs_values: bool, gamma: float | None = None
+    ) -> None:
+        """`gamma` discounts rollouts by options or tokens from the leaf to their ends: the rules' own where None."""
         self._simulator = simulator
+        self._gamma = gamma
         self._scoring = scoring
         self._values_states = needs_values or scoring.beta_value > 0
         # A Monte-Carlo value is the ORM's mean over rollouts: where a leaf gets rollouts anyway, it needs no others.
@@ -184,14 +189,19 @@ class Evaluator:
             leaf.prm = score
 
     async def _ask_orm(self, ended: dict[Node, list[State]]) -> None:
-        """Sets the ORM's mean over the ended texts of each leaf, and keeps them as finished trajectories."""
+        """Sets the ORM's discounted mean over the ended texts of each leaf, and keeps them as finished trajectories."""
         if self._scoring.beta_orm == 0:
             return
         scores = iter(await self.outcomes.score([state for states in ended.values() for state in states]))
         for leaf, states in ended.items():
             if states:
                 leaf.finished = tuple(Trajectory(state, next(scores), score_kind=ScoreKind.ORM) for state in states)
-                leaf.orm = sum(trajectory.score for trajectory in leaf.finished) / len(states)
+                rules = self._simulator.rules
+                returns = [
+                    discount_between(leaf.state, trajectory.state, rules, self._gamma) * trajectory.score
+                    for trajectory in leaf.finished
+                ]
+                leaf.orm = sum(returns) / len(states)
 
     def _score(self, leaf: Node) -> float:
         """Returns s(s): of an ended text the ORM's score alone, 0 where it states no answer."""

@@ -55,7 +55,7 @@ class Node:
         self._seed = seed
         self.value: float | None = None  # v(s)
         self.prm: float | None = None
-        self.orm: float | None = None  # of the text if it has ended, else the mean over its rollouts
+        self.orm: float | None = None  # of the text if it has ended, else the discounted mean over its rollouts
         self.score: float | None = None  # s(s), what is backed up
         self.finished: tuple[Trajectory, ...] = ()  # ended texts: its own or those of its rollouts
         self.visit_count = 0  # returns backed up to this node

@@ -74,12 +74,12 @@ class TreeSearch:
         self._config = config
         self._seed = seed
         self._meter = meter or Meter()
-        self._evaluator = Evaluator(simulator, config.scoring, needs_values=config.width.alpha > 0)
+        self._gamma = simulator.rules.gamma if config.descent.gamma is None else config.descent.gamma
+        self._evaluator = Evaluator(simulator, config.scoring, needs_values=config.width.alpha > 0, gamma=self._gamma)
         self._extra_width = 0
         self._wave: Wave | None = None
         root_selection = config.descent.root_selection
         self._root_chooser = root_selection.start(seed) if root_selection else None
-        self._gamma = simulator.rules.gamma if config.descent.gamma is None else config.descent.gamma
 
     @property
     def usage(self) -> Usage:
@@ -224,9 +224,10 @@ class TreeSearch:
     async def _evaluate_merged(self, wave: Wave) -> None:
         """Evaluates the texts that were merged into siblings, and corrects what was backed up for these."""
         nodes = [child for node in wave.wanted for child in node.children if child.num_evaluated < len(child.members)]
+        descent, rules = self._config.descent, self._simulator.rules
         for node, score in await self._evaluator.evaluate_merged(nodes) if nodes else ():
             if node.visit_count:
-                rescore(node, score, self._gamma, self._simulator.rules.discount_per_token, self._config.descent.backup)
+                rescore(node, score, self._gamma, rules.discount_per_token, descent.backup, rules.option_rule)
             node.score = score
 
     def _has_work(self) -> bool:
@@ -321,7 +322,7 @@ class TreeSearch:
         for node, num_children in wave.wanted.items():
             siblings = node.children[wave.before[node] :]
             scores = [child.score for child in siblings if child.score is not None]
-            backup(siblings, scores, self._gamma, rules.discount_per_token, descent.backup)
+            backup(siblings, scores, self._gamma, rules.discount_per_token, descent.backup, rules.option_rule)
             node.num_pending = 0
             _add_virtual_loss(node, -num_children)
         for node in wave.wanted:

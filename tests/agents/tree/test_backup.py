@@ -1,8 +1,11 @@
 import pytest
 from scripted_world import START, step
 
-from agents.tree.backup import BACKUPS, backup, max_return
+from agents.tree.backup import BACKUPS, backup, max_return, rescore
 from agents.tree.node import Node
+from alphallm_env.mdp.dynamics import Rules, transition
+from alphallm_env.mdp.options import SentenceRule
+from alphallm_env.types import Option, StopReason
 
 
 def chain() -> tuple[Node, Node, Node]:
@@ -83,3 +86,27 @@ def test_discount_per_token_counts_the_length_of_each_option():
     backup([b], [0.8], gamma=0.5, per_token=True)
     # b took 2 tokens: 0.8 / 4 = 0.2; a took 3: 0.2 / 8 = 0.025.
     assert (b.mean, a.mean, root.mean) == pytest.approx((0.8, 0.2, 0.025))
+
+
+def test_a_corrected_score_leaves_what_backing_it_up_would_have_left():
+    root, a, b = chain()
+    b.score = 0.8
+    backup([b], [0.8], gamma=0.5)
+    backup([a], [0.2], gamma=0.5)
+    rescore(b, 0.4, gamma=0.5)
+    other_root, other_a, other_b = chain()
+    backup([other_b], [0.4], gamma=0.5)
+    backup([other_a], [0.2], gamma=0.5)
+    assert b.score == 0.4
+    for node, other in ((root, other_root), (a, other_a), (b, other_b)):
+        assert node.visit_count == other.visit_count
+        assert (node.value_sum, node.square_sum, node.q) == pytest.approx((other.value_sum, other.square_sum, other.q))
+    assert (b.value_sum, a.value_sum, root.value_sum) == pytest.approx((0.4, 0.2 + 0.2, 0.1 + 0.1))
+
+
+def test_an_option_to_the_end_is_discounted_as_the_options_that_it_holds():
+    root = Node(START)
+    option = Option("2 * 3 = 6\n6 + 1 = 7\n#### 7\n", 12, None, StopReason.END_OF_TEXT)
+    leaf = root.add_child(transition(START, option, Rules()).state)
+    backup([leaf], [0.8], gamma=0.5, option_rule=SentenceRule())
+    assert (leaf.q, root.q) == pytest.approx((0.8, 0.5**3 * 0.8))

@@ -1,11 +1,12 @@
 from dataclasses import replace
 
 import pytest
-from scripted_world import START, add_child, asked, make_simulator
+from scripted_world import START, add_child, asked, make_simulator, step
 
 from agents.tree.evaluation import Evaluator, LeafScoring, OutcomeScorer, weighted_score
 from agents.tree.node import Node
 from alphallm_env.critics.monte_carlo import MonteCarloValue
+from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.runtime.metering import Meter, Usage, metering
 from alphallm_env.simulator import Simulator
 
@@ -32,6 +33,59 @@ def test_a_running_leaf_weighs_value_prm_and_the_rollouts():
     assert leaf.score == pytest.approx(0.2)
     assert [trajectory.score for trajectory in leaf.finished] == pytest.approx([0.1] * 3)
     assert all(trajectory.state.ending is not None for trajectory in leaf.finished)
+
+
+@pytest.mark.parametrize(("per_token", "factor"), [(False, 0.5**2), (True, 0.5 ** (5 + 2 + 1))])
+def test_rollouts_are_discounted_as_deep_as_they_are(per_token: bool, factor: float):
+    # "2 * 3 = 6" is followed by a line and the answer: two options; 5 and 2 tokens, and one that ends the text.
+    rules = Rules(gamma=0.5, discount_per_token=per_token)
+    simulator = make_simulator(rules=rules)
+    (leaf,), _ = evaluate(simulator, LeafScoring(beta_value=0, beta_prm=0, num_rollouts=3), "2 + 3 = 5\n")
+    assert leaf.score == leaf.orm == pytest.approx(factor * 0.1)
+    assert [trajectory.score for trajectory in leaf.finished] == [0.1] * 3  # the ORM's own, for the choice of an answer
+
+
+def test_the_search_s_own_discount_goes_before_that_of_the_rules():
+    simulator = make_simulator(rules=Rules(gamma=0.5))
+    leaf = add_child(Node(START), "2 + 3 = 5\n")
+    evaluator = Evaluator(simulator, LeafScoring(num_rollouts=1), needs_values=False, gamma=0.9)
+    with simulator.engine:
+        simulator.engine.run(evaluator.evaluate([leaf]))
+    assert leaf.orm == pytest.approx(0.81 * 0.1)
+
+
+def test_merged_texts_are_evaluated_where_they_differ():
+    simulator = make_simulator(value=lambda text: 0.9 if "So" in text else 0.3, prm=lambda text: 0.6)
+    root = Node(START)
+    node = add_child(root, "2 * 3 = 6\n")
+    scoring = LeafScoring(beta_orm=0)
+    evaluator = Evaluator(simulator, scoring, needs_values=False)
+    for text in ("So 2 * 3 = 6\n", "2 * 3 = 6\n", "So 2 * 3 = 6\n"):
+        node.join(step(START, text))
+    with simulator.engine:
+        simulator.engine.run(evaluator.evaluate([node]))
+        assert node.score == pytest.approx((0.3 + 0.6) / 2)
+        [(found, score)] = simulator.engine.run(evaluator.evaluate_merged([node]))
+    assert found is node
+    # Two different texts: v = (0.3 + 0.9) / 2, PRM = 0.6.
+    assert (node.value, node.prm, score) == pytest.approx((0.6, 0.6, 0.6))
+    assert asked(simulator, "value") == ["2 * 3 = 6\n", "So 2 * 3 = 6\n"]
+    assert node.num_evaluated == 4
+
+
+def test_an_ended_text_that_joins_has_its_own_score():
+    simulator = make_simulator(orm=lambda text: 0.8 if "So" in text else 0.2)
+    node = add_child(Node(START), "#### 7\n")
+    evaluator = Evaluator(simulator, LeafScoring(), needs_values=False)
+    for text in ("So it is\n#### 7\n", "#### 7\n"):
+        node.join(step(START, text))
+    with simulator.engine:
+        simulator.engine.run(evaluator.evaluate([node]))
+        [(_, score)] = simulator.engine.run(evaluator.evaluate_merged([node]))
+    assert [trajectory.score for trajectory in node.finished] == pytest.approx([0.2, 0.8, 0.2])
+    assert [trajectory.state for trajectory in node.finished] == node.members
+    assert score == node.orm == pytest.approx(0.5)  # of two different texts
+    assert asked(simulator, "orm") == ["#### 7\n", "So it is\n#### 7\n"]
 
 
 def test_an_ended_leaf_is_scored_by_the_orm_alone():

@@ -1,9 +1,20 @@
 import math
+from collections import Counter
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scripted_world import START, add_child, make_simulator
 
-from agents.tree.expansion import Sampling, Width, allowed_children, grow, importance, probability_seen
+from agents.tree.expansion import (
+    Sampling,
+    Width,
+    allowed_children,
+    grow,
+    importance,
+    probability_seen,
+    unseen_mass,
+)
 from agents.tree.merging import MergeMode, SameMathematics
 from agents.tree.node import Node
 from alphallm_env.runtime.metering import Meter, metering
@@ -103,6 +114,68 @@ def test_sampling_stops_after_so_many_tries():
     root, _ = grown(3, Sampling(merge_rule=lambda first, second: True, merge_tries=5))
     assert len(root.children) == 1
     assert root.num_sampled == 3 + 2 + 2  # each draw asks for what is missing; 2 + 2 + 2 failures are enough
+
+
+@pytest.mark.parametrize(
+    ("num_draws", "num_once", "num_twice", "expected"),
+    [
+        (0, 0, 0, 1.0),
+        (10, 10, 0, 1.0),  # all that came was new
+        (5, 0, 0, 1 - 0.05**0.2),  # five repeats in a row leave 45 %
+        (100, 4, 0, 0.04 + 1.645 * (4 * 0.96) ** 0.5 / 100),
+        (100, 4, 6, 0.04 + 1.645 * (4 * 0.96 + 12) ** 0.5 / 100),
+    ],
+)
+def test_the_unseen_mass_by_hand(num_draws: int, num_once: int, num_twice: int, expected: float):
+    assert unseen_mass(num_draws, num_once, num_twice) == pytest.approx(expected)
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=200))
+def test_the_unseen_mass_is_a_bound_above_good_and_turing(draws: list[int]):
+    counts = list(Counter(draws).values())
+    found = unseen_mass(len(draws), counts.count(1), counts.count(2))
+    assert counts.count(1) / len(draws) <= found <= 1.0
+    assert found >= 1 - 0.05 ** (1 / len(draws))
+
+
+RARE: dict[str, Continuations] = {"": [("3 + 4 = 7\n", 0.9), *((f"3 * {n} = {3 * n}\n", 0.02) for n in range(5))]}
+
+
+def grow_once(root: Node, num_children: int, script: dict[str, Continuations], sampling: Sampling) -> list[Node]:
+    simulator = make_simulator(script)
+    with simulator.engine:
+        return simulator.engine.run(grow(simulator, root, num_children, sampling))
+
+
+def test_a_node_rests_after_repeats_and_what_is_new_later_revokes_it():
+    root, sampling = Node(START, seed=1), Sampling(merge_rule=SameMathematics(), merge_tries=3)
+    width = Width(c_min_root=3, c_max_root=6)
+    grow_once(root, 3, RARE, sampling)
+    assert 1 <= len(root.children) < 3
+    assert root.is_resting
+    assert not root.is_saturated
+    assert not width.wants_child(root)
+    root.visit_count = root.rest_until  # as often as the evidence asks for
+    assert width.wants_child(root)
+    before = len(root.children)
+    while len(root.children) == before:
+        root.visit_count = root.rest_until
+        grow_once(root, 1, RARE, sampling)
+    assert not root.is_resting
+    assert sum(child.num_draws for child in root.children) == root.num_sampled
+
+
+def test_rests_grow_with_the_evidence_and_end_in_saturation():
+    root, sampling = Node(START, seed=1), Sampling(merge_rule=SameMathematics(), merge_tries=50)
+    rests: list[int] = []
+    while not root.is_saturated:
+        root.visit_count = root.rest_until
+        grow_once(root, 2, {"": [("3 + 4 = 7\n", 1.0)]}, sampling)
+        rests.append(root.rest_until - root.visit_count)
+    assert rests == sorted(rests)
+    assert root.num_sampled >= math.log(0.05) / math.log(0.99)  # 298 draws of one thing, before all else is negligible
+    root.visit_count = 10**9
+    assert not Width().wants_child(root)
 
 
 def test_the_probability_seen_counts_each_text_once():
