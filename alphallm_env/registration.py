@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import gymnasium as gym
 
@@ -37,13 +37,17 @@ _MATH: dict[str, Argument] = {
     "max_option_tokens": 256,
 }
 
-ENVIRONMENTS: dict[str, Registered] = {
-    "AlphaLLM/GSMSymbolic-v0": _text(problems="gsm_symbolic"),
-    "AlphaLLM/GSM8K-v0": _text(**_GSM8K),
-    "AlphaLLM/MATH-v0": _text(**_MATH),
-    "AlphaLLM/GSMSymbolicChoice-v0": _choice(problems="gsm_symbolic"),
-    "AlphaLLM/GSM8KChoice-v0": _choice(**_GSM8K),
-    "AlphaLLM/MATHChoice-v0": _choice(**_MATH),
+_LATEST: dict[str, Registered] = {
+    "AlphaLLM/GSMSymbolic": _text(problems="gsm_symbolic"),
+    "AlphaLLM/GSM8K": _text(**_GSM8K),
+    "AlphaLLM/MATH": _text(**_MATH),
+    "AlphaLLM/GSMSymbolicChoice": _choice(problems="gsm_symbolic"),
+    "AlphaLLM/GSM8KChoice": _choice(**_GSM8K),
+    "AlphaLLM/MATHChoice": _choice(**_MATH),
+}
+# Version 1: the reward telescopes. Version 0 pays the sum of PRM scores, which grows with the length of a solution.
+ENVIRONMENTS: dict[str, Registered] = {f"{name}-v1": entry for name, entry in _LATEST.items()} | {
+    f"{name}-v0": replace(entry, arguments={**entry.arguments, "reward": "critics"}) for name, entry in _LATEST.items()
 }
 
 

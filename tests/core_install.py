@@ -20,7 +20,7 @@ def main() -> None:
     assert "site-packages" in package.parts, f"expected the package as installed, got {package}"
     found = [name for name in EXTRAS if importlib.util.find_spec(name)]
     assert not found, f"expected an installation without extras, got {', '.join(found)}"
-    env = gym.make("AlphaLLM/GSMSymbolic-v0")
+    env = gym.make("AlphaLLM/GSMSymbolic-v1")
     env.reset(seed=0)
     plan = agents.eta_mcts().plan(env, agents.Budget(tokens=1_000), env.unwrapped.np_random)
     terminated = truncated = False

@@ -61,7 +61,7 @@ def name(file: str, attribute: str) -> str:
 
 
 def make(**settings: object) -> gym.Env[str, str]:
-    return gym.make("AlphaLLM/GSMSymbolic-v0", **{"limit": 3, "max_tokens": 60} | settings)
+    return gym.make("AlphaLLM/GSMSymbolic-v1", **{"limit": 3, "max_tokens": 60} | settings)
 
 
 def played(env: gym.Env[str, str], *texts: str) -> list[tuple[object, float]]:

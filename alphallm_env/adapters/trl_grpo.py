@@ -4,7 +4,7 @@
         model,
         args=GRPOConfig(…),
         train_dataset=Dataset.from_list(training_rows(env.unwrapped.problem_ids)),
-        environment_factory=tool_environments(lambda: gym.make("AlphaLLM/GSMSymbolic-v0", reward="verifier")),
+        environment_factory=tool_environments(lambda: gym.make("AlphaLLM/GSMSymbolic-v1", reward="verifier")),
     )
 
 TRL calls this interface experimental; it is that of TRL 1.16.

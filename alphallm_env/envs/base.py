@@ -70,7 +70,7 @@ class BaseReasoningEnv(gym.Env[Observation, Action], ABC, Generic[Observation, A
         problems = config.load_problems() if problems is None else problems
         self._problems = _by_id(problems, self.reward_function.needs_answers, config.reward)
         self._problem_ids = tuple(self._problems)
-        self._rewards = OptionRewards(self.reward_function, self._problems)
+        self._rewards = OptionRewards(self.reward_function, self._problems, self.rules)
         self._state: EnvState | None = None
 
     @property
@@ -239,6 +239,12 @@ class BaseReasoningEnv(gym.Env[Observation, Action], ABC, Generic[Observation, A
             return self._rewards.compute(request)
         [reward] = self.simulator.engine.run(self._rewards.ask(self.simulator, [request]))
         return reward
+
+    def _stopped(self, state: State) -> Reward:
+        """Returns the reward of an episode that stops at a running state; asks critics where that has a worth."""
+        if not self._rewards.has_worth(state):
+            return Reward()
+        return self.simulator.engine.run(self._rewards.ask_to_stop(self.simulator, state))
 
     def _info(self, state: State, reward: Reward, ending: Ending | None, verdict: str, discount: float) -> Info:
         return {

@@ -48,7 +48,7 @@ class EnvConfig:
     max_option_tokens: int = 128
     gamma: float = 1.0
     discount_per_token: bool = False
-    reward: str | RewardFunction = "critics"
+    reward: str | RewardFunction = "potential"
     render_mode: str | None = "ansi"
 
     def __post_init__(self) -> None:

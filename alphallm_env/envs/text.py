@@ -47,13 +47,20 @@ class MathReasoningEnv(BaseReasoningEnv[str, str, State]):
     A question drawn uniformly from the problems, or the one of `reset(options={"problem_id": …})`.
 
     ## Rewards
-    - `reward="critics"`: the PRM's score of the option at each step that does not terminate; at the step
-      that answers, the ORM's score of the whole solution. A dead end gives 0.
+    - `reward="potential"` (the default): what the option adds to the worth of the solution, γ^τ · worth(s') − worth(s).
+      A running solution is worth the PRM's score of its last option, an answered one the ORM's score; the start, and an
+      episode that ended without an answer, are worth 0. So the discounted return is γ^T times the ORM's score of the
+      solution, or 0: repeated lines are not paid, nor are options cut otherwise.
+    - `reward="critics"`: AlphaLLM's, and that of v0: the PRM's score of the option at each step that does not
+      terminate; at the step that answers, the ORM's score of the whole solution. A dead end gives 0. The sum grows
+      with the number of options.
     - `reward="verifier"`: 1 at the step that answers if the answer is graded correct, else 0. An answer
       that the grader cannot decide on also gives 0, and `info["verdict"]` says so.
     - `reward="module:attribute"`: a `RewardFunction` of your own (`alphallm_env.mdp.rewards`).
 
     An episode that a budget cut before it stated an answer gets neither the ORM's nor the verifier's reward.
+    A wrapper that ends an episode, such as TimeLimit, leaves it what its last state was worth, from which an agent
+    bootstraps.
 
     ## Episode End
     Terminated: a finished line of the solution states its final answer (`#### x` or `\\boxed{x}`), its text is
@@ -63,15 +70,16 @@ class MathReasoningEnv(BaseReasoningEnv[str, str, State]):
     ## Information
     The same keys after `reset` and every `step`: `problem_id`, `depth` (options taken), `num_tokens`,
     `discount` (what multiplies the value of the new state: γ, or γ^τ for τ tokens, 0 once terminated),
-    `reward_prm`, `reward_orm`, and, empty or False until the episode has ended, `ending`, `verdict`
-    (correct, incorrect, ungradable, unanswered or no_gold) and `is_success`. Never the gold answer.
+    `reward_prm`, `reward_orm` (the critics' scores, where the reward asks them), and, empty or False until the episode
+    has ended, `ending`, `verdict` (correct, incorrect, ungradable, unanswered or no_gold) and `is_success`. Never the
+    gold answer.
 
     ## Arguments
     - `problems`, `split`, `limit`: what `alphallm_env.problems.load_problems` takes.
     - `policy`, `critics`, `rollout_policy`, `backend`, `device`, `dtype`: what
       `alphallm_env.loading.load_simulator` takes. Nothing is loaded before the first use of `simulator`, and
       environments that name the same models share them.
-    - `reward`: `"critics"`, `"verifier"`, `"module:attribute"`, or a `RewardFunction` itself.
+    - `reward`: `"potential"`, `"critics"`, `"verifier"`, `"module:attribute"`, or a `RewardFunction` itself.
     - `option_rule`: the termination rule β of options: `"token"`, `"sentence"`, `"option"`, `"regex:PATTERN"` or
       `"module:attribute"` (`alphallm_env.mdp.options`).
     - `max_options`, `max_tokens`, `max_option_tokens`, `gamma`, `discount_per_token`: the other `Rules` of the episode.
@@ -83,7 +91,8 @@ class MathReasoningEnv(BaseReasoningEnv[str, str, State]):
     (arXiv 2404.12253). Sutton, Precup & Singh 1999, Between MDPs and semi-MDPs.
 
     ## Version History
-    - v0: first version.
+    - v1: `reward="potential"` is the default.
+    - v0: first version, with `reward="critics"`.
     """
 
     @keywords_of(EnvConfig)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 from alphallm_env.registry import Registry
@@ -21,13 +21,14 @@ class Reward:
     prm: float = 0.0  # the PRM's score of the option, in [0, 1]
     orm: float = 0.0  # the ORM's score of the whole solution, in [0, 1]
     verifier: float = 0.0  # 1 for a correct answer
+    before: float = 0.0  # minus what the state before was worth, where options earn gains
     invalid: float = 0.0  # what an invalid action costs, <= 0
     other: float = 0.0  # all other components
 
     @property
     def total(self) -> float:
         """What `step` returns."""
-        return self.prm + self.orm + self.verifier + self.invalid + self.other
+        return self.prm + self.orm + self.verifier + self.before + self.invalid + self.other
 
 
 @runtime_checkable
@@ -57,9 +58,43 @@ class RewardFunction(Protocol):
         ...
 
 
+@runtime_checkable
+class PaysGains(Protocol):
+    """A reward function whose `reward` is the worth of a state: an option earns what it adds to that (`gain`).
+
+    The initial state is worth 0, and so is one where an episode stops without a worth of its own.
+    """
+
+    @property
+    def pays_gains(self) -> bool:
+        """Whether options earn gains; False is as good as no such property."""
+        ...
+
+
+def pays_gains(function: RewardFunction) -> bool:
+    """Returns whether the options of a reward function earn gains of worth."""
+    return isinstance(function, PaysGains) and function.pays_gains
+
+
+def gain(before: Reward, after: Reward, discount: float) -> Reward:
+    """Returns the reward of an option between two states of these worths: γ^τ · worth(s') − worth(s).
+
+    Potential-based shaping with the worth as the potential (Ng, Harada & Russell 1999; for options of τ tokens the
+    discount of the semi-MDP). Discounted, the rewards of an episode telescope to γ^T · worth(s_T), whatever the states
+    between were worth and wherever its text is cut into options: by tokens exactly, by options for γ = 1.
+
+    >>> gain(Reward(prm=0.5), Reward(orm=0.75), discount=0.5).total
+    -0.125
+    """
+    return replace(after, before=after.before + (discount - 1.0) * after.total - before.total)
+
+
 @dataclass(frozen=True)
 class CriticsReward:
-    """The PRM's score of each option, and the ORM's of the whole solution once that states its answer.
+    """The PRM's score of each option, and the ORM's of the whole solution once that states its answer: AlphaLLM's.
+
+    Its sum grows with the number of options: a line that is repeated earns its score again. `PotentialReward`'s does
+    not.
 
     A dead end states no answer, so it is worth 0 and no critic is asked. An episode that a budget cut is not
     finished: its last option is scored as any other.
@@ -78,6 +113,25 @@ class CriticsReward:
         """Returns the score of the critic that `critics_for` names, 0 without one."""
         asked = self.critics_for(state)
         return Reward(prm=scores["prm"] if "prm" in asked else 0.0, orm=scores["orm"] if "orm" in asked else 0.0)
+
+
+@dataclass(frozen=True)
+class PotentialReward(CriticsReward):
+    """What an option adds to the worth of the solution: the PRM's score while it runs, the ORM's once it is answered.
+
+    A start, a dead end and an episode that a budget cut are worth 0: where an episode ends without an answer the
+    potential must be 0, or shaping changes which policy is best (Grzes 2017). So the discounted return of an episode is
+    γ^T · ORM, or 0 without an answer; T counts options, or tokens. The PRM's scores pay parts of it in advance and no
+    more: neither a repeated line nor another cut into options is paid.
+    """
+
+    pays_gains: bool = True
+
+    def reward(self, state: State, problem: Problem, scores: Mapping[str, float]) -> Reward:
+        """Returns the worth of a state: the score of the critic that `critics_for` names, 0 for a cut solution."""
+        found = super().reward(state, problem, scores)
+        is_cut = state.ending is not None and state.ending is not Ending.ANSWERED
+        return replace(found, before=-found.prm) if is_cut else found
 
 
 @dataclass(frozen=True)
@@ -108,7 +162,7 @@ def as_reward(found: object) -> RewardFunction:
 
 
 REWARDS: Registry[RewardFunction] = Registry(
-    "reward", {"critics": CriticsReward(), "verifier": VerifierReward()}, as_reward
+    "reward", {"potential": PotentialReward(), "critics": CriticsReward(), "verifier": VerifierReward()}, as_reward
 )
 
 

@@ -10,6 +10,7 @@ import gymnasium as gym
 import numpy as np
 
 from alphallm_env.envs.text import MathReasoningEnv
+from alphallm_env.mdp.rewards import RewardFunction
 from alphallm_env.runtime.metering import Meter, Usage, metering
 from alphallm_env.testing.environments import clonable
 from alphallm_env.types import Option, Problem, State, Trajectory
@@ -135,7 +136,9 @@ def _check_gold_is_not_read(
         return
     start: State = inner.clone_state()
     has_critics = inner.simulator.critics.prm is not None and inner.simulator.critics.orm is not None
-    reward: str = "critics" if has_critics else "verifier"
+    reward: str | RewardFunction = "potential" if has_critics else "verifier"
+    if has_critics and not inner.reward_function.needs_answers:
+        reward = inner.config.reward
     other = Problem(start.problem_id, start.question, None if has_critics else "-1234567.5")
     twin = MathReasoningEnv.from_parts(inner.simulator, [other], reward=reward)
     twin.reset(seed=seed)

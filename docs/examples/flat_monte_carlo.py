@@ -11,7 +11,7 @@ from alphallm_env.runtime.metering import Meter, Usage, metering
 
 
 class FlatMonteCarlo(agents.Planner):
-    """Tries random calculations with the question's numbers until the budget is spent. The ORM's reward decides."""
+    """Tries random calculations with the question's numbers until the budget is spent. The ORM decides."""
 
     def plan(self, env, budget, rng):
         """Returns the best of the episodes played. The environment is left where it was."""
@@ -20,9 +20,8 @@ class FlatMonteCarlo(agents.Planner):
         with metering(Meter()) as meter:
             while not finished or (budget.allows(meter.usage) and len(finished) < 200):  # cached scores are free
                 world.restore_state(start)
-                _, reward, terminated, _, _ = world.step(self.guess(start.question, rng))
-                score = reward if terminated else 0.0
-                finished.append(Trajectory(world.clone_state(), score, score_kind=ScoreKind.REWARD))
+                *_, info = world.step(self.guess(start.question, rng))
+                finished.append(Trajectory(world.clone_state(), info["reward_orm"], score_kind=ScoreKind.ORM))
                 meter.add(Usage(simulations=1))
         world.restore_state(start)
         best = max(finished, key=lambda trajectory: trajectory.score)

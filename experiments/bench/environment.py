@@ -37,8 +37,8 @@ from alphallm_env.runtime.files import write_whole
 from alphallm_env.testing.scripted import ScriptedLM
 from experiments.runs.screen import quiet_libraries, results_console
 
-CHOICE = "AlphaLLM/GSMSymbolicChoice-v0"
-TEXT = "AlphaLLM/GSMSymbolic-v0"
+CHOICE = "AlphaLLM/GSMSymbolicChoice-v1"
+TEXT = "AlphaLLM/GSMSymbolic-v1"
 LINE = "2 + 3 = 5\n"
 DEPTHS = (1, 10, 100)
 

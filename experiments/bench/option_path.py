@@ -98,7 +98,7 @@ def recorded(planner: AsyncPlanner, env: gym.Env[str, str], budget: Budget) -> P
 
 def main() -> None:
     """Plans once with each planner on the tiny models, and prints its way."""
-    env = cast("gym.Env[str, str]", gym.make("AlphaLLM/GSMSymbolic-v0"))
+    env = cast("gym.Env[str, str]", gym.make("AlphaLLM/GSMSymbolic-v1"))
     env.reset(seed=0)
     for planner in (agents.Greedy(), agents.eta_mcts()):
         found = recorded(planner, env, Budget(simulations=2))

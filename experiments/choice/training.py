@@ -25,7 +25,7 @@ from experiments.choice.offers import RecordedChoiceEnv
 from experiments.choice.rules import Chooser, play
 
 ZOO = Path(__file__).parent / "zoo"
-ENV_ID = "AlphaLLM/GSMSymbolicChoice-v0"
+ENV_ID = "AlphaLLM/GSMSymbolicChoice-v1"
 POLICY_FILE = "policy.safetensors"
 CURVE_FILE = "curve.json"
 

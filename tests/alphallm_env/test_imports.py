@@ -165,7 +165,7 @@ def test_neither_do_planners_and_contracts(root, module):
 def test_an_episode_with_the_verifier_loads_no_model_library(root):
     episode = (
         "import gymnasium as gym;"
-        "env = gym.make('alphallm_env:AlphaLLM/GSMSymbolic-v0', reward='verifier', limit=3);"
+        "env = gym.make('alphallm_env:AlphaLLM/GSMSymbolic-v1', reward='verifier', limit=3);"
         "env.reset(seed=0); env.step('#### 5\\n'); env.render()"
     )
     assert not loaded_by(episode, root) & {"torch", "transformers", "trl", "datasets"}

@@ -10,6 +10,7 @@ from gymnasium.utils.env_checker import check_env, data_equivalence
 from stable_baselines3.common.env_checker import check_env as check_env_for_sb3
 
 from alphallm_env import ENVIRONMENTS, ProblemError
+from alphallm_env.mdp.rewards import CriticsReward, PotentialReward, VerifierReward
 
 CHOICES = [name for name in ENVIRONMENTS if "Choice" in name]
 
@@ -24,8 +25,8 @@ def arguments(tmp_path_factory):
 
 
 def test_the_table_has_a_text_and_a_choice_id_for_each_set_of_problems():
-    names = {name.removeprefix("AlphaLLM/").removesuffix("-v0") for name in ENVIRONMENTS}
-    assert names == {"GSMSymbolic", "GSM8K", "MATH", "GSMSymbolicChoice", "GSM8KChoice", "MATHChoice"}
+    names = {"GSMSymbolic", "GSM8K", "MATH", "GSMSymbolicChoice", "GSM8KChoice", "MATHChoice"}
+    assert set(ENVIRONMENTS) == {f"AlphaLLM/{name}-v{version}" for name in names for version in (0, 1)}
     assert set(ENVIRONMENTS) <= set(gym.registry)
 
 
@@ -44,10 +45,20 @@ def test_a_spec_goes_to_json_and_back(name, arguments):
 def test_both_checkers_pass_without_a_warning_on_the_shipped_models(name, arguments):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        if name.endswith("-v0"):
+            warnings.filterwarnings("ignore", "(?s).*is out of date", DeprecationWarning)
         env = gym.make(name, **arguments[name])
         check_env(env.unwrapped)
         if name in CHOICES:
             check_env_for_sb3(env)
+
+
+@pytest.mark.parametrize(("version", "reward"), [(0, CriticsReward()), (1, PotentialReward())])
+@pytest.mark.parametrize("kind", ["", "Choice"])
+def test_each_version_keeps_its_reward(kind, version, reward, arguments):
+    name = f"AlphaLLM/GSMSymbolic{kind}-v{version}"
+    assert gym.make(name, **arguments[name]).unwrapped.reward_function == reward
+    assert gym.make(name, **arguments[name], reward="verifier").unwrapped.reward_function == VerifierReward()
 
 
 @pytest.mark.parametrize("name", [n for n in ENVIRONMENTS if "Symbolic" not in n])

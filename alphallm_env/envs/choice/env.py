@@ -74,8 +74,13 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
     What is on offer in a state is a function of that seed, the question and the text so far.
 
     ## Rewards
-    - `reward="critics"`: the PRM's score of the option at each step that does not terminate; at the step that
-      answers, the ORM's score of the whole solution. A dead end gives 0.
+    - `reward="potential"` (the default): what the option adds to the worth of the solution, γ^τ · worth(s') − worth(s).
+      A running solution is worth the PRM's score of its last option, an answered one the ORM's score; the start, and an
+      episode that ended without an answer, are worth 0. So the discounted return is γ^T times the ORM's score of the
+      solution, or 0: repeated lines are not paid, nor are options cut otherwise.
+    - `reward="critics"`: AlphaLLM's, and that of v0: the PRM's score of the option at each step that does not
+      terminate; at the step that answers, the ORM's score of the whole solution. A dead end gives 0. The sum grows
+      with the number of options.
     - `reward="verifier"`: 1 at the step that answers if the answer is graded correct, else 0.
     - `reward="module:attribute"`: a `RewardFunction` of your own (`alphallm_env.mdp.rewards`).
 
@@ -96,7 +101,8 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
       critics must have a PRM and a value function, and an ORM where they reward.
 
     ## Version History
-    - v0: first version.
+    - v1: `reward="potential"` is the default.
+    - v0: first version, with `reward="critics"`.
     """
 
     @keywords_of(ChoiceConfig)
@@ -166,7 +172,9 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
         before = self._current()
         chosen = self._chosen(before, action)
         after = self._after(before, chosen)
-        reward = self._refusal if chosen is None else self._rewarded(after.state, _scores_of(before, chosen))
+        reward = (
+            self._refusal(after) if chosen is None else self._rewarded(after.ended_state, _scores_of(before, chosen))
+        )
         verdict = self._verdict(after)
         after = after if chosen is None else self._with_proposals(after)
         self._state = after
@@ -225,10 +233,10 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
             requests, lambda missing: propose(self.simulator, missing, self.num_options, embeds=embeds)
         )
 
-    @property
-    def _refusal(self) -> Reward:
-        """The reward of an action that is not on offer."""
-        return Reward(invalid=0.0 if self.invalid_action == "noop" else -self.invalid_penalty)
+    def _refusal(self, after: ChoiceState) -> Reward:
+        """Returns the reward of an action that is not on offer; one that ends the episode stops it where it is."""
+        stopped = Reward() if after.ending is None else self._stopped(after.state)
+        return replace(stopped, invalid=0.0 if self.invalid_action == "noop" else -self.invalid_penalty)
 
     def queries_of_step(self, action: ChoiceAction, then_reset: bool = False) -> Sequence[ModelQuery]:
         """Returns the model queries of `step(action)`, and of a reset after it."""
@@ -238,8 +246,10 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
         queries: list[ModelQuery] = []
         if chosen is not None:
             queries.append(_request_at(after))
-            reward = RewardRequest(after.state, _scores_of(choice, chosen))
+            reward = RewardRequest(after.ended_state, _scores_of(choice, chosen))
             queries += [reward] if self._rewards.missing(reward) else []
+        elif after.ending is not None:
+            queries += [RewardRequest(after.state)] if self._rewards.has_worth(after.state) else []
         if then_reset and after.ending is not None:
             queries += self.queries_of_reset()
         return queries
@@ -304,13 +314,18 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
             )
         return env_state.state
 
+    def _rewards_of_options(self, choice: ChoiceState) -> list[float | None]:
+        """Returns the reward of each option, None where it is not cached. The last one may have ended the episode."""
+        rewards = self._rewards_along(choice.state)
+        return rewards if None not in rewards[-1:] else self._rewards_along(choice.ended_state)
+
     def _text(self) -> str:
         choice = self._current()
-        return render_text(choice.state, self._rewards_along(choice.state), choice.proposals, choice.ending)
+        return render_text(choice.state, self._rewards_of_options(choice), choice.proposals, choice.ending)
 
     def _image(self) -> NDArray[np.uint8]:
         choice = self._current()
-        return render_image(choice.state, self._rewards_along(choice.state), choice.proposals, choice.ending)
+        return render_image(choice.state, self._rewards_of_options(choice), choice.proposals, choice.ending)
 
 
 def _request_at(choice: ChoiceState) -> ProposalRequest:

@@ -30,6 +30,14 @@ class ChoiceState:
         """Options taken and invalid actions: what counts against `max_options`."""
         return self.state.depth + self.num_invalid
 
+    @property
+    def ended_state(self) -> State:
+        """The solution with the ending of the episode, which invalid actions may have ended earlier."""
+        state = self.state
+        if state.ending is self.ending or state.parent is None or state.option is None:
+            return state
+        return state.parent.child(state.option, self.ending)
+
     def to_bytes(self) -> bytes:
         """Returns the snapshot as UTF-8 JSON, which `from_bytes` reads in any process."""
         state = self.state.to_bytes().decode("utf-8", "surrogatepass")

@@ -67,7 +67,7 @@ class ComposeReward(EpisodeWrapper[ObsType, ActType, None]):
     reward. At `reset` they are 0. Snapshots: `episode_state`; its record is empty.
 
     >>> import alphallm_env
-    >>> env = gym.make("AlphaLLM/GSMSymbolic-v0", reward="verifier", limit=1)
+    >>> env = gym.make("AlphaLLM/GSMSymbolic-v1", reward="verifier", limit=1)
     >>> env = ComposeReward(env, {"verifier": 1.0, "tokens": -0.01})
     >>> _ = env.reset(seed=0)
     >>> _, reward, *_, info = env.step("2 + 3 = 5\\n")
@@ -113,4 +113,6 @@ def _check_critics(env: gym.Env[ObsType, ActType], weights: Mapping[str, float])
     if isinstance(env.unwrapped, BaseReasoningEnv):
         function = env.unwrapped.reward_function
         if never := sorted({"prm", "orm"} & set(weights) - set(function.critics)):
-            raise ValueError(f'parts {never} need an environment with reward="critics", got {function}')
+            raise ValueError(
+                f'parts {never} need an environment whose reward asks them, such as "potential", got {function}'
+            )

@@ -31,7 +31,7 @@ class TokenBudget(EpisodeWrapper[ObsType, ActType, int]):
     Snapshots: `episode_state`, whose record is the number of tokens used.
 
     >>> import alphallm_env
-    >>> env = TokenBudget(gym.make("AlphaLLM/GSMSymbolic-v0", reward="verifier", limit=1), max_tokens=4)
+    >>> env = TokenBudget(gym.make("AlphaLLM/GSMSymbolic-v1", reward="verifier", limit=1), max_tokens=4)
     >>> env.reset(seed=0)[1]["tokens_left"]
     4
     >>> *_, truncated, info = env.step("2 + 3 = 5\\n")

@@ -1,6 +1,6 @@
 """A reward: a correct answer earns 1, less for every token of the solution. It needs no critic.
 
-gym.make("AlphaLLM/GSMSymbolic-v0", reward="docs.examples.extend.reward:BriefSolution")
+gym.make("AlphaLLM/GSMSymbolic-v1", reward="docs.examples.extend.reward:BriefSolution")
 """
 
 from collections.abc import Mapping, Sequence

@@ -41,11 +41,9 @@ def test_an_episode_by_tool_calls_earns_what_its_steps_pay(make_env):
     assert tools.get_reward() == 0.0
 
 
-def test_a_last_step_without_an_answer_is_a_dead_end(make_env, tools):
+def test_a_last_step_without_an_answer_is_a_dead_end(tools):
     assert tools.choose_option("2 + 3 = 5", is_last=True) == "finished: dead end"
-    env = make_env()
-    env.reset(options={"problem_id": "p/one"})
-    assert tools.get_reward() == pytest.approx(env.step("2 + 3 = 5\n")[1])
+    assert tools.get_reward() == pytest.approx(0.0)
     tools.reset(problem_id="p/one")
     assert tools.choose_option("#### 5", is_last=True) == "finished: answered"
 
@@ -136,7 +134,7 @@ def test_grpo_trains_the_tiny_policy(tmp_path):
     write_lines_as_calls(model, tokenizer)
     before = model.model.embed_tokens.weight.detach().clone()
     Watched.episodes.clear()
-    ids = gym.make("AlphaLLM/GSMSymbolic-v0", reward="verifier", limit=4).unwrapped.problem_ids
+    ids = gym.make("AlphaLLM/GSMSymbolic-v1", reward="verifier", limit=4).unwrapped.problem_ids
     trainer = GRPOTrainer(
         model,
         args=GRPOConfig(

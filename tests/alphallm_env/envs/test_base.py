@@ -164,10 +164,10 @@ def test_a_vector_asks_for_a_reward_of_ones_own_in_one_batch(make_choice):
 
 
 def test_a_smaller_model_may_roll_out(tmp_path):
-    env = gym.make("AlphaLLM/GSMSymbolic-v0", limit=1, device="cpu").unwrapped
+    env = gym.make("AlphaLLM/GSMSymbolic-v1", limit=1, device="cpu").unwrapped
     assert env.simulator.rollout_policy is None
-    other = gym.make("AlphaLLM/GSMSymbolic-v0", limit=1, device="cpu", rollout_policy="tiny").unwrapped
+    other = gym.make("AlphaLLM/GSMSymbolic-v1", limit=1, device="cpu", rollout_policy="tiny").unwrapped
     assert other.simulator.rollout_policy.lm is other.simulator.policy.lm
-    other = gym.make("AlphaLLM/GSMSymbolic-v0", limit=1, device="cpu", rollout_policy=str(tmp_path)).unwrapped
+    other = gym.make("AlphaLLM/GSMSymbolic-v1", limit=1, device="cpu", rollout_policy=str(tmp_path)).unwrapped
     with pytest.raises(ModelError, match=str(tmp_path)):
         _ = other.simulator

@@ -35,7 +35,7 @@ def test_an_unknown_keyword_is_answered_with_the_right_ones(kind, config):
     with pytest.raises(TypeError, match=r"among problems, split, limit, policy, critics, .*render_mode.*, got critic$"):
         kind(critic="tiny")
     with pytest.raises(TypeError, match="got critic was raised"):
-        gym.make(f"AlphaLLM/GSMSymbolic{'Choice' if kind is OptionChoiceEnv else ''}-v0", critic="tiny")
+        gym.make(f"AlphaLLM/GSMSymbolic{'Choice' if kind is OptionChoiceEnv else ''}-v1", critic="tiny")
 
 
 def test_keywords_that_name_what_is_given_are_refused(make_simulator, make_choice, problems):
@@ -61,7 +61,9 @@ def test_a_reward_is_a_name_or_a_function():
 def test_what_is_no_reward_is_answered_with_the_right_names():
     assert EnvConfig(reward=VerifierReward).reward_function() == VerifierReward()  # a class makes one, as by its name
     for wrong in (3, None, {"critics": []}):  # the last is what JSON leaves of a function
-        with pytest.raises(TypeError, match=r"one of critics, verifier, .*expected a RewardFunction with critics"):
+        with pytest.raises(
+            TypeError, match=r"one of potential, critics, verifier, .*expected a RewardFunction with critics"
+        ):
             EnvConfig(reward=wrong).reward_function()
 
 
@@ -79,6 +81,6 @@ def test_problems_must_be_named():
 
 @pytest.mark.parametrize("rule", ["regex:= \\d+;", "regex:\\.\n"])
 def test_the_same_rule_goes_through_a_spec(rule):
-    env = gym.make("AlphaLLM/GSMSymbolic-v0", limit=2, reward="verifier", option_rule=rule)
+    env = gym.make("AlphaLLM/GSMSymbolic-v1", limit=2, reward="verifier", option_rule=rule)
     again = gym.make(gym.envs.registration.EnvSpec.from_json(env.spec.to_json()))
     assert again.unwrapped.rules.option_rule == env.unwrapped.rules.option_rule == RegexRule(rule[6:])

@@ -13,7 +13,7 @@ from alphallm_env.mdp.dynamics import initial_state, transition
 from alphallm_env.problems import load_problems
 from alphallm_env.types import Ending, Option
 
-SYMBOLIC = "AlphaLLM/GSMSymbolic-v0"
+SYMBOLIC = "AlphaLLM/GSMSymbolic-v1"
 [PROBLEM] = load_problems("gsm_symbolic", "test", 1)
 RIGHT = ("First I think about it.\n", "1 + 1 = 2\nThat was two lines.\n", f"#### {PROBLEM.answer}\n")
 WRONG = (*RIGHT[:2], "#### 123456\n")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from alphallm_env.envs.spaces import OptionText, UnicodeText
 from alphallm_env.types import Option
 
-SYMBOLIC = "alphallm_env:AlphaLLM/GSMSymbolic-v0"
+SYMBOLIC = "alphallm_env:AlphaLLM/GSMSymbolic-v1"
 
 
 @given(st.text(max_size=30))

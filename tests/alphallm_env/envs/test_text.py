@@ -28,7 +28,7 @@ from alphallm_env.errors import CriticError
 from alphallm_env.grading import Verdict
 from alphallm_env.runtime.metering import Meter, metering
 
-SYMBOLIC = "AlphaLLM/GSMSymbolic-v0"
+SYMBOLIC = "AlphaLLM/GSMSymbolic-v1"
 INFO_KEYS = {
     "problem_id": str,
     "depth": int,
@@ -97,7 +97,7 @@ def test_a_vector_of_environments_steps():
     envs.close()
 
 
-@pytest.mark.parametrize("name", ["AlphaLLM/GSM8K-v0", "AlphaLLM/MATH-v0"])
+@pytest.mark.parametrize("name", ["AlphaLLM/GSM8K-v1", "AlphaLLM/MATH-v1"])
 def test_benchmarks_say_that_they_need_problems(name):
     with pytest.raises(ProblemError, match=r"needs problems=….*\.jsonl"):
         gym.make(name)
@@ -106,7 +106,7 @@ def test_benchmarks_say_that_they_need_problems(name):
 def test_benchmarks_read_a_file(tmp_path):
     path = tmp_path / "problems.jsonl"
     path.write_text('{"question": "How much is 2 + 3?", "answer": 5}\n')
-    env = gym.make("AlphaLLM/MATH-v0", problems=str(path), reward="verifier")
+    env = gym.make("AlphaLLM/MATH-v1", problems=str(path), reward="verifier")
     assert env.unwrapped.rules.option_rule.name == "option"
     env.reset()
     _, reward, terminated, _, info = env.step("So \\boxed{5}.\n\n")
@@ -150,7 +150,7 @@ def test_the_observation_is_the_question_and_the_solution_so_far(make_env, probl
     assert env.step("= 5\n")[0] == "How much is 2 + 3?\n\n2 + 3\n= 5\n"
 
 
-@pytest.mark.parametrize("reward", ["critics", "verifier"])
+@pytest.mark.parametrize("reward", ["potential", "critics", "verifier"])
 def test_info_keeps_its_keys_and_types(make_env, reward):
     env = make_env(reward=reward)
     infos = [env.reset(seed=0)[1]] + [env.step(text)[4] for text in ("2 + 3\n", "π\n", "#### 5\n")]
@@ -164,7 +164,7 @@ def test_info_keeps_its_keys_and_types(make_env, reward):
 
 
 def test_critics_reward_each_option_and_then_the_whole_solution(make_env):
-    env = make_env()
+    env = make_env(reward="critics")
     env.reset(seed=0)
     _, reward, *_, info = env.step("2 + 3 = 5\n")
     [prm] = env.simulator.engine.run(env.simulator.score("prm", [env.clone_state()]))
@@ -175,6 +175,30 @@ def test_critics_reward_each_option_and_then_the_whole_solution(make_env):
     assert terminated
     assert reward == info["reward_orm"] == orm > 0.0
     assert info["reward_prm"] == 0.0
+
+
+@pytest.mark.parametrize("rules", [Rules(), Rules(gamma=0.5), Rules(gamma=0.9, discount_per_token=True)])
+def test_the_return_is_the_worth_of_the_whole_solution(make_env, rules):
+    env = make_env(rules=rules)
+    _, info = env.reset(seed=0)
+    total, factor, ended = 0.0, info["discount"], False
+    for text in ("2 + 3 = 5\n", "so 5\n", "#### 5\n"):
+        _, reward, ended, _, info = env.step(text)
+        total, factor = total + factor * reward, factor * info["discount"]
+    assert ended
+    depth = env.clone_state().num_tokens if rules.discount_per_token else 3
+    assert total == pytest.approx(rules.gamma**depth * info["reward_orm"])
+    assert info["reward_orm"] > 0.0
+
+
+def test_after_restoring_a_state_the_reward_is_the_same(make_env):
+    env, fresh = make_env(), make_env()
+    env.reset(options={"problem_id": "p/one"})
+    env.step("2 + 3 = 5\n")
+    middle = env.clone_state()
+    fresh.reset(seed=0)
+    fresh.restore_state(middle)
+    assert env.step("#### 5\n")[1] == fresh.step("#### 5\n")[1]
 
 
 def test_a_dead_end_is_worth_nothing_and_asks_no_critic(make_env, make_lm):
@@ -188,14 +212,14 @@ def test_a_dead_end_is_worth_nothing_and_asks_no_critic(make_env, make_lm):
 
 
 def test_a_cut_episode_gets_no_final_reward(make_env):
-    for reward in ("critics", "verifier"):
+    for reward in ("potential", "critics", "verifier"):
         env = make_env(rules=Rules(max_options=2), reward=reward)
         env.reset(seed=0)
-        env.step("2 + 3\n")
+        first = env.step("2 + 3\n")[1]
         _, paid, terminated, truncated, info = env.step("is five\n")
         assert (terminated, truncated, info["ending"]) == (False, True, "out_of_options")
         assert (info["verdict"], info["is_success"], info["reward_orm"]) == ("unanswered", False, 0.0)
-        assert paid == info["reward_prm"]
+        assert paid == pytest.approx(-first if reward == "potential" else info["reward_prm"])
 
 
 @pytest.mark.parametrize(
@@ -440,7 +464,7 @@ def test_render_modes(make_env, capsys):
     env.reset(options={"problem_id": "p/one"})
     env.step("2 + 3\n")
     reward = env.step("= 5\n")[1]
-    assert f"\n  2   {reward:.2f} | = 5\n[running" in env.render()
+    assert f"\n  2{reward:>7.2f} | = 5\n[running" in env.render()
     assert capsys.readouterr().out == ""
     human = make_env(render_mode="human")
     human.reset(options={"problem_id": "p/one"})
@@ -495,7 +519,7 @@ def test_critics_that_are_missing_are_named_at_once(make_simulator, problems):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"reward": "praise"}, "reward must be one of critics, verifier, module:attribute, got 'praise'"),
+        ({"reward": "praise"}, "reward must be one of potential, critics, verifier, module:attribute, got 'praise'"),
         ({"render_mode": "ascii"}, "render_mode must be one of .*, got 'ascii'"),
         ({"option_rule": "word"}, "termination rule must be one of"),
         ({"split": "exam"}, "split must be one of"),

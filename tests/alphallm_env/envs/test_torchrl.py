@@ -12,7 +12,7 @@ NUM_STEPS = 3  # of the optimizer
 
 @pytest.fixture
 def wrapped():
-    choice = gym.make("AlphaLLM/GSMSymbolicChoice-v0", split="train", limit=2)
+    choice = gym.make("AlphaLLM/GSMSymbolicChoice-v1", split="train", limit=2)
     env = envs.GymWrapper(choice, categorical_action_encoding=True)
     yield env
     env.close()

@@ -8,7 +8,7 @@ from alphallm_env import MathReasoningEnv, Rules, StateError
 from alphallm_env.envs.vector import BatchedVectorEnv
 from alphallm_env.errors import CriticError
 
-CHOICE, TEXT = "AlphaLLM/GSMSymbolicChoice-v0", "AlphaLLM/GSMSymbolic-v0"
+CHOICE, TEXT = "AlphaLLM/GSMSymbolicChoice-v1", "AlphaLLM/GSMSymbolic-v1"
 LINES = ("2 + 3 = 5\n", "so it is 5\n", "#### 5\n", "nothing else\n")
 NUM_ENVS = 3
 

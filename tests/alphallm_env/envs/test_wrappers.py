@@ -15,7 +15,7 @@ from alphallm_env import MathReasoningEnv, Option, Problem, ProblemError, Rules,
 from alphallm_env.envs.wrappers import ComposeReward, TensorBoardEpisodes, TokenBudget
 from alphallm_env.runtime.metering import Meter, metering
 
-SYMBOLIC = "AlphaLLM/GSMSymbolic-v0"
+SYMBOLIC = "AlphaLLM/GSMSymbolic-v1"
 WEIGHTS = {"prm": 1.0, "orm": 2.0, "tokens": -0.25, "truncated": -1.0, "invalid": -3.0, "step": 0.5}
 
 
@@ -200,7 +200,7 @@ def test_a_part_that_cannot_be_known_is_an_error_and_no_zero(make_simulator):
     env = MathReasoningEnv.from_parts(make_simulator(), [Problem("p/one", "How much is 2 + 3?")])
     with pytest.raises(ProblemError, match="'p/one' has none"):
         play(ComposeReward(env, {"verifier": 1.0}), "#### 5\n")
-    with pytest.raises(ValueError, match=r"\['prm'\] need an environment with reward=\"critics\""):
+    with pytest.raises(ValueError, match=r"\['prm'\] need an environment whose reward asks them"):
         ComposeReward(make_verifier(), {"prm": 1.0, "tokens": -1.0})
 
 
@@ -230,8 +230,10 @@ def test_what_is_written_reads_back(make_env, tmp_path):
     assert scalars(tmp_path, "episode/length") == [(1, 3.0), (2, 1.0), (3, 1.0)]
     assert scalars(tmp_path, "episode/tokens") == [(1, 7.0), (2, 2.0), (3, 7.0)]
     assert scalars(tmp_path, "episode/success") == [(1, 1.0), (2, 0.0), (3, 1.0)]
-    assert scalars(tmp_path, "episode/prm") == [(1, (rewards[0] + rewards[1]) / 2)]  # the others wrote no step
-    assert scalars(tmp_path, "episode/orm")[:2] == [(1, rewards[2]), (2, wrong[1][4]["reward_orm"])]
+    prm = [info["reward_prm"] for *_, info in steps[1:3]]
+    assert scalars(tmp_path, "episode/prm") == [(1, sum(prm) / 2)]  # the others wrote no step
+    orm = [steps[3][4]["reward_orm"], wrong[1][4]["reward_orm"]]
+    assert scalars(tmp_path, "episode/orm")[:2] == list(enumerate(orm, 1))
     assert "episode/invalid_rate" not in events(tmp_path).Tags()["scalars"]
 
 

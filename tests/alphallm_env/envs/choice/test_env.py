@@ -310,6 +310,46 @@ def test_an_invalid_action_can_end_the_episode(make_masked):
     assert "invalid action" in env.render()
 
 
+@pytest.mark.parametrize(
+    ("actions", "settings", "penalties"),
+    [
+        ([0, 2], {"invalid_action": "terminate"}, -0.1),
+        ([0, 3, 3], {}, -0.2),  # the second uses up the last step
+        ([0, 3, 3], {"invalid_action": "noop"}, 0.0),
+        ([3, 3, 0], {}, -0.2),
+    ],
+)
+def test_an_episode_that_ends_without_an_answer_earns_penalties_only(make_masked, actions, settings, penalties):
+    """The first option earns the PRM's score, which the end takes back, whatever ends the episode."""
+    env = make_masked(**settings)
+    rewards, ended, info = [], False, {}
+    for action in actions:
+        _, reward, terminated, truncated, info = env.step(action)
+        rewards.append(reward)
+        ended = terminated or truncated
+    assert ended
+    assert info["verdict"] == "unanswered"
+    assert sum(rewards) == pytest.approx(penalties)
+    assert max(rewards) > 0 or actions[0] == 3
+    assert f"return: {rewards[actions.index(0)]:.2f}" in env.render()  # of options, without penalties
+
+
+def test_a_restored_episode_pays_back_the_same(make_masked):
+    rewards = []
+    for is_restored in (False, True):
+        env = make_masked(invalid_action="terminate")
+        env.step(0)
+        if is_restored:
+            snapshot = env.clone_state()
+            env = make_masked(invalid_action="terminate")
+            env.restore_state(snapshot)
+            env.clear_cache()
+        [query] = env.queries_of_step(3)
+        env.simulator.engine.run(env.prefetch([query]))
+        rewards.append(env.step(3)[1])
+    assert rewards[0] == rewards[1] < -0.1
+
+
 def test_an_invalid_action_can_be_an_error_that_loses_nothing(make_masked):
     env = make_masked(invalid_action="raise")
     before = env.clone_state()
@@ -465,7 +505,7 @@ def test_closing_twice_is_fine(make_choice):
         ({"num_options": 0}, "num_options must be >= 1, got 0"),
         ({"invalid_action": "ignore"}, "invalid_action must be one of .*, got 'ignore'"),
         ({"invalid_penalty": -1.0}, "invalid_penalty must be >= 0, got -1.0"),
-        ({"reward": "praise"}, "reward must be one of critics, verifier, module:attribute, got 'praise'"),
+        ({"reward": "praise"}, "reward must be one of potential, critics, verifier, module:attribute, got 'praise'"),
         ({"problems": ""}, "needs problems="),
         ({"option_rule": "word"}, "termination rule must be one of"),
     ],
