@@ -142,7 +142,7 @@ def test_merge_rule():
 
 
 def test_critic():
-    env = make(critics=f"tiny,prm={name('critic', 'CalculationPRM')}")
+    env = make(critics=f"tiny,prm={name('critic', 'CalculationPRM')}", reward="critics")
     after = played(env, "2 + 3 = 5, 2 * 3 = 5\n", "So be it.\n", "9 / 0 = 9\n")
     assert [reward for _, reward in after] == [0.5, 0.5, 0.0]
     simulator = env.unwrapped.simulator
