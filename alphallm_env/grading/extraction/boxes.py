@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-_BRACE = re.compile(r"\\+(?:boxed|fbox)\s*\{|\\.|[{}]", re.DOTALL)
+_BRACE = re.compile(r"(?<!\\)\\++(?:boxed|fbox)\s*\{|\\.|[{}]", re.DOTALL)
 # What a macro without braces boxes: a number after a space, one letter in a formula, or a fraction or root.
 _BARE = re.compile(
     r"\\(?:boxed|fbox)(?:\s+(?P<number>[+-]?\d[\d,]*(?:\.\d+)?)(?![\w{])|\s+(?P<letter>[A-Za-z])(?=\s*(?:\$|\\[)\]]))"

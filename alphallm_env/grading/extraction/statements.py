@@ -42,7 +42,7 @@ class Statement(NamedTuple):
     mood: Mood = Mood.ASSERTED
 
 
-_HASH_LINE = re.compile(r"^[ \t]*####(?!#)[ \t]*(\S[^\n]*)$", re.MULTILINE)
+_HASH_LINE = re.compile(r"^[ \t\ue000]*####(?!#)[ \t]*(\S[^\n]*)$", re.MULTILINE)
 # A title: words, or what numbers a section before words. "27 apples" and "$3/4$ of it" are values.
 _ENUMERATOR = r"(?:\(?(?:\d{1,2}(?:\.\d{1,2})*|[A-Za-z]|[ivxIVX]{1,5})\)|\d{1,2}(?:\.\d{1,2})*[.:]|\d{1,2}(?:\.\d{1,2})+\s|[A-Z][.:])"
 _TITLE = re.compile(

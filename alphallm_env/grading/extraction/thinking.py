@@ -127,10 +127,10 @@ def outside_thinking(text: str) -> str | None:
 
 
 def hidden(text: str) -> str:
-    """Returns a text of the same length in which a line of `HIDDEN` stands for each thinking part."""
+    """Returns a text of the same length in which `HIDDEN` stands for each character of a thinking part."""
     pieces: list[str] = []
     position = 0
     for part in thinking_parts(text):
-        pieces += [text[position : part.start], ("\n" + HIDDEN * (part.end - part.start - 2) + "\n")]
+        pieces += [text[position : part.start], HIDDEN * (part.end - part.start)]
         position = part.end
     return "".join(pieces) + text[position:]

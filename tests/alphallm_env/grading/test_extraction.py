@@ -153,7 +153,7 @@ def test_the_end_is_at_the_same_place_however_the_text_arrives(pieces):
 @pytest.mark.parametrize(
     "text",
     ["\\boxed{" * 50_000, "\\boxed{" * 50_000 + "}" * 50_000, "{" * 100_000 + "}" * 100_000, "<think>" * 50_000,
-     "#### 1\n" * 15_000, "<answer>" * 10_000 + "</answer>" * 10_000, "The answer is 18. Wait, no. " * 3_000, "~~" * 50_000],
+     "#### 1\n" * 15_000, "<answer>" * 10_000 + "</answer>" * 10_000, "The answer is 18. Wait, no. " * 3_000, "~~" * 50_000, "\\" * 100_000, "\\boxed" * 20_000, "no, " * 30_000],
 )  # fmt: skip
 def test_hostile_texts_are_read(text):
     stated_answer(text)
