@@ -221,7 +221,7 @@ def test_async_vector_environments_step_after_the_parent_has(name: str):
         together.reset_wait(timeout=SECONDS)
         together.step_async([action, action])
         _, rewards, *_ = together.step_wait(timeout=SECONDS)
-        assert rewards[0] == pytest.approx(alone[1])
+        assert rewards[0] == pytest.approx(alone[1], abs=1e-4)  # in another batch the last bits differ
     finally:
         together.close(terminate=True)
     env.step(action)
