@@ -5,8 +5,9 @@ from __future__ import annotations
 from fractions import Fraction
 from functools import lru_cache
 
-from alphallm_env.grading import extract_answer, notation, units
+from alphallm_env.grading import extract_answer, notation
 from alphallm_env.grading.plain_numbers import plain_number
+from alphallm_env.grading.quantities.phrases import measure
 
 AnswerKey = Fraction | str
 
@@ -26,5 +27,6 @@ def answer_key(text: str) -> AnswerKey | None:
 @lru_cache(maxsize=4_096)  # a search compares every new answer with all those before it
 def _key_of(answer: str) -> AnswerKey:
     normalised = notation.normalise(answer)
-    number = plain_number(units.measure(normalised).value)
-    return notation.comparison_key(normalised) if number is None else number
+    measured = measure(normalised)
+    number = plain_number(measured.value)
+    return notation.comparison_key(normalised) if number is None else number * measured.scale

@@ -18,7 +18,7 @@ from alphallm_env.lm.base import Embedder, GenerationRequest, clear_caches, is_r
 from alphallm_env.lm.policy import Policy
 from alphallm_env.mdp import dynamics
 from alphallm_env.mdp.dynamics import Rules
-from alphallm_env.mdp.options import TO_THE_END
+from alphallm_env.mdp.options import TO_THE_END, rule_after
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.runtime.metering import Role, count_generated, count_read
 from alphallm_env.runtime.seeds import derive_seed
@@ -86,7 +86,7 @@ class Simulator:
                 prompt=prompt,
                 seed=derive_seed(path, role.value, int(to_the_end), first_index + index),
                 max_tokens=max(1, left if to_the_end else min(left, self.rules.max_option_tokens)),
-                rule=TO_THE_END if to_the_end else self.rules.option_rule,
+                rule=TO_THE_END if to_the_end else rule_after(self.rules.option_rule, text),
                 stop_text=policy.template.stop_text,
                 temperature=policy.temperature if temperature is None else temperature,
             )

@@ -202,7 +202,7 @@ def test_backend():
 
 def test_a_backend_writes_what_ours_writes():
     plain, ours = (
-        load_lm(str(TINY_POLICY), backend=backend) for backend in (name("backend", "PlainLM"), "transformers")
+        load_lm(str(TINY_POLICY), "cpu", "float32", backend) for backend in (name("backend", "PlainLM"), "transformers")
     )
     env = make()
     question, _ = env.reset(seed=0)

@@ -72,6 +72,22 @@ def backup(
         node = node.parent
 
 
+def rescore(
+    node: Node, score: float, gamma: float = 1.0, per_token: bool = False, rule: BackupRule = mean_return
+) -> None:
+    """Sets a new score of a node whose score was backed up, and corrects the sums above it: no visit is added."""
+    before, node.score = node.score or 0.0, score
+    above: Node | None = node
+    while above is not None:
+        above.value_sum += score - before
+        above.square_sum += score * score - before * before
+        above.max_value = max(above.max_value, score)
+        above.q = rule(above)
+        factor = _discount(above, gamma, per_token)
+        score, before = score * factor, before * factor
+        above = above.parent
+
+
 def _discount(node: Node, gamma: float, per_token: bool) -> float:
     """Returns the discount of the option that led to the node, 1 where none did."""
     option = node.state.option

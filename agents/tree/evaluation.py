@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 
 from agents.tree.node import Node
@@ -112,8 +112,37 @@ class Evaluator:
                 leaf.value = leaf.orm
             leaf.score = self._score(leaf)
             if leaf.is_terminal:
-                kind = leaf.score_kind
-                leaf.finished = tuple(Trajectory(state, leaf.score, score_kind=kind) for state in leaf.members)
+                leaf.finished = (Trajectory(leaf.state, leaf.score, score_kind=leaf.score_kind),)
+
+    async def evaluate_merged(self, nodes: Sequence[Node]) -> list[tuple[Node, float]]:
+        """Returns the new s(s) of evaluated nodes with members that were merged since, whose texts are evaluated.
+
+        The scores of a node are the means over its different texts; a running one's rollouts are those of its first.
+        Every member that has ended becomes a finished trajectory, with the score of its own text.
+        """
+        probes = [Node(member) for node in nodes for member in _new_texts(node)]
+        judged = [probe for probe in probes if self._is_judged_as_state(probe)]
+        ended = {probe: [probe.state] for probe in probes if probe.is_terminal}
+        await gather(self._queries([], judged, ended))
+        await self._ask_orm(ended)
+        by_state = {id(probe.state): probe for probe in probes}
+        return [(node, self._combined(node, by_state)) for node in nodes]
+
+    def _combined(self, node: Node, probes: Mapping[int, Node]) -> float:
+        """Takes the probes of a node's new texts into its scores, and returns s(s)."""
+        num_texts = len({member.text for member in node.members[: node.num_evaluated]})
+        own = {trajectory.state.text: trajectory.score for trajectory in node.finished}
+        for member in node.members[node.num_evaluated :]:
+            if (probe := probes.get(id(member))) is not None:
+                node.value = _with_one_more(node.value, probe.value, num_texts)
+                node.prm = _with_one_more(node.prm, probe.prm, num_texts)
+                node.orm = _with_one_more(node.orm, probe.orm, num_texts)
+                own[member.text] = self._score(probe)
+                num_texts += 1
+            if node.is_terminal:
+                node.finished += (Trajectory(member, own[member.text], score_kind=node.score_kind),)
+        node.num_evaluated = len(node.members)
+        return self._score(node)
 
     def _queries(
         self, running: list[Node], judged: list[Node], ended: dict[Node, list[State]]
@@ -172,3 +201,15 @@ class Evaluator:
         known = ((scoring.beta_value, leaf.value), (scoring.beta_prm, leaf.prm), (scoring.beta_orm, leaf.orm))
         terms = [(beta, score) for beta, score in known if beta > 0 and score is not None]
         return weighted_score(terms) if terms else 0.0
+
+
+def _new_texts(node: Node) -> list[State]:
+    """Returns the members that wait to be evaluated and whose texts no other member has, each text once."""
+    known = {member.text for member in node.members[: node.num_evaluated]}
+    new = {member.text: member for member in reversed(node.members[node.num_evaluated :]) if member.text not in known}
+    return list(new.values())[::-1]
+
+
+def _with_one_more(mean: float | None, score: float | None, num: int) -> float | None:
+    """Returns the mean of `num` scores and one more; `mean` itself where a critic did not score."""
+    return mean if mean is None or score is None else mean + (score - mean) / (num + 1)

@@ -7,22 +7,20 @@ from __future__ import annotations
 
 import enum
 import math
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 from rapidfuzz.distance import Levenshtein
 
 from agents.answers import answer_key
+from agents.tree.mathematics import mathematical_content
 from agents.tree.node import Node
 from agents.tree.rules import registry_of_rules
 from alphallm_env.registry import Registry
 from alphallm_env.types import State
 
 MergeRule = Callable[[str, str], bool]
-Operands = tuple[tuple[Fraction, ...], tuple[str, ...]]  # the numbers and the operators of one side
 
 
 class MergeMode(enum.Enum):
@@ -34,37 +32,47 @@ class MergeMode(enum.Enum):
 
 @dataclass(frozen=True)
 class EditDistance:
-    """Two texts mean the same if `limit` characters inserted, deleted or replaced make them equal."""
+    """Two texts mean the same if their mathematics is the same and few characters must be changed to make them equal.
 
-    limit: int
+    Differs: AlphaLLM counts `limit` changes whatever the length, so that lines of 50 characters are all the same;
+    here `limit` is per 100 characters of the longer text. No number of changes joins different mathematics.
+    """
+
+    limit: int  # characters inserted, deleted or replaced, per 100
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.limit <= 100:
+            raise ValueError(f"limit must be in [0, 100] characters of 100, got {self.limit}")
 
     def __call__(self, first: str, second: str) -> bool:
-        """Returns whether the Levenshtein distance is at most the limit."""
-        return Levenshtein.distance(first, second, score_cutoff=self.limit) <= self.limit
+        """Returns whether the mathematics is the same and the Levenshtein distance within the limit."""
+        most = self.limit * max(len(first), len(second)) // 100
+        is_near = Levenshtein.distance(first, second, score_cutoff=most) <= most
+        return is_near and mathematical_content(first) == mathematical_content(second)
 
 
 @dataclass(frozen=True)
 class CosineSimilarity:
-    """Two texts mean the same if the vectors of their counts of character n-grams are similar."""
+    """Two texts mean the same if their mathematics is the same and their counts of character n-grams are similar."""
 
     threshold: float = 0.7
     size: int = 3  # characters per n-gram
 
     def __call__(self, first: str, second: str) -> bool:
-        """Returns whether the cosine of the angle between the counts reaches the threshold."""
-        return cosine(n_grams(first, self.size), n_grams(second, self.size)) >= self.threshold
+        """Returns whether the mathematics is the same and the cosine of the angle reaches the threshold."""
+        if first == second:
+            return True
+        is_near = cosine(n_grams(first, self.size), n_grams(second, self.size)) >= self.threshold
+        return is_near and mathematical_content(first) == mathematical_content(second)
 
 
 @dataclass(frozen=True)
 class SameMathematics:
-    """Two texts mean the same if they hold the same equations; without any, if their words are the same."""
+    """Two texts mean the same if their mathematics is the same: words count where calculations do not say all."""
 
     def __call__(self, first: str, second: str) -> bool:
         """Returns whether both texts have the same mathematical content."""
-        equations = mathematical_content(first)
-        if equations != mathematical_content(second):
-            return False
-        return bool(equations) or _words(first) == _words(second)
+        return first == second or mathematical_content(first) == mathematical_content(second)
 
 
 MERGE_RULES: Registry[MergeRule | None] = registry_of_rules(
@@ -116,45 +124,3 @@ def cosine(first: Counter[str], second: Counter[str]) -> float:
     product = sum(count * second[gram] for gram, count in first.items())
     lengths = math.sqrt(sum(n * n for n in first.values()) * sum(n * n for n in second.values()))
     return product / lengths
-
-
-_UNIT = r"[^\W\d_]+(?:[ \t/]+[^\W\d_]+)?"
-_MARK = re.compile(r"<<(.*?)>>")  # GSM8K's calculator marks: 3 * 4 = <<3*4=12>>12
-_REWRITES = [
-    (r"\\(?:times|cdot)\b|[×·∗]|\bx(?=[ \t]*[\d(£$€])", "*"),
-    (r"\\div\b|÷", "/"),
-    (r"[−–]", "-"),
-    (r"\\?[$£€]|\\[()\[\]]|(?<=\d),(?=\d{3}\b)", ""),
-    (r"\\[dt]?frac\s*\{(\d+)\}\s*\{(\d+)\}", r"\1/\2"),
-    (rf"(?<=[\d)%])[ \t]+{_UNIT}[ \t]*(?=[-+*/=])", " "),  # drops the unit of "76 pages * 1/2"
-]
-_NUMBER = r"\d+(?:\.\d+)?|\.\d+"
-_SIDE = rf"[-( \t]*(?:{_NUMBER})[ \t%)]*(?:[-+*/^][-( \t]*(?:{_NUMBER})[ \t%)]*)*"
-_EQUATION = re.compile(rf"{_SIDE}(?:=[ \t]*{_SIDE})+")
-
-
-def mathematical_content(text: str) -> frozenset[tuple[Operands, ...]]:
-    """Returns the equations of a step, each side as its sorted numbers and operators.
-
-    >>> mathematical_content("She has 3 x 4 = 12 eggs.") == mathematical_content("That is 4*3=12 in all.")
-    True
-    """
-    marks = _MARK.findall(text)
-    parts = [_plain(part) for part in (_MARK.sub("", text), *marks)]
-    equations = [equation for part in parts for equation in _EQUATION.findall(part)]
-    return frozenset(tuple(map(_operands, equation.split("="))) for equation in equations)
-
-
-def _plain(text: str) -> str:
-    for pattern, replacement in _REWRITES:
-        text = re.sub(pattern, replacement, text)
-    return text
-
-
-def _operands(side: str) -> Operands:
-    numbers = tuple(sorted(Fraction(number) for number in re.findall(_NUMBER, side)))
-    return numbers, tuple(sorted(re.findall(r"[-+*/^]", side)))
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", text.lower())

@@ -27,6 +27,8 @@ class Node:
         "is_terminal",
         "max_value",
         "members",
+        "num_draws",
+        "num_evaluated",
         "num_pending",
         "num_repeats",
         "num_sampled",
@@ -34,6 +36,7 @@ class Node:
         "parent",
         "prm",
         "q",
+        "rest_until",
         "score",
         "square_sum",
         "value",
@@ -62,9 +65,12 @@ class Node:
         self.q = 0.0  # what the backup rule makes of the returns, 0 before the first
         self.virtual_loss = 0  # simulations in flight below this node
         self.num_pending = 0  # children in flight
+        self.num_draws = 1  # options drawn at the parent that mean this node
+        self.num_evaluated = 1  # of the members, those whose texts count in the scores; the first does
         self.num_sampled = 0  # options drawn here, rejected and merged ones included
         self.num_repeats = 0  # options in a row that brought nothing new, while children are drawn
-        self.is_saturated = False  # the policy has nothing new to offer here
+        self.rest_until = 0  # visits before more options are drawn here, after draws that brought nothing new
+        self.is_saturated = False  # there is evidence that the policy has nothing new to offer here
         self.is_exhausted = False  # no simulation below this node can find anything new
 
     @property
@@ -113,10 +119,13 @@ class Node:
         return child
 
     def join(self, state: State) -> None:
-        """Adds a state that means the same. One that has ended is a finished trajectory of its own."""
+        """Adds a state that means the same."""
         self.members.append(state)
-        if self.is_terminal and self.score is not None:
-            self.finished += (Trajectory(state, self.score, score_kind=self.score_kind),)
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether no option is drawn here for now, or ever."""
+        return self.is_saturated or self.visit_count < self.rest_until
 
     @property
     def score_kind(self) -> ScoreKind:

@@ -24,11 +24,12 @@ from alphallm_env.types import (
     Transcript,
 )
 
-_VERSION = 1
+_VERSION = 2
 # What a node's row holds after its parent, its states and its finished trajectories.
 STATISTICS = (
     "value", "prm", "orm", "score", "visit_count", "value_sum", "square_sum", "max_value", "q",
-    "virtual_loss", "num_pending", "num_sampled", "num_repeats", "is_saturated", "is_exhausted",
+    "virtual_loss", "num_draws", "num_evaluated", "num_pending", "num_sampled", "num_repeats", "rest_until",
+    "is_saturated", "is_exhausted",
 )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from agents.base import UNLIMITED, Budget, PlanResult, RootOption, with_transcripts
 from agents.config import MCTSConfig
-from agents.tree.backup import backup
+from agents.tree.backup import backup, rescore
 from agents.tree.evaluation import Evaluator
 from agents.tree.expansion import grow
 from agents.tree.node import Node, finished_trajectories, walk
@@ -44,7 +44,7 @@ class Wave:
 
     def missing(self, node: Node) -> int:
         """Returns how many children a node still lacks; none where the policy has nothing new to offer there."""
-        return 0 if node.is_saturated else self.wanted[node] - (len(node.children) - self.before[node])
+        return 0 if node.is_resting else self.wanted[node] - (len(node.children) - self.before[node])
 
     def children(self) -> list[Node]:
         """Returns the new children."""
@@ -79,6 +79,7 @@ class TreeSearch:
         self._wave: Wave | None = None
         root_selection = config.descent.root_selection
         self._root_chooser = root_selection.start(seed) if root_selection else None
+        self._gamma = simulator.rules.gamma if config.descent.gamma is None else config.descent.gamma
 
     @property
     def usage(self) -> Usage:
@@ -214,16 +215,37 @@ class TreeSearch:
         lacking = {node: missing for node in wave.wanted if (missing := wave.missing(node)) > 0}
         await gather([grow(self._simulator, node, missing, self._config.sampling) for node, missing in lacking.items()])
         children = wave.children()
-        await self._evaluator.evaluate(children)
+        await self._evaluator.evaluate([child for child in children if child.score is None])
+        await self._evaluate_merged(wave)
         self._back_up(wave, children)
         self._wave = None
         self._meter.add(Usage(simulations=max(1, len(children))))
+
+    async def _evaluate_merged(self, wave: Wave) -> None:
+        """Evaluates the texts that were merged into siblings, and corrects what was backed up for these."""
+        nodes = [child for node in wave.wanted for child in node.children if child.num_evaluated < len(child.members)]
+        for node, score in await self._evaluator.evaluate_merged(nodes) if nodes else ():
+            if node.visit_count:
+                rescore(node, score, self._gamma, self._simulator.rules.discount_per_token, self._config.descent.backup)
+            node.score = score
 
     def _has_work(self) -> bool:
         """Returns whether simulations find anything new. An exhausted tree is widened first where `widens` is set."""
         if self._meter.usage.simulations >= self._config.max_simulations:
             return False
-        return not self.root.is_exhausted or (self._config.width.widens and self._widen())
+        if not self.root.is_exhausted:
+            return True
+        return (self._config.width.widens and self._widen()) or self._wake()
+
+    def _wake(self) -> bool:
+        """Returns whether nodes below c_min draw again, now that nothing else is left: they rest without evidence."""
+        limits = self._config.width.limits
+        resting = [n for n in walk(self.root) if n.is_resting and not n.is_saturated and len(n.children) < limits(n)[0]]
+        for node in resting:
+            node.rest_until = 0
+        if resting:
+            self.update_exhausted()
+        return not self.root.is_exhausted
 
     def _widen(self) -> bool:
         """Returns whether some node wants a child after n(s) was raised everywhere, one at a time and up to c_max.
@@ -294,13 +316,12 @@ class TreeSearch:
     def _back_up(self, wave: Wave, children: list[Node]) -> None:
         """Backs up the children's scores, removes the virtual losses, and marks what is exhausted."""
         descent, rules = self._config.descent, self._simulator.rules
-        gamma = rules.gamma if descent.gamma is None else descent.gamma
         for child in children:
             child.is_exhausted = child.is_terminal
         for node, num_children in wave.wanted.items():
             siblings = node.children[wave.before[node] :]
             scores = [child.score for child in siblings if child.score is not None]
-            backup(siblings, scores, gamma, rules.discount_per_token, descent.backup)
+            backup(siblings, scores, self._gamma, rules.discount_per_token, descent.backup)
             node.num_pending = 0
             _add_virtual_loss(node, -num_children)
         for node in wave.wanted:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, TypedDict, cast
 import gymnasium as gym
 
 from alphallm_env.errors import StateError
+from alphallm_env.grading.extraction import closed_at
 from alphallm_env.lm.word_tokenizer import CHAT_TEMPLATE, END, PAD, SOLUTION
 from alphallm_env.types import Option, StopReason
 
@@ -31,7 +32,6 @@ INSTRUCTION = (
 )
 _FINISHED = "finished"
 _CLOSED = Option("", num_tokens=0, stop_reason=StopReason.END_OF_TEXT)
-_HEADING = re.compile(r"[A-Za-z]{2}")  # after `####`, the beginning of a heading and not of an answer
 
 
 class Message(TypedDict):
@@ -112,7 +112,8 @@ class ToolEnvironment:
         if not isinstance(answer, str) or not answer.strip() or "\n" in answer.strip():  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ValueError(f"answer must be one line of text, got {str(answer)[:60]!r}")
         answer = answer.strip()
-        return self.choose_option(f"\\boxed{{{answer}}}\n" if _HEADING.match(answer) else f"#### {answer}\n")
+        line = f"#### {answer}\n"
+        return self.choose_option(line if closed_at(line) else f"\\boxed{{{answer}}}\n")
 
     def _step(self, option: str | Option) -> str:
         if self._is_over:

@@ -53,11 +53,12 @@ class MathReasoningEnv(BaseReasoningEnv[str, str, State]):
       that the grader cannot decide on also gives 0, and `info["verdict"]` says so.
     - `reward="module:attribute"`: a `RewardFunction` of your own (`alphallm_env.mdp.rewards`).
 
-    An episode that a budget cut gets neither the ORM's nor the verifier's reward.
+    An episode that a budget cut before it stated an answer gets neither the ORM's nor the verifier's reward.
 
     ## Episode End
-    Terminated: the solution states its final answer (`#### x` or `\\boxed{x}`, in a finished line or at the
-    end of the text), or its text is closed without one. Truncated: `max_tokens` or `max_options` is used up.
+    Terminated: a finished line of the solution states its final answer (`#### x` or `\\boxed{x}`), its text is
+    closed, or it states an answer of any kind where `max_tokens` or `max_options` is used up. Truncated: one of them
+    is used up and the text answers nothing. Thinking parts and headings answer nothing.
 
     ## Information
     The same keys after `reset` and every `step`: `problem_id`, `depth` (options taken), `num_tokens`,

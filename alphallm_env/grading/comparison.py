@@ -8,7 +8,18 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from alphallm_env.grading.notation import comparison_key
-from alphallm_env.grading.structure import Equation, Inequality, Leaf, Listing, Matrix, Node, Ordered, Union
+from alphallm_env.grading.structure import (
+    Cases,
+    Equation,
+    Inequality,
+    Leaf,
+    Listing,
+    Matrix,
+    Node,
+    Ordered,
+    Union,
+    parse,
+)
 
 Oracle = Callable[[str, str], bool | None]
 """Returns whether a leaf of the answer (second) equals one of the gold answer (first)."""
@@ -18,6 +29,9 @@ MAX_ELEMENTS = 40
 
 def compare(gold: Node, answer: Node, oracle: Oracle) -> bool | None:
     """Returns whether an answer's tree equals the gold answer's."""
+    excluded = _excluded_points(gold), _excluded_points(answer)
+    if excluded[0] and excluded[1]:
+        return in_any_order(excluded[0], excluded[1], oracle)
     if isinstance(gold, Equation) or isinstance(answer, Equation):
         return _compare_equations(gold, answer, oracle)
     if isinstance(gold, Inequality) or isinstance(answer, Inequality):
@@ -33,6 +47,18 @@ def compare(gold: Node, answer: Node, oracle: Oracle) -> bool | None:
             return widths[0] == widths[1] and every(
                 _in_order(one, other, oracle) for one, other in zip(gold.rows, answer.rows, strict=True)
             )
+        case (Matrix(), Ordered()) | (Ordered(), Matrix()):
+            one, other = _as_matrix(gold), _as_matrix(answer)
+            return isinstance(one, Matrix) and isinstance(other, Matrix) and compare(one, other, oracle)
+        case Cases(), Cases():
+            return _same_branches(gold, answer, oracle)
+        case (Listing(parts=(only,)), _) if not isinstance(answer, Listing):
+            return compare(only, answer, oracle)  # the braces of a set may be left out
+        case (_, Listing(parts=(only,))) if not isinstance(gold, Listing):
+            return compare(gold, only, oracle)
+        case (Listing(), Ordered()) | (Ordered(), Listing()):
+            one, other = _as_tuple(gold), _as_tuple(answer)
+            return isinstance(one, Ordered) and isinstance(other, Ordered) and compare(one, other, oracle)
         case Listing(), Listing():
             return _listings(gold.parts, answer.parts, oracle)
         case Union(), Union():
@@ -43,6 +69,81 @@ def compare(gold: Node, answer: Node, oracle: Oracle) -> bool | None:
             return oracle(as_text(gold), as_text(answer)) if r"\begin" in text else False
         case _:
             return False
+
+
+def _as_matrix(node: Node) -> Node:
+    """Returns [[1, 2], [3, 4]] as a matrix; any other node as it is."""
+    if not isinstance(node, Ordered) or (node.opening, node.closing) != ("[", "]"):
+        return node
+    rows = [row.parts for row in node.parts if isinstance(row, Ordered) and row.opening == "["]
+    return Matrix(tuple(rows)) if len(rows) == len(node.parts) and len(set(map(len, rows))) == 1 else node
+
+
+def _as_tuple(node: Node) -> Node:
+    """Returns p = 5, q = 2, each name once, as the tuple (5, 2); any other node as it is."""
+    if not isinstance(node, Listing):
+        return node
+    names = [part.name for part in node.parts if isinstance(part, Equation) and part.name]
+    if len(set(names)) != len(node.parts) or names != sorted(names):
+        return node
+    return Ordered("(", ")", tuple(part.sides[-1] for part in node.parts if isinstance(part, Equation)))
+
+
+def _same_branches(gold: Cases, answer: Cases, oracle: Oracle) -> bool | None:
+    """Returns whether two piecewise values have equal branches, in any order. One condition may be "otherwise"."""
+    if len(gold.branches) != len(answer.branches):
+        return False
+    free, found = list(answer.branches), list[bool | None]()
+    for value, condition in gold.branches:
+        fits = [branch for branch in free if _same_condition(condition, branch[1], oracle)]
+        if not fits:
+            return False
+        free.remove(fits[0])
+        found.append(compare(value, fits[0][0], oracle))
+    return every(found)
+
+
+def _same_condition(gold: str, answer: str, oracle: Oracle) -> bool:
+    """Returns whether two conditions are the same relation; relations that only algebra could compare are not."""
+    if comparison_key(gold) == comparison_key(answer):
+        return True
+    if not gold or not answer:
+        return False
+    one, other = (_as_set(parse(text)) for text in (gold, answer))
+    return not isinstance(one, Leaf) and compare(one, other, oracle) is True
+
+
+_ALL_BUT = re.compile(r"(?:\\mathbb\{R\}|\(-\\infty\s*,\s*\+?\\infty\s*\))\s*(?:\\setminus|-)\s*\\\{(?P<points>.+)\\\}")
+
+
+def _excluded_points(node: Node) -> tuple[Node, ...] | None:
+    r"""Returns the points that a set of all other real numbers leaves out; None for another node.
+
+    They are written x \neq 1, \mathbb{R} \setminus \{1\}, or (-\infty, 1) \cup (1, \infty).
+    """
+    match node:
+        case Inequality(sides=(variable, point), signs=(r"\neq",)) if _VARIABLE.fullmatch(variable):
+            return (parse(point),)
+        case Listing(parts) if parts and all(isinstance(part, Inequality) and _excluded_points(part) for part in parts):
+            return tuple(point for part in parts for point in _excluded_points(part) or ())
+        case Leaf(text) if found := _ALL_BUT.fullmatch(text.strip()):
+            points = parse(found["points"])
+            return points.parts if isinstance(points, Listing) else (points,)
+        case Union(parts):
+            return _gaps(parts)
+        case _:
+            return None
+
+
+def _gaps(parts: Sequence[Node]) -> tuple[Node, ...] | None:
+    """Returns the points between open intervals that cover everything else, None for another union."""
+    ends = [part.parts for part in parts if isinstance(part, Ordered) and (part.opening, part.closing) == ("(", ")")]
+    if len(ends) != len(parts) or any(len(end) != 2 for end in ends):
+        return None
+    lows, highs = ([comparison_key(as_text(end[place])).replace("+", "") for end in ends] for place in (0, 1))
+    if lows[0] != r"-\infty" or highs[-1] != r"\infty" or lows[1:] != highs[:-1]:
+        return None
+    return tuple(end[1] for end in ends[:-1])
 
 
 def as_text(node: Node) -> str:

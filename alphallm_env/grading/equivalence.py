@@ -5,10 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from alphallm_env.grading import notation, units, words
+from alphallm_env.grading import notation, words
 from alphallm_env.grading.arithmetic import arithmetic
+from alphallm_env.grading.characters import plain_characters
 from alphallm_env.grading.comparison import compare
 from alphallm_env.grading.plain_numbers import decimal_comma, plain_number
+from alphallm_env.grading.quantities.phrases import Measure, compound, measure
+from alphallm_env.grading.quantities.sentences import stated_number
+from alphallm_env.grading.quantities.units import compatible, marks_agree
 from alphallm_env.grading.structure import Node, parse
 from alphallm_env.grading.verdict import Verdict
 
@@ -48,14 +52,17 @@ def decide(answer: str | None, gold: str) -> Verdict | OpenComparison:
         return Verdict.UNGRADABLE
     if answer is None or not answer.strip():
         return Verdict.INCORRECT
+    gold, answer = plain_characters(gold), plain_characters(answer)
     gold_text, answer_text = notation.normalise(gold), notation.normalise(answer)
     if not gold_text:
         return Verdict.UNGRADABLE
-    if not answer_text or not units.marks_agree(answer, gold):
+    if not answer_text or not marks_agree(answer, gold):
         return Verdict.INCORRECT
     is_same = notation.comparison_key(gold_text) == notation.comparison_key(answer_text)
     if is_same or words.are_synonyms(answer_text, gold_text):
         return Verdict.CORRECT
+    if (parts := compound(gold_text)) and (others := compound(answer_text)):
+        return Verdict.CORRECT if parts == others else Verdict.INCORRECT
     try:
         return _compare(parse(gold_text), parse(_as_stated(answer_text, gold_text)), {})
     except ValueError:  # nested too deep
@@ -75,13 +82,13 @@ def _is_excessive(text: str) -> bool:
 
 def _as_stated(answer: str, gold: str) -> str:
     """Returns the number that a sentence or a decimal comma states, where the gold answer is a number."""
-    value = _number(units.measure(gold).value)
+    value = _value(measure(gold))
     if value is None:
         return answer
     number = answer
-    if _number(units.measure(answer).value) is None and re.search("[A-Za-z]{2}", answer):
-        number = words.stated_number(answer, units.NO_UNITS - words.HARMLESS) or answer
-    decimal = decimal_comma(units.measure(number).value)
+    if _value(measure(answer)) is None and re.search("[A-Za-z]{2}", answer):
+        number = stated_number(answer) or answer
+    decimal = decimal_comma(measure(number).value)
     return decimal if decimal is not None and value.denominator != 1 else number
 
 
@@ -91,7 +98,7 @@ def _compare(gold: Node, answer: Node, known: Mapping[Pair, bool | None]) -> Ver
 
     def oracle(one: str, other: str) -> bool | None:
         found = _leaves_equal(one, other)
-        if isinstance(found, bool):
+        if found is None or isinstance(found, bool):
             return found
         if found not in known:
             pairs[found] = None
@@ -108,8 +115,8 @@ def _compare(gold: Node, answer: Node, known: Mapping[Pair, bool | None]) -> Ver
     return OpenComparison(gold, answer, tuple(pairs), known)
 
 
-def _leaves_equal(gold: str, answer: str) -> bool | Pair:
-    """Returns whether two leaves are equal, or the pair that algebra has to compare."""
+def _leaves_equal(gold: str, answer: str) -> bool | Pair | None:
+    """Returns whether two leaves are equal, the pair that algebra has to compare, None where a word is not known."""
     if notation.comparison_key(gold) == notation.comparison_key(answer):
         return bool(gold)
     if not gold or not answer:
@@ -117,15 +124,27 @@ def _leaves_equal(gold: str, answer: str) -> bool | Pair:
     chosen, choice = words.choice(gold), words.choice(answer)
     if chosen and choice:
         return words.same_choice(chosen, choice)
-    (gold_value, gold_unit), (value, unit) = units.measure(gold), units.measure(answer)
-    numbers = _number(gold_value), _number(value)
+    one, other = measure(gold), measure(answer)
+    numbers = _value(one), _value(other)
     if numbers[0] is not None and numbers[1] is not None:
-        return numbers[0] == numbers[1] and units.compatible(gold_unit, unit)
-    if words.is_literal(gold) or words.is_unclear(value, gold):
+        if numbers[0] != numbers[1] or not compatible(one.unit, other.unit):
+            return False
+        is_known = (one.is_known and other.is_known) or (one.unit == other.unit and one.scale == other.scale)
+        return True if is_known else None
+    if words.is_literal(gold) or words.is_unclear(other.value, gold):
         return words.literally_equal(answer, gold)
-    if not units.compatible(gold_unit, unit):
+    if not compatible(one.unit, other.unit) or one.scale != other.scale:
         return False
-    return notation.comparison_key(gold_value) == notation.comparison_key(value) or (gold_value, value)
+    is_same = notation.comparison_key(one.value) == notation.comparison_key(other.value)
+    if not one.is_known or not other.is_known:
+        return None
+    return is_same or (one.value, other.value)
+
+
+def _value(measured: Measure) -> Fraction | None:
+    """Returns the exact value of a measured number, times what words multiply it by; None for anything else."""
+    value = _number(measured.value)
+    return None if value is None else value * measured.scale
 
 
 def _number(text: str) -> Fraction | None:

@@ -52,6 +52,31 @@ def decimal_comma(text: str) -> str | None:
     return f"{found[1]}{found[2].replace('.', '')}.{found[3]}" if found else None
 
 
+_RECURRING = re.compile(
+    r"(?<![\w.,])(?P<whole>\d{0,30})\.(?P<fixed>\d{0,30})"
+    r"(?:\\(?:overline|bar|overbar|dot|widebar)\s*(?:\{\s*(?P<braced>\d{1,30})\s*\}|(?P<single>\d))|\((?P<round>\d{1,30})\))"
+    r"(?!\s*(?:\\dot|\d))"
+)
+_DOTTED = re.compile(r"\\dot\s*\{?\s*(\d)\s*\}?(\d{0,28})\\dot\s*\{?\s*(\d)\s*\}?")
+
+
+def recurring_decimals(text: str) -> str:
+    r"""Returns the text with decimals that repeat as exact fractions.
+
+    >>> recurring_decimals(r"0.\overline{36}"), recurring_decimals("-1.2(3)"), recurring_decimals(r"0.\dot{1}4\dot{2}")
+    ('\\frac{4}{11}', '-\\frac{37}{30}', '\\frac{142}{999}')
+    """
+    return _RECURRING.sub(_as_fraction, _DOTTED.sub(r"\\overline{\1\2\3}", text))
+
+
+def _as_fraction(found: re.Match[str]) -> str:
+    whole, fixed = found["whole"], found["fixed"]
+    period = found["braced"] or found["single"] or found["round"]
+    shift = 10 ** len(fixed)
+    value = Fraction(int(whole + fixed or "0"), shift) + Fraction(int(period), shift * (10 ** len(period) - 1))
+    return rf"\frac{{{value.numerator}}}{{{value.denominator}}}"
+
+
 def _magnitude(number: re.Match[str]) -> Fraction | None:
     """Returns the value without its sign, or None when the denominator is 0."""
     if number["decimal"]:

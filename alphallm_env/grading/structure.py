@@ -3,6 +3,7 @@ r"""Structure: a normalised answer as a tree, which is compared part by part.
 (1, \frac{1}{2}]          Ordered of two leaves between brackets: a tuple, a vector, an interval
 1, 2 or 3    \{1, 2, 3\}  Listing: order does not matter
 (0,1) \cup (2,3)          Union of parts
+\begin{cases} …           Cases, or Listing for a system of equations
 x = 5   f(x) = 2x + 1     Equation with a name; 2 \cdot 9 = 18 has none
 -1 < x \leq 7             Inequality
 anything else             Leaf
@@ -39,6 +40,13 @@ class Matrix:
 
 
 @dataclass(frozen=True)
+class Cases:
+    """Branches of a piecewise value, in any order: values with the condition of each as text, "" for otherwise."""
+
+    branches: "tuple[tuple[Node, str], ...]"
+
+
+@dataclass(frozen=True)
 class Listing:
     """Several answers, or the elements of a finite set, in any order."""
 
@@ -70,7 +78,7 @@ class Inequality:
     text: str
 
 
-Node = Leaf | Ordered | Matrix | Listing | Union | Equation | Inequality
+Node = Leaf | Ordered | Matrix | Cases | Listing | Union | Equation | Inequality
 
 
 def parse(text: str, depth: int = 0) -> Node:
@@ -82,7 +90,7 @@ def parse(text: str, depth: int = 0) -> Node:
     if depth > MAX_DEPTH:
         raise ValueError(f"expected at most {MAX_DEPTH} levels, got more")
     text = _MEMBERSHIP.sub("", _trimmed(text))
-    for parse_kind in (_matrix, _listing, _union, _inequality, _equation, _bracketed):
+    for parse_kind in (_matrix, _cases, _listing, _union, _inequality, _equation, _bracketed):
         node = parse_kind(text, depth + 1)
         if node is not None:
             return node
@@ -112,6 +120,28 @@ def _matrix(text: str, depth: int) -> Node | None:
     rows = [row for row in re.split(r"\\\\", found[1]) if row.strip()]
     cells = [_all(row.split("&"), depth) for row in rows]
     return Matrix(tuple(cells)) if cells and len({len(row) for row in cells}) == 1 else None
+
+
+_CASES = re.compile(r"(?:\\\{)?\s*\\begin\{cases\}((?:(?!\\begin|\\end).)*)\\end\{cases\}", re.DOTALL)
+_CONDITION = re.compile(r"^[\s,]*(?:if|for|when|where|otherwise|else|and)?\b[\s,]*|[\s,.;]+$")
+
+
+def _cases(text: str, depth: int) -> Node | None:
+    """Returns the branches of a piecewise value; a system of equations is the list of them."""
+    found = _CASES.fullmatch(text)
+    if found is None:
+        return None
+    rows = [row for row in re.split(r"\\\\", found[1]) if row.strip()]
+    cells = [
+        re.split(r"&|,\s*(?=if\b|for\b|when\b|otherwise\b)|(?<=\s)(?=if\b|when\b|otherwise\b)", row) for row in rows
+    ]
+    if all(len([cell for cell in row if cell.strip(" ,")]) == 1 for row in cells):
+        return Listing(_all(("".join(row).strip(" ,") for row in cells), depth))
+    if not all(len(row) > 1 for row in cells):
+        return None
+    conditions = [_CONDITION.sub("", _CONDITION.sub("", " ".join(row[1:]).strip())) for row in cells]
+    values = _all((row[0].strip(" ,") for row in cells), depth)
+    return Cases(tuple(zip(values, conditions, strict=True)))
 
 
 _TOKEN = re.compile(r"[,;=<>]|\b(?:or|and)\b|\\lor\b|\\cup\b|\\[{}|]|[()\[\]{}]|\\[A-Za-z]+")

@@ -20,6 +20,7 @@ _SYNONYMS = [
     frozenset({"nosolution", "nosolutions", "norealsolution", "norealsolutions", r"\emptyset", r"\varnothing",
                "emptyset", "theemptyset"}),
     frozenset({"allrealnumbers", "allreals", "anyrealnumber", "realnumbers", r"\mathbbr", r"-\infty,\infty",
+               "everyrealnumber",
                r"-\infty,+\infty"}),
     frozenset({"undefined", "doesnotexist", "dne"}),
 ]  # fmt: skip
@@ -47,7 +48,28 @@ def literally_equal(answer: str, gold: str) -> bool:
     """Returns whether two answers have the same letters, but for case, spaces, brackets and a base left out."""
     if not _BASE.search(answer):
         gold = _BASE.sub("", gold)  # the problem's question names the base
+    times = _minutes(answer), _minutes(gold)
+    if None not in times:
+        return times[0] == times[1]
     return letters(answer) == letters(gold) or are_synonyms(answer, gold)
+
+
+_CLOCK = re.compile(r"(\d{1,2})(?:[:.](\d{2}))?\s*(?:([ap])\.?\s*m\.?)?(?:\s*o'?clock)?", re.IGNORECASE)
+
+
+def _minutes(text: str) -> tuple[int, bool] | None:
+    """Returns the minutes of a time of day since midnight, and whether the half of the day is known; None for no time.
+
+    Hours from 13 on, and 0, need no half.
+    """
+    found = _CLOCK.fullmatch(text.strip())
+    if found is None or not (found[2] or found[3]) or int(found[1]) > 23 or int(found[2] or 0) > 59:
+        return None
+    hour, half = int(found[1]), (found[3] or "").lower()
+    if half and not 1 <= hour <= 12:
+        return None
+    hour = hour % 12 + 12 * (half == "p") if half else hour
+    return 60 * hour + int(found[2] or 0), bool(half) or not 1 <= hour <= 12
 
 
 def are_synonyms(answer: str, gold: str) -> bool:
@@ -57,7 +79,7 @@ def are_synonyms(answer: str, gold: str) -> bool:
 
 def letters(text: str) -> str:
     """Returns the key of a literal comparison."""
-    text = re.sub(r"(?<!\d)\s+|\s+(?!\d)", "", text)
+    text = re.sub(r"(?<=[A-Za-z])-(?=[A-Za-z])", "", re.sub(r"(?<!\d)\s+|\s+(?!\d)", "", text))
     return re.sub(r"[{}()’`*\"]|(?<![A-Za-z)])'", "", text).strip(".!").casefold()
 
 
@@ -84,8 +106,8 @@ def choice(text: str) -> Choice | None:
     found = _CHOICE.fullmatch(text.strip())
     if found is None or (found["bare"] and found["text"]):
         return None
-    if found["text"] and re.search(r"\b(?:or|and|not)\b|^\W*[A-Ja-j]\b", found["text"]):
-        return None
+    if found["text"] and re.search(r"\b(?:or|and|not)\b|^\W*(?!a\s+[a-z]{2})[A-Ja-j]\b", found["text"]):
+        return None  # another letter, which is no article
     return Choice(found["marked"] or found["bare"], bool(found["marked"]), letters(found["text"] or ""))
 
 
@@ -95,30 +117,3 @@ def same_choice(gold: Choice, answer: Choice) -> bool:
     any_case = gold.is_marked or answer.is_marked or gold.letter.isupper()
     same_letter = gold.letter.upper() == answer.letter.upper() if any_case else gold.letter == answer.letter
     return same_letter and same_text
-
-
-# Words that do not change a number in a sentence, and are no units.
-HARMLESS = frozenset(
-    {
-        "is", "are", "of", "for", "with", "from", "at", "all", "some", "when", "where", "up", "square", "cubic",
-        "positive",
-    }
-)  # fmt: skip
-_NUMBER = r"[+-]?(?:\\?\$|[€£¥₹])?\s*(?:\d{1,3}(?:,\d{3})+|\d+)(?:[.,]\d+)?(?:/\d+)?(?![\d.,]*[A-Za-z\d^_/*(\\])"
-
-
-def stated_number(text: str, not_beside: frozenset[str]) -> str | None:
-    """Returns the one number of a sentence, None where there are more, or where a word may change its value.
-
-    >>> stated_number("Total : 18 apples", frozenset()), stated_number("18 is not it", frozenset({"not"}))
-    ('18', None)
-    """
-    all_words = re.findall(r"[A-Za-z]+(?:'[a-z]+)?", text)
-    if not 0 < len(all_words) <= 15 or len(re.findall(r"\d[\d.,/]*", text)) != 1 or re.search(r"[\\?=<>^_+*]", text):
-        return None
-    if re.search(r"\bof\s+[+-]?[$\d]", text) or any(
-        word.lower() in not_beside or word.endswith("n't") for word in all_words
-    ):
-        return None
-    found = re.search(rf"(?<![\w.,/-]){_NUMBER}", text)
-    return re.sub(r"[^\d.,/+-]|[.,]+$", "", found[0]) if found else None

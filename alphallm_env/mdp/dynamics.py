@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 
 from alphallm_env.errors import StateError
+from alphallm_env.grading.extraction import stated_answer
 from alphallm_env.mdp import options
 from alphallm_env.mdp.options import OptionRule, SentenceRule
 from alphallm_env.types import Ending, Option, Problem, State, StopReason, Transition
-
-# A final answer that is complete as written: a `####` line that a newline closes, or a closed \boxed{…}.
-# As in `grading`, a `####` line that begins with a word is a heading, unless the text ends with it.
-_HASH_LINE = re.compile(r"^[ \t]*####(?!#)[ \t]*(?![A-Za-z]{2})\S.*\n", re.MULTILINE)
-_BOXED_LINE = re.compile(r"\\boxed\s*\{.*\}.*\n")
 
 
 @dataclass(frozen=True)
@@ -58,29 +53,34 @@ def transition(state: State, option: Option, rules: Rules) -> Transition:
 
 
 def _ending(state: State, option: Option, rules: Rules) -> Ending | None:
-    tail = _open_line(state) + option.text
-    if option.stop_reason is StopReason.END_OF_TEXT:
-        return Ending.ANSWERED if _answers(tail + "\n") or _states_answer(state, option) else Ending.DEAD_END
-    if _answers(tail):
+    """Returns how the episode ends with `option`, None where it goes on.
+
+    A finished line with a mark (`#### x`, a box) ends it wherever it stands. Where the text ends in any case, closed by
+    the model or cut by a budget, it has answered if it states an answer of any kind.
+    """
+    closed = option.stop_reason is StopReason.END_OF_TEXT
+    cut = _budget_used_up(state, option, rules)
+    if not (closed or cut) and not _may_close(state, option):
+        return None
+    found = stated_answer(state.text + option.text)
+    if found is not None and (found.closes or ((closed or cut) and not found.is_taken_back)):
         return Ending.ANSWERED
+    return Ending.DEAD_END if closed else cut
+
+
+def _budget_used_up(state: State, option: Option, rules: Rules) -> Ending | None:
+    """Returns the ending by the budget that is used up after `option`, None where there is more."""
     if state.num_tokens + option.num_tokens >= rules.max_tokens:
         return Ending.OUT_OF_TOKENS
-    if state.depth + 1 >= rules.max_options:
-        return Ending.OUT_OF_OPTIONS
-    return None
+    return Ending.OUT_OF_OPTIONS if state.depth + 1 >= rules.max_options else None
 
 
-def _answers(text: str) -> bool:
-    # Most options have neither mark, and searching for one takes a tenth of the time of a pattern.
-    return ("####" in text and _HASH_LINE.search(text) is not None) or (
-        "\\boxed" in text and _BOXED_LINE.search(text) is not None
-    )
-
-
-def _states_answer(state: State, option: Option) -> bool:
-    from alphallm_env.grading import extract_answer
-
-    return extract_answer(state.text + option.text) is not None
+def _may_close(state: State, option: Option) -> bool:
+    """Returns whether `option` may finish a line with a mark. Cheap: most options need not be read with all before."""
+    if "\n" not in option.text:
+        return False
+    tail = _open_line(state) + option.text
+    return "####" in tail or "}" in tail or "boxed" in tail or "fbox" in tail or "nswer>" in tail
 
 
 def _open_line(state: State) -> str:

@@ -1,6 +1,9 @@
 """β: the termination rules of options. Token, sentence and option level, regular expressions, and a user's own.
 
-A rule depends on the option's own text only. A decoder checks it only after a token whose text contains the rule's
+A rule depends on the option's own text only, and the rules here on what of it stands outside of thinking parts: no
+option ends within one, nor within a character that the tokens of a text have not finished.
+
+A decoder checks it only after a token whose text contains the rule's
 `trigger`, a character (after every token where the trigger is empty).
 """
 
@@ -10,12 +13,14 @@ import re
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from alphallm_env.grading.extraction.thinking import open_mark, outside_thinking
 from alphallm_env.registry import Registry
 from alphallm_env.types import Option
 
 # A dollar sign opens a formula before visible text and closes one after it, unless a digit follows: so
 # "$5 and $7" is money (the rule of pandoc).
 _FORMULA = re.compile(r"\$(?!\s)[^$]+(?<!\s)\$(?!\d)|\\\(.+?\\\)|\\\[.+?\\\]|<<[^>]*>>", re.DOTALL)
+_UNFINISHED = "\ufffd"  # what the first bytes of a character decode to
 _BLANK_LINE = re.compile(r"\n[ \t]*\n$")
 
 
@@ -38,6 +43,15 @@ class OptionRule(Protocol):
         ...
 
 
+def said(text: str) -> str:
+    """Returns what of an option's text a rule reads: "" within a thinking part or a character, where no option ends.
+
+    >>> said("<think>2 + 2\\n</think>It is 4.\\n"), said("<think>2 + 2\\n")
+    ('It is 4.\\n', '')
+    """
+    return "" if text.endswith(_UNFINISHED) else outside_thinking(text) or ""
+
+
 @dataclass(frozen=True)
 class TokenRule:
     """Every token is an option."""
@@ -47,7 +61,7 @@ class TokenRule:
 
     def terminates(self, text: str) -> bool:
         """Returns True as soon as there is any text."""
-        return bool(text)
+        return bool(said(text))
 
 
 @dataclass(frozen=True)
@@ -59,7 +73,7 @@ class SentenceRule:
 
     def terminates(self, text: str) -> bool:
         """Returns True at the first newline after some visible text."""
-        return text.endswith("\n") and bool(text.strip())
+        return text.endswith("\n") and bool(said(text).strip())
 
 
 @dataclass(frozen=True)
@@ -75,7 +89,8 @@ class FormulaRule:
 
     def terminates(self, text: str) -> bool:
         """Returns True at a blank line that follows a formula."""
-        return _BLANK_LINE.search(text) is not None and _FORMULA.search(text) is not None
+        shown = said(text)
+        return _BLANK_LINE.search(shown) is not None and _FORMULA.search(shown) is not None
 
 
 @dataclass(frozen=True)
@@ -102,7 +117,8 @@ class RegexRule:
 
     def terminates(self, text: str) -> bool:
         """Returns whether the pattern matches a suffix of `text`."""
-        return re.search(self._suffix, text) is not None
+        shown = said(text)
+        return bool(shown) and re.search(self._suffix, shown) is not None
 
 
 @dataclass(frozen=True)
@@ -118,6 +134,38 @@ class NeverRule:
 
 
 TO_THE_END = NeverRule()
+
+
+@dataclass(frozen=True)
+class OutsideThinking:
+    """Any rule, applied to what stands outside of thinking parts. `opened` marks the part that is open before."""
+
+    rule: OptionRule
+    opened: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name of the rule."""
+        return self.rule.name
+
+    @property
+    def trigger(self) -> str:
+        """The trigger of the rule."""
+        return self.rule.trigger
+
+    def terminates(self, text: str) -> bool:
+        """Returns whether the rule ends an option that reads as `text` does without its thinking parts."""
+        shown = said(self.opened + text)
+        return bool(shown) and self.rule.terminates(shown)
+
+
+_READS_THINKING = (TokenRule, SentenceRule, FormulaRule, RegexRule, NeverRule, OutsideThinking)
+
+
+def rule_after(rule: OptionRule, before: str) -> OptionRule:
+    """Returns the rule for an option that continues the solution `before`, which may end in a thinking part."""
+    opened = open_mark(before)
+    return rule if not opened and isinstance(rule, _READS_THINKING) else OutsideThinking(rule, opened)
 
 
 def _as_rule(found: object) -> OptionRule:
@@ -138,6 +186,7 @@ TERMINATION_RULES: Registry[OptionRule] = Registry(
 
 def split_options(text: str, rule: OptionRule) -> tuple[str, ...]:
     """Returns the options that `rule` cuts a finished text into; the last one may be open."""
+    rule = rule_after(rule, "")
     steps: list[str] = []
     start = 0
     for end in range(1, len(text) + 1):

@@ -113,16 +113,18 @@ REWARDS: Registry[RewardFunction] = Registry(
 
 
 def verdict_on(state: State, problem: Problem) -> str:
-    """Returns how an ended episode compares with the gold answer, "" while it runs.
+    """Returns how an ended episode compares with the gold answer, "" while it runs: the verdict on its text."""
+    return "" if state.ending is None else verdict_of(state.text, problem)
+
+
+def verdict_of(text: str, problem: Problem) -> str:
+    """Returns how what a text answers compares with the gold answer, however the text came to its end.
 
     It is correct, incorrect, ungradable (the grader could not decide), unanswered or no_gold.
     """
     from alphallm_env.grading import extract_answer, grade
 
-    if state.ending is None:
-        return ""
-    if state.ending is not Ending.ANSWERED:
+    answer = extract_answer(text)
+    if answer is None:
         return UNANSWERED
-    if problem.answer is None:
-        return NO_GOLD
-    return grade(extract_answer(state.text), problem.answer).value
+    return NO_GOLD if problem.answer is None else grade(answer, problem.answer).value

@@ -71,14 +71,23 @@ class Lesson:
 
 @dataclass(frozen=True)
 class FineTuning:
-    """Settings of one fine-tuning. A lesson longer than `max_length` tokens is an error: none is ever cut."""
+    """Settings of one fine-tuning. A lesson longer than `max_length` tokens is an error: none is ever cut.
+
+    The length is that of prompt and solution together; None is what the model can read.
+    """
 
     epochs: int = 3
     batch_size: int = 32
     lr: float = 1e-3  # the highest; it rises over `warmup_share` of the steps and then falls to 0
     warmup_share: float = 0.1
-    max_length: int = 512  # tokens of prompt and solution together
+    max_length: int | None = None
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "max_length"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be >= 1, got {value}")
 
 
 @dataclass(frozen=True)
@@ -104,9 +113,9 @@ class FineTuner(Protocol):
     ) -> FineTuneResult:
         """Trains the model, which is the caller's own copy, and writes model and tokenizer to the folder `out`.
 
-        `template` turns a question into the policy's prompt. Event files of TensorBoard go to the folder `logs`. The
-        same lessons, settings and weights give the same weights. Raises ValueError, before it writes anything, for
-        lessons that it cannot learn from: none at all, or one that is too long.
+        `template` turns a question into the prompt that the policy is taught to answer. Event files of TensorBoard go
+        to the folder `logs`. The same lessons, settings and weights give the same weights. Raises ValueError, before it
+        writes anything, for lessons that it cannot learn from: none at all, or one that is too long.
         """
         ...
 

@@ -18,6 +18,8 @@ from alphallm_env.lm.prompts import PromptTemplate, plain
 from alphallm_env.training.base import FineTuneResult, FineTuning, Lesson
 from alphallm_env.training.precision import multiplies_bfloat16
 
+_LOGITS = 2**28  # of one forward pass: a gibibyte in float32, and its gradient as much again
+
 
 class SupervisedFineTuner:
     """Imitates the solution of each lesson; what was rejected plays no part."""
@@ -33,21 +35,23 @@ class SupervisedFineTuner:
     ) -> FineTuneResult:
         """Fine-tunes the model in place and writes it, in its own dtype, to `out`; the loss is in nats per token.
 
-        Raises ValueError where there is no lesson, one is longer than `max_length` tokens, or one has a weight of
-        its own: all count alike here.
+        Raises ValueError where there is no lesson, one is longer than `max_length` tokens or than the model can read,
+        or one has a weight of its own: all count alike here.
         """
         rows = [{"prompt": template.solve(x.question, ""), "completion": plain(x.solution)} for x in lessons]
-        _check_lengths(rows, lm, settings.max_length)
+        longest = _longest(rows, lm, settings.max_length)
         _check_weights(lessons)
+        at_once = _lessons_at_once(settings.batch_size, longest * lm.model.config.get_text_config().vocab_size)
         os.environ["TENSORBOARD_LOGGING_DIR"] = str(logs)
         arguments = SFTConfig(
             output_dir=str(out),
             num_train_epochs=settings.epochs,
-            per_device_train_batch_size=settings.batch_size,
+            per_device_train_batch_size=at_once,
+            gradient_accumulation_steps=settings.batch_size // at_once,
             learning_rate=settings.lr,
             lr_scheduler_type="linear",
             warmup_steps=math.ceil(settings.warmup_share * settings.epochs * len(rows) / settings.batch_size),
-            max_length=settings.max_length,
+            max_length=longest,
             seed=settings.seed,
             data_seed=settings.seed,
             bf16=multiplies_bfloat16(lm.model.device),
@@ -78,12 +82,25 @@ class SupervisedFineTuner:
         return FineTuneResult(loss, len(rows))
 
 
-def _check_lengths(rows: Sequence[dict[str, str]], lm: TransformersLM, max_length: int) -> None:
+def _longest(rows: Sequence[dict[str, str]], lm: TransformersLM, max_length: int | None) -> int:
+    """Returns the tokens of the longest lesson, its end included. Raises ValueError where it is longer than allowed."""
     if not rows:
         raise ValueError("expected at least one lesson, got none")
-    lengths = [lm.count_tokens(row["prompt"] + row["completion"]) + 1 for row in rows]
-    if max(lengths) > max_length:
-        raise ValueError(f"lessons must have at most {max_length} tokens, got one of {max(lengths)}")
+    longest = max(lm.count_tokens(row["prompt"] + row["completion"]) + 1 for row in rows)
+    readable = getattr(lm.model.config.get_text_config(), "max_position_embeddings", None)
+    limit = min((length for length in (max_length, readable) if length is not None), default=longest)
+    if longest > limit:
+        raise ValueError(f"lessons must have at most {limit} tokens, got one of {longest}")
+    return longest
+
+
+def _lessons_at_once(batch_size: int, logits: int) -> int:
+    """Returns how many lessons go through the model at once: a divisor of the batch size whose logits fit in memory.
+
+    `logits` is the number of logits of one lesson at most. A batch in parts gives the same gradient.
+    """
+    divisors = [part for part in range(1, batch_size + 1) if batch_size % part == 0]
+    return max((part for part in divisors if part * logits <= _LOGITS), default=1)
 
 
 def _check_weights(lessons: Sequence[Lesson]) -> None:

@@ -12,6 +12,7 @@ import torch
 from agents.base import Budget, PlanResult
 from alphallm_env.errors import RunError
 from alphallm_env.lm.local.transformers_lm import TransformersLM
+from alphallm_env.lm.prompts import mark_as_taught
 from alphallm_env.loading import TINY_POLICY, resolve
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.mdp.options import TERMINATION_RULES
@@ -191,13 +192,15 @@ class SelfImprovement:
         """Returns the folder of the next policy, fine-tuned from this round's one on all lessons so far."""
         config, models = self.config, self.config.models.with_policy(policy)
         how = config.fine_tuning
+        template = models.load_policy().template.without_examples()
         settings = FineTuning(how.epochs, how.batch_size, how.lr, seed=config.seed + number)
 
         def train(scratch: Path) -> None:
             torch.manual_seed(config.seed)
             lm = TransformersLM.load(resolve(policy, TINY_POLICY), models.device, models.dtype)
+            mark_as_taught(lm.tokenizer)
             logs = self.folder.path / "tensorboard" / f"distil-round{number}"
-            result = self.fine_tuner.fine_tune(lm, models.load_policy().template, lessons, settings, scratch, logs)
+            result = self.fine_tuner.fine_tune(lm, template, lessons, settings, scratch, logs)
             self.monitor.scalar("distil/loss", result.loss, number)
             self.monitor.scalar("distil/lessons", result.num_lessons, number)
 

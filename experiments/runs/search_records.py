@@ -9,7 +9,8 @@ from typing import Any, cast
 
 from agents.base import PlanResult
 from agents.tree.node import Node, depth, num_nodes, width
-from alphallm_env.grading import Verdict, grade
+from alphallm_env.grading import Verdict
+from alphallm_env.mdp.rewards import verdict_of
 from alphallm_env.runtime.files import Json
 from alphallm_env.runtime.metering import Usage
 from alphallm_env.training.base import Decision, SearchedOption
@@ -22,7 +23,8 @@ MAX_REJECTED = 16  # trajectories beside the best one that a record keeps
 class SearchRecord:
     """One problem, searched: its answer, how it was graded, what it cost, what was found on the way.
 
-    `verdict` is `unknown` for a problem without an answer. `score` is the chosen trajectory's, in [0, 1]; `best` is
+    `verdict` is the environment's (`mdp.rewards.verdict_of`), `unknown` for a problem without an answer.
+    `score` is the chosen trajectory's, in [0, 1]; `best` is
     the best-scored finished trajectory, what training takes. `rejected` are other finished trajectories, best first,
     without transcripts: at most `MAX_REJECTED`, spread evenly from the best to the worst where there were more.
     `decisions` are the tree's nodes on the way to `best`, from the root to where a rollout took over, with all
@@ -102,7 +104,7 @@ def _trajectory(record: dict[str, Any], problem: Problem) -> Trajectory:
 
 def record_of(problem: Problem, result: PlanResult) -> SearchRecord:
     """Returns the record of a planner's result; the gold answer is read here, after planning."""
-    verdict = "unknown" if problem.answer is None else grade(result.answer, problem.answer).value
+    verdict = "unknown" if problem.answer is None else verdict_of(result.best.state.text, problem)
     best = max(result.finished, key=lambda trajectory: trajectory.score, default=result.best)
     root = result.root
     return SearchRecord(

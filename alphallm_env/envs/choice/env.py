@@ -21,7 +21,7 @@ from alphallm_env.envs.rendering import render_image, render_text
 from alphallm_env.envs.rewarding import RewardRequest
 from alphallm_env.errors import ModelError, StateError
 from alphallm_env.mdp import dynamics
-from alphallm_env.mdp.rewards import UNANSWERED, Reward, verdict_on
+from alphallm_env.mdp.rewards import Reward, verdict_of
 from alphallm_env.runtime.result_cache import ResultCache
 from alphallm_env.simulator import Simulator
 from alphallm_env.types import Ending, Problem, State
@@ -261,9 +261,8 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
         self._offers.clear()
 
     def _verdict(self, choice: ChoiceState) -> str:
-        if choice.state.ending is None and choice.ending is not None:
-            return UNANSWERED
-        return verdict_on(choice.state, self._problems[choice.state.problem_id])
+        problem = self._problems[choice.state.problem_id]
+        return "" if choice.ending is None else verdict_of(choice.state.text, problem)
 
     def _discount(self, before: ChoiceState, after: ChoiceState) -> float:
         if after.ending is not None and after.ending.terminates:

@@ -5,7 +5,7 @@ Texts that users or models wrote pass through `plain` before they reach a prompt
 
 from alphallm_env.lm.prompts.base import LABELS, PromptTemplate, ToolTemplate, plain
 from alphallm_env.lm.prompts.chat import ChatTemplate
-from alphallm_env.lm.prompts.choosing import bos_token, template_for
+from alphallm_env.lm.prompts.choosing import bos_token, mark_as_taught, template_for
 from alphallm_env.lm.prompts.few_shot import FewShotTemplate
 from alphallm_env.lm.prompts.tiny import TinyTemplate
 
@@ -17,6 +17,7 @@ __all__ = [
     "TinyTemplate",
     "ToolTemplate",
     "bos_token",
+    "mark_as_taught",
     "plain",
     "template_for",
 ]

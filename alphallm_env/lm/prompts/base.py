@@ -43,6 +43,10 @@ class PromptTemplate(Protocol):
         """Returns the prompt after which a policy continues `solution`."""
         ...
 
+    def without_examples(self) -> PromptTemplate:
+        """Returns the same template without worked examples before the problem: what lessons are taught with."""
+        ...
+
     def imagine(self, opening: str, examples: Sequence[str]) -> str:
         """Returns the prompt after which a policy generates a new question that begins with `opening`."""
         ...

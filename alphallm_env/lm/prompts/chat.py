@@ -25,7 +25,8 @@ class ChatTemplate:
     """Prompts for an instruction-tuned model, through its tokenizer's own chat template.
 
     Worked examples are earlier turns of the chat. Without them, small models write long texts under headings, with two
-    or three times the tokens, that seldom end.
+    or three times the tokens, that seldom end. `examples=False` leaves them out, as a model does without that was
+    taught on lessons.
     """
 
     name = "chat"
@@ -33,13 +34,13 @@ class ChatTemplate:
     stop_text = ""
     check_stop_text = ""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, examples: bool = True) -> None:
         if not tokenizer.chat_template:
             raise ValueError("expected a tokenizer with a chat template, got one without")
         self._tokenizer = tokenizer
         self._shots = [
             turn
-            for question, lines, answer in WORKED_EXAMPLES
+            for question, lines, answer in (WORKED_EXAMPLES if examples else ())
             for turn in (
                 {"role": "user", "content": SOLVE.format(question=question)},
                 {"role": "assistant", "content": f"{lines}The final answer is \\boxed{{{answer}}}."},
@@ -53,6 +54,10 @@ class ChatTemplate:
     def solve(self, question: str, solution: str) -> str:
         """Returns the worked examples as turns, a user turn with the problem, and the opened answer."""
         return self.judge_state(question, solution)
+
+    def without_examples(self) -> ChatTemplate:
+        """Returns the template whose chat begins with the problem."""
+        return ChatTemplate(self._tokenizer, examples=False)
 
     def imagine(self, opening: str, examples: Sequence[str]) -> str:
         """Returns a user turn that asks for a new problem like the examples."""

@@ -14,12 +14,26 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
+_EXAMPLES = "worked_examples"  # in a tokenizer's settings, false where its model was taught without
+
+
 def template_for(tokenizer: PreTrainedTokenizerBase) -> PromptTemplate:
-    """Returns the template that fits a tokenizer: tiny markers, else its chat template, else few-shot text."""
+    """Returns the template that fits a tokenizer: tiny markers, else its chat template, else few-shot text.
+
+    It has worked examples unless the model was taught without, as `mark_as_taught` writes into its tokenizer.
+    """
     vocabulary = tokenizer.get_vocab()
     if QUESTION in vocabulary and SOLUTION in vocabulary:
         return TinyTemplate()
-    return ChatTemplate(tokenizer) if tokenizer.chat_template else FewShotTemplate(bos_token(tokenizer))
+    examples = bool(tokenizer.init_kwargs.get(_EXAMPLES, True))
+    if tokenizer.chat_template:
+        return ChatTemplate(tokenizer, examples=examples)
+    return FewShotTemplate(bos_token(tokenizer), examples=examples)
+
+
+def mark_as_taught(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Notes in the settings, which the tokenizer saves, that its model solves problems without worked examples."""
+    tokenizer.init_kwargs[_EXAMPLES] = False
 
 
 def bos_token(tokenizer: PreTrainedTokenizerBase) -> str:

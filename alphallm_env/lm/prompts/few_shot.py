@@ -10,19 +10,28 @@ from alphallm_env.lm.prompts.wording import WORKED_EXAMPLES, check_question, not
 
 
 class FewShotTemplate:
-    """Prompts for a base model: worked examples as plain text, after the model's bos token, if any."""
+    """Prompts for a base model: worked examples as plain text, after the model's bos token, if any.
+
+    `examples=False` leaves the worked examples of solutions out, as a model does without that was taught on lessons.
+    """
 
     name = "few_shot"
     labels = (" True", " False")
     stop_text = "\nQuestion:"
     check_stop_text = "\nProblem:"
 
-    def __init__(self, bos_token: str = "") -> None:
+    def __init__(self, bos_token: str = "", *, examples: bool = True) -> None:
         self._bos_token = bos_token
+        shown = WORKED_EXAMPLES if examples else ()
+        self._shots = "".join(f"Question: {q}\nAnswer:\n{lines}#### {answer}\n\n" for q, lines, answer in shown)
 
     def solve(self, question: str, solution: str) -> str:
         """Returns the worked examples, the question and the opened answer."""
         return self.judge_state(question, solution)
+
+    def without_examples(self) -> FewShotTemplate:
+        """Returns the template that begins with the question."""
+        return FewShotTemplate(self._bos_token, examples=False)
 
     def imagine(self, opening: str, examples: Sequence[str]) -> str:
         """Returns the examples as a list that the model continues."""
@@ -31,8 +40,7 @@ class FewShotTemplate:
 
     def judge_state(self, question: str, solution: str, notes: str = "") -> str:
         """Returns the worked examples, the question and the opened answer."""
-        shots = "".join(f"Question: {q}\nAnswer:\n{lines}#### {answer}\n\n" for q, lines, answer in WORKED_EXAMPLES)
-        return f"{self._bos_token}{noted(notes)}{shots}Question: {plain(question)}\nAnswer:\n{plain(solution)}"
+        return f"{self._bos_token}{noted(notes)}{self._shots}Question: {plain(question)}\nAnswer:\n{plain(solution)}"
 
     def judge_step(self, question: str, before: str, step: str, notes: str = "") -> str:
         """Returns the question of the PRM as a completion prompt."""

@@ -19,6 +19,10 @@ class TinyTemplate:
         """Returns question and solution behind their markers."""
         return f"{QUESTION}{plain(question)}{SOLUTION}{plain(solution)}"
 
+    def without_examples(self) -> TinyTemplate:
+        """Returns the template itself: it has no worked examples."""
+        return self
+
     def imagine(self, opening: str, examples: Sequence[str]) -> str:  # noqa: ARG002
         """Returns the question marker and the opening; the examples are in the model's weights."""
         return QUESTION + plain(opening)

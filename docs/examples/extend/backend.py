@@ -12,7 +12,7 @@ class PlainLM:
         self.name, self.is_reproducible = f"plain:{source}", True  # no result depends on what else is asked
         self.tokenizer = AutoTokenizer.from_pretrained(source)  # prompts are written for it
         self.encode = lambda text: self.tokenizer.encode(text, add_special_tokens=False)
-        self.model = AutoModelForCausalLM.from_pretrained(source).requires_grad_(False)
+        self.model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype).requires_grad_(False)
 
     def generate(self, requests):
         return [self.write(request) for request in requests]

@@ -14,8 +14,9 @@ class WeightedFineTuner:
     def fine_tune(self, lm, template, lessons, settings, out, logs):
         """Trains the model in place, and writes model and tokenizer to `out`."""
         texts = [self.tokens(lm.tokenizer, template, lesson) for lesson in lessons]
-        if not texts or max(len(ids) for ids, _ in texts) > settings.max_length:
-            raise ValueError(f"expected lessons of at most {settings.max_length} tokens each, at least one")
+        longest = settings.max_length or lm.model.config.max_position_embeddings
+        if not texts or max(len(ids) for ids, _ in texts) > longest:
+            raise ValueError(f"expected lessons of at most {longest} tokens each, at least one")
         torch.manual_seed(settings.seed)
         optimizer, losses = torch.optim.AdamW(lm.model.parameters(), lr=settings.lr), []
         for _ in range(settings.epochs):

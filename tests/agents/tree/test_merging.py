@@ -3,14 +3,47 @@ from collections import Counter
 import pytest
 from scripted_world import START, add_child, step
 
-from agents.tree.merging import CosineSimilarity, EditDistance, SameMathematics, cosine, find_twin, n_grams
+from agents.tree.merging import CosineSimilarity, EditDistance, MergeRule, SameMathematics, cosine, find_twin, n_grams
 from agents.tree.node import Node
+from alphallm_env.testing import check_merge_rule
 
 
-def test_edit_distance_counts_changed_characters():
-    # "eggs" → "hens": e→h, g→e, g→n, s stays: 3.
-    assert EditDistance(3)("4 eggs", "4 hens")
-    assert not EditDistance(2)("4 eggs", "4 hens")
+def test_edit_distance_counts_changed_characters_of_a_hundred():
+    # "So " before, and a full stop behind: 4 of 14 characters are new, which is 28.6 of 100.
+    assert EditDistance(29)("5 * 9 = 45", "So 5 * 9 = 45.")
+    assert not EditDistance(28)("5 * 9 = 45", "So 5 * 9 = 45.")
+    # The same 4 in a text five times as long are few.
+    text = "Every day of the week, but Sunday, each hen lays 5 * 9 = 45"
+    assert EditDistance(7)(text, f"So {text}.")
+
+
+@pytest.mark.parametrize("limit", [-1, 101])
+def test_a_limit_is_of_a_hundred_characters(limit: int):
+    with pytest.raises(ValueError, match=f"limit must be in .*got {limit}"):
+        EditDistance(limit)
+
+
+RULES = [EditDistance(20), EditDistance(50), EditDistance(100), CosineSimilarity(0.0), SameMathematics()]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=str)
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("18 - 7 = 11", "18 * 7 = 126"),
+        ("The answer is 31", "The answer is 37"),
+        ("Kim sells 4 more", "Kim sells 4 less"),
+        ("Each of the 12 boxes holds 3 * 4 = 12 pens", "Each of the 15 boxes holds 3 * 4 = 12 pens"),
+    ],
+)
+def test_no_rule_joins_different_mathematics(rule: MergeRule, first: str, second: str):
+    assert not rule(first, second)
+    assert rule(first, first)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=str)
+def test_rules_keep_the_contract(rule: MergeRule):
+    check_merge_rule(rule)
 
 
 def test_n_grams_ignore_case_and_white_space():
@@ -25,7 +58,8 @@ def test_cosine_by_hand():
 
 
 def test_cosine_similarity_has_a_threshold():
-    assert CosineSimilarity(0.7)("She has 3 red eggs.", "She has 3 eggs.")
+    assert CosineSimilarity(0.7)("She has 3 + 2 = 5 red eggs.", "She has 3 + 2 = 5 eggs.")
+    assert not CosineSimilarity(0.99)("She has 3 + 2 = 5 red eggs.", "She has 3 + 2 = 5 eggs.")
     assert not CosineSimilarity(0.7)("She has 3 eggs.", "So 12 * 5 = 60")
 
 

@@ -56,13 +56,6 @@ def test_nodes_of_equal_states_have_different_seeds():
     assert first.seed != second.seed
 
 
-def test_an_ended_text_that_joins_is_finished_with_the_groups_score():
-    root = Node(START)
-    node = add_child(root, "#### 7\n", score=0.8)
-    node.join(step(START, "####  7\n"))
-    assert [trajectory.score for trajectory in finished_trajectories(root)] == [0.8]
-
-
 def test_finished_trajectories_come_in_the_order_of_walk():
     root = small_tree()
     late, early = finish(root.children[1], "#### 1\n", 0.1), finish(root.children[0], "#### 2\n", 0.2)

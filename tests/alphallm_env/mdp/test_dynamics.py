@@ -1,9 +1,13 @@
 import math
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from alphallm_env.errors import StateError
+from alphallm_env.grading import extract_answer, grade
 from alphallm_env.mdp.dynamics import Rules, initial_state, transition
+from alphallm_env.mdp.rewards import verdict_of, verdict_on
 from alphallm_env.types import Ending, Option, Problem, State, StopReason
 
 START = initial_state(Problem("p", "How much is 2 + 3?", "5", "2 + 3 = 5\n#### 5"))
@@ -105,3 +109,51 @@ def test_an_ended_episode_takes_no_option():
 def test_impossible_rules_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         Rules(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("text", "ending"),
+    [
+        ("#### 1. Count the pens\n", None),
+        ("#### **Step 1**\n", None),
+        ("\\boxed{}\n", None),
+        ("<think>\n\\boxed{5}\n#### 5\n", None),
+        ("<think>\n\\boxed{6}\n</think>\n\\boxed{5}\n", Ending.ANSWERED),
+        ("\\fbox{5}\n", Ending.ANSWERED),
+        ("\\boxed{\n5\n}\n", Ending.ANSWERED),
+        ("\\boxed{5}. Wait, that's wrong.\n", None),
+    ],
+)
+def test_only_a_value_outside_of_thinking_ends_the_episode(text, ending):
+    assert after("2 + 3 = 5\n", text).ending is ending
+    assert after("2 + 3 = 5\n", *text, rules=Rules(max_options=99)).ending is ending  # a character at a time
+    assert after("2 + 3 = 5\n", *text.splitlines(keepends=True)).ending is ending
+
+
+def test_a_text_cut_by_a_budget_has_answered_where_it_states_an_answer():
+    cut = after("2 + 3 = 5\n", "The answer is 5.", rules=Rules(max_tokens=2), last=StopReason.LENGTH)
+    assert cut.ending is Ending.ANSWERED
+    assert verdict_on(cut, Problem("p", "How much is 2 + 3?", "5")) == "correct"
+    assert after("The answer is 5. Wait, no.", rules=Rules(max_tokens=1)).ending is Ending.OUT_OF_TOKENS
+
+
+pieces = st.sampled_from(
+    ["2 + 3 = 5\n", "#### 5\n", "#### 6", "\n", "The answer is 5.", " Wait, that's wrong.", "\\boxed{5}", "\\boxed{}\n",
+     "<think>", "</think>", "#### 1. Add\n", "\\boxed{\n5\n}\n", "So it is 7.\n"]
+)  # fmt: skip
+
+
+@settings(deadline=None)  # the first comparison starts a grader
+@given(st.lists(pieces, min_size=1, max_size=6), st.integers(1, 6), st.sampled_from(StopReason))
+def test_environment_and_evaluation_judge_every_text_alike(texts, budget, last):
+    problem = Problem("p", "How much is 2 + 3?", "5")
+    rules, state = Rules(max_tokens=budget), START
+    for number, text in enumerate(texts):
+        if state.ending is None:
+            reason = last if number == len(texts) - 1 else StopReason.RULE
+            state = transition(state, Option(text, 1, stop_reason=reason), rules).state
+    if state.ending is not None:
+        answer = extract_answer(state.text)
+        assert (state.ending is Ending.ANSWERED) is (answer is not None)
+        expected = "unanswered" if answer is None else grade(answer, "5").value
+        assert verdict_on(state, problem) == verdict_of(state.text, problem) == expected

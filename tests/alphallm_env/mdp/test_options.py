@@ -13,6 +13,7 @@ from alphallm_env.mdp.options import (
     SentenceRule,
     TokenRule,
     discount,
+    rule_after,
     split_options,
 )
 from alphallm_env.testing import check_termination_rule
@@ -152,3 +153,22 @@ def test_a_text_is_cut_into_options_of_which_the_last_may_be_open():
     assert split_options("a\n\nb\n#### 3", SentenceRule()) == ("a\n", "\nb\n", "#### 3")
     assert split_options("a\n", SentenceRule()) == ("a\n",)
     assert split_options("", SentenceRule()) == ()
+
+
+@pytest.mark.parametrize("name", ["token", "sentence", "option", r"regex:\n", f"{__name__}:LineOfNoughts"])
+def test_no_option_ends_within_a_thinking_part(name):
+    rule = rule_after(TERMINATION_RULES.resolve(name), "")
+    thought = "<think>\nLet $x = 1000$.\n\nSo $x = 1000"
+    assert not rule.terminates(thought)
+    assert not any(rule_after(rule, thought).terminates(".\n\n2000\n\n"[:end]) for end in range(1, 10))
+    if name == "token":
+        return  # a mark that is split over tokens is known at its last one
+    pieces = split_options(f"{thought}$.\n\n</think>\nIt is $2000$.\n\n#### 2000\n", rule)
+    assert pieces[0].startswith(f"{thought}$.\n\n</think>")
+
+
+def test_an_option_never_holds_half_a_character():
+    for rule in (TokenRule(), RegexRule(".")):
+        assert not rule.terminates("\ufffd")
+        assert not rule.terminates("a\ufffd")
+        assert rule.terminates("\U0001f600")

@@ -110,6 +110,47 @@ def test_a_lesson_that_is_too_long_is_refused_not_cut(tmp_path: Path):
     assert not (tmp_path / "other").exists()
 
 
+def test_the_model_says_how_long_a_lesson_may_be(tmp_path: Path):
+    lm = load()
+    readable = lm.model.config.max_position_embeddings = 700  # its positions are rotations: any number will do
+    line = "1 + 1 = 2\n"
+    each = lm.count_tokens(line)
+    long = replace(LESSONS[0], solution=line * (readable // each - 10))
+    assert lm.count_tokens(TEMPLATE.solve(long.question, long.solution)) > 512
+    result = FINE_TUNER.fine_tune(lm, TEMPLATE, [long], FineTuning(epochs=1), tmp_path / "policy", tmp_path / "logs")
+    assert result.num_lessons == 1
+    too_long = replace(LESSONS[0], solution=line * (readable // each + 1))
+    with pytest.raises(ValueError, match=f"at most {readable} tokens, got one of"):
+        FINE_TUNER.fine_tune(lm, TEMPLATE, [too_long], FineTuning(epochs=1), tmp_path / "other", tmp_path / "logs")
+
+
+def test_a_batch_that_is_too_large_for_memory_goes_through_in_parts_to_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def train(name: str) -> dict[str, torch.Tensor]:
+        monkeypatch.setattr(SeenBatches, "batches", [], raising=False)
+        monkeypatch.setattr(sft, "SFTTrainer", SeenBatches)
+        longer = [replace(lesson, solution=lesson.solution * (1 + n)) for n, lesson in enumerate(LESSONS)]
+        settings = FineTuning(epochs=2, batch_size=4, lr=1e-3)
+        FINE_TUNER.fine_tune(load(), TEMPLATE, longer, settings, tmp_path / name, tmp_path / "logs")
+        return load_file(tmp_path / name / "model.safetensors")
+
+    whole = train("whole")
+    assert {len(batch["input_ids"]) for batch in SeenBatches.batches} == {4}
+    monkeypatch.setattr(sft, "_LOGITS", 1)
+    parts = train("parts")
+    assert {len(batch["input_ids"]) for batch in SeenBatches.batches} == {1}
+    start = load().model.state_dict()
+    ways = [torch.cat([(found[name] - start[name]).flatten() for name in found]) for found in (whole, parts)]
+    assert torch.cosine_similarity(*ways, dim=0) > 0.99  # Adam divides by the gradient: noise where it is 0
+
+
+@pytest.mark.parametrize("setting", ["epochs", "batch_size", "max_length"])
+def test_settings_below_one_are_refused(setting: str):
+    with pytest.raises(ValueError, match=f"{setting} must be >= 1, got 0"):
+        FineTuning(**{setting: 0})
+
+
 def test_nothing_to_learn_is_an_error(tmp_path: Path):
     with pytest.raises(ValueError, match="at least one lesson, got none"):
         FINE_TUNER.fine_tune(load(), TEMPLATE, [], CONFIG, tmp_path / "policy", tmp_path / "logs")

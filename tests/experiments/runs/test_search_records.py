@@ -74,7 +74,7 @@ def test_hostile_text_comes_back():
 
 @pytest.mark.parametrize(
     ("gold", "text", "verdict"),
-    [("5", "#### 5.0\n", "correct"), ("5", "#### 6\n", "incorrect"), ("5", "so\n", "incorrect"),
+    [("5", "#### 5.0\n", "correct"), ("5", "#### 6\n", "incorrect"), ("5", "so\n", "unanswered"),
      (None, "#### 5\n", "unknown"), ("5", "#### 9^{9^{9^{9^{9}}}}\n", "ungradable")],
 )  # fmt: skip
 def test_the_answer_is_graded_after_planning(gold: str | None, text: str, verdict: str):

@@ -6,6 +6,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -19,6 +20,7 @@ from alphallm_env.lm.prompts import (
     PromptTemplate,
     TinyTemplate,
     ToolTemplate,
+    mark_as_taught,
     plain,
     template_for,
 )
@@ -120,6 +122,32 @@ def test_the_few_shot_template_shows_worked_examples_that_are_right():
     for left, sign, right, result in equations:
         assert compute[sign](int(left), int(right)) == int(result)
     assert re.findall(r"= (\d+)[^=]*\n#### (\d+)\n", shots) == SHOWN_ANSWERS
+
+
+def test_without_examples_a_prompt_is_the_problem_alone(template: PromptTemplate):
+    shown, bare = (
+        template.solve("How many?", "1 + 1 = 2\n"),
+        template.without_examples().solve("How many?", "1 + 1 = 2\n"),
+    )
+    assert shown.endswith("How many?" + bare.partition("How many?")[2])
+    assert "pencils" not in bare
+    assert ("pencils" in shown) == (template.name != "tiny")
+    assert template.without_examples().judge_outcome("Q?", "a\n") == template.judge_outcome("Q?", "a\n")
+    assert template.without_examples().name == template.name
+
+
+CHAT = "{% for turn in messages %}{{ turn.role }}: {{ turn.content }} {% endfor %}assistant:"
+
+
+@pytest.mark.parametrize("chat", [CHAT, None])
+def test_a_policy_that_was_taught_is_asked_as_it_was_taught(chat: str | None, tmp_path: Path):
+    tokenizer = foreign_tokenizer(chat)
+    before = template_for(tokenizer)
+    mark_as_taught(tokenizer)
+    tokenizer.save_pretrained(tmp_path)
+    after = template_for(AutoTokenizer.from_pretrained(tmp_path))
+    assert after.solve("How many?", "") == before.without_examples().solve("How many?", "")
+    assert len(after.solve("How many?", "")) < len(before.solve("How many?", ""))
 
 
 def test_the_checks_that_are_shown_are_right(sandboxed: Callable[[str], str]):
