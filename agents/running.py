@@ -97,7 +97,7 @@ def _in_order(searches: Generator[tuple[int, Problem, Search]]) -> Iterator[Epis
 
 def _environment(simulator: Simulator, problem: Problem) -> gym.Env[str, str]:
     """Returns the environment of one problem without its gold answer, which `info` would show to a planner."""
-    return MathReasoningEnv.from_parts(simulator, [replace(problem, answer=None, solution=None)])
+    return MathReasoningEnv.from_parts(simulator, [replace(problem, answer=None, solution=None, source="")])
 
 
 def search_seed(seed: int, problem: Problem, planner: Planner) -> int:

@@ -87,6 +87,8 @@ def test_any_text_is_read(text):
     assert isinstance(mathematical_content(text), Content)
 
 
-@pytest.mark.parametrize("text", ["(" * 30_000, "{" * 9_000, "-" * 9_000, "5 a" * 6_000, "\\frac" * 3_000, "^2" * 9_000])
+@pytest.mark.parametrize(
+    "text", ["(" * 30_000, "{" * 9_000, "-" * 9_000, "5 a" * 6_000, "\\frac" * 3_000, "^2" * 9_000]
+)
 def test_hostile_texts_are_read_too(text: str):
     assert same(text, text)
