@@ -71,7 +71,8 @@ class TensorBoardEpisodes(EpisodeWrapper[ObsType, ActType, Episode], ForkAware):
     `hparams` with the means of return, success and tokens over all episodes written.
 
     A copy of the wrapper, made by `copy.deepcopy` or `pickle`, keeps its record and writes nothing, since copies
-    serve as simulations; so does the wrapper in a forked child if it has written in the parent. Each of several environments needs a folder of its own.
+    serve as simulations; so does the wrapper in a forked child if it has written in the parent. Each of several
+    environments needs a folder of its own.
 
     Snapshots: `episode_state`, whose record is an `Episode`.
     """

@@ -289,6 +289,6 @@ def test_where_a_protection_is_missing_no_program_runs(lacks: str, monkeypatch: 
     head, sign, tail = worker._START.partition("from jail.zygote")
     monkeypatch.setattr(worker, "_START", f"{head}\n{LACKS[lacks]}\n{sign}{tail}")
     mark = tmp_path / "mark"
-    with Sandbox() as sandbox, pytest.raises(SandboxError, match="for want of|was not run|did not start"):
+    with Sandbox() as sandbox, pytest.raises(SandboxError, match=r"for want of|was not run|did not start"):
         sandbox.run(f"open({str(mark)!r}, 'w')")
     assert not mark.exists()
