@@ -129,7 +129,8 @@ def _serve(module: ModuleType, replies: TextIO) -> None:
     for line in _lines(0):
         question = json.loads(line)
         _limit("RLIMIT_CPU", int(_cpu_seconds() + question["cpu_seconds"]) + 1)  # the library's clock holds anyway
-        _reply(replies, {"equal": [_equal(module, gold, answer) for gold, answer in question["pairs"]]})
+        equal = [_equal(module, gold, answer) for gold, answer in question["pairs"]]
+        _reply(replies, {"number": question["number"], "equal": equal})
 
 
 def _equal(module: ModuleType, gold: str, answer: str) -> bool | None:

@@ -46,6 +46,7 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._is_ready = False
         self._unread = b""
+        self._number = 0  # of the request
 
     def ask(self, pairs: Sequence[Pair], timeout: float) -> list[bool | None]:
         """Returns which pairs are equal, None for those that cannot be decided.
@@ -54,7 +55,8 @@ class Worker:
         the worker's death.
         """
         process = self._make_ready()
-        request = json.dumps({"pairs": pairs, "cpu_seconds": timeout})
+        self._number += 1
+        request = json.dumps({"number": self._number, "pairs": pairs, "cpu_seconds": timeout})
         try:
             reply = self._exchange(process, request, timeout)
         except TimeoutError as error:
@@ -125,7 +127,10 @@ class Worker:
         assert process.stdin is not None
         deadline = time.monotonic() + timeout
         process.stdin.write(request.encode() + b"\n")
-        return json.loads(self._read_line(process, deadline))
+        while True:
+            reply = json.loads(self._read_line(process, deadline))
+            if reply.get("number", self._number) == self._number:  # else to a request that was dropped
+                return reply
 
     def _read_line(self, process: subprocess.Popen[bytes], deadline: float) -> bytes:
         """Returns the next line that is not empty. Raises TimeoutError at the deadline, ConnectionError at the end."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Coroutine, Iterable
@@ -108,7 +109,7 @@ class LoopThread(ForkAware):
             if self._loop is None or self._thread is None:
                 return
             loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
-        if thread.is_alive():
+        with contextlib.suppress(RuntimeError):  # the loop has ended by itself
             loop.call_soon_threadsafe(loop.stop)
         thread.join()
 
