@@ -5,13 +5,14 @@
 PYTHON ?= $(shell for python in python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 PACKAGES := alphallm_env agents experiments
+NEWER_PYTHONS := python3.12 python3.13 python3.14
 INSTALLED := .venv/.installed
 PINS := pyproject.toml constraints.txt .ci/install.py
 DEMO_FLAGS ?=
 TEST_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: demo test check docs picture core first-line format clean help
+.PHONY: demo test check docs picture core versions first-line format clean help
 
 demo: $(INSTALLED)-core  ## Run the whole self-improvement loop with the tiny model
 	.venv/bin/python -m experiments.self_improve --preset tiny --out runs/demo $(DEMO_FLAGS)
@@ -37,6 +38,13 @@ core:  ## Install without extras into .venv-core, and play an episode there
 	$(PYTHON) .ci/install.py .venv-core .
 	.venv-core/bin/python tests/core_install.py
 
+versions:  ## Run the tests on each newer Python that is installed, in an environment of its own
+	@for python in $(NEWER_PYTHONS); do \
+		$$python -c '' 2>/dev/null || { echo "versions: no $$python here"; continue; }; \
+		$$python .ci/install.py .venv-$$python -e ".[test]" || exit 1; \
+		echo "versions: tests on $$($$python --version)"; \
+		.venv-$$python/bin/python -m pytest -q $(TEST_FLAGS) || exit 1; done
+
 first-line:  ## Print the seconds from a fresh clone to the first line of make demo's loop
 	$(PYTHON) .ci/first_line.py
 
@@ -45,7 +53,7 @@ format: $(INSTALLED)-check  ## Format the code and apply the safe fixes of the l
 	.venv/bin/ruff check --fix .
 
 clean:  ## Remove the environment, build products and caches; runs/ stays
-	rm -rf .venv .venv-core build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-core .venv-python* build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find $(PACKAGES) tests -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 help:  ## List the targets

@@ -7,7 +7,7 @@ from agents.greedy import Greedy
 from agents.mcts import EtaMCTS, eta_mcts
 from agents.presets import PRESETS, preset_family
 from agents.registry import PLANNERS, make_planner
-from agents.running import run_episodes
+from agents.running import run_episodes, run_unordered
 from agents.tree.answering import ANSWER_RULES
 from agents.tree.backup import BACKUPS
 from agents.tree.evaluation import LeafScoring, OutcomeScorer
@@ -51,4 +51,5 @@ __all__ = [
     "preset_family",
     "render_tree",
     "run_episodes",
+    "run_unordered",
 ]

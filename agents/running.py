@@ -1,4 +1,4 @@
-"""Many searches at once: a planner over many problems, results in the problems' order.
+"""Many searches at once: a planner over many problems, results in the problems' order or as they come.
 
 Each search has a seed of its own, made from the problem: what it finds does not depend on the others.
 """
@@ -6,10 +6,10 @@ Each search has a seed of its own, made from the problem: what it finds does not
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from itertools import islice
 
@@ -25,6 +25,7 @@ from alphallm_env.types import Problem
 
 Episode = tuple[Problem, PlanResult]
 EnvironmentMaker = Callable[[Problem], gym.Env[str, str]]
+Search = asyncio.Task[PlanResult] | Future[PlanResult]
 
 
 def run_episodes(
@@ -39,11 +40,41 @@ def run_episodes(
 ) -> Iterator[Episode]:
     """Yields each problem with what the planner found, in order, while up to `concurrency` searches run.
 
+    A search that ends makes way for the next one, whether or not its turn to be yielded has come. For that, up to
+    `concurrency` problems beyond those that are searched are taken from `problems`.
     An `AsyncPlanner` runs on the simulator's engine. Any other planner runs in threads, each search in an
     environment of its own, which `make_env` makes so that its first reset starts the problem (by default
     one with the simulator's models and critics, without the gold answer); one planner serves all threads.
     A search that fails raises here, at its turn, and cancels the others.
     """
+    return _in_order(_searches(planner, simulator, problems, budget, seed, concurrency, make_env))
+
+
+def run_unordered(
+    planner: Planner,
+    simulator: Simulator,
+    problems: Iterable[Problem],
+    budget: Budget,
+    seed: int = 0,
+    *,
+    concurrency: int = 64,
+    make_env: EnvironmentMaker | None = None,
+) -> Iterator[Episode]:
+    """Yields what `run_episodes` yields, each as soon as its search has ended."""
+    searches = _searches(planner, simulator, problems, budget, seed, concurrency, make_env)
+    return ((problem, search.result()) for _, problem, search in searches)
+
+
+def _searches(
+    planner: Planner,
+    simulator: Simulator,
+    problems: Iterable[Problem],
+    budget: Budget,
+    seed: int,
+    concurrency: int,
+    make_env: EnvironmentMaker | None,
+) -> Generator[tuple[int, Problem, Search]]:
+    """Returns a generator of the searches that have ended, each with its problem and that one's number."""
     if concurrency < 1:
         raise ValueError(f"concurrency must be >= 1, got {concurrency}")
     if isinstance(planner, AsyncPlanner):
@@ -52,9 +83,21 @@ def run_episodes(
     return _in_threads(planner, simulator, problems, budget, seed, concurrency, make_env)
 
 
+def _in_order(searches: Generator[tuple[int, Problem, Search]]) -> Iterator[Episode]:
+    ended: dict[int, tuple[Problem, Search]] = {}
+    turn = 0
+    with contextlib.closing(searches):
+        for number, problem, search in searches:
+            ended[number] = problem, search
+            while turn in ended:
+                at_turn, done = ended.pop(turn)
+                yield at_turn, done.result()
+                turn += 1
+
+
 def _environment(simulator: Simulator, problem: Problem) -> gym.Env[str, str]:
     """Returns the environment of one problem without its gold answer, which `info` would show to a planner."""
-    return MathReasoningEnv.from_parts(simulator, [replace(problem, answer=None, solution=None)])
+    return MathReasoningEnv.from_parts(simulator, [replace(problem, answer=None, solution=None, source="")])
 
 
 def search_seed(seed: int, problem: Problem, planner: Planner) -> int:
@@ -69,17 +112,21 @@ def _on_engine(
     budget: Budget,
     seed: int,
     concurrency: int,
-) -> Iterator[Episode]:
-    waiting = iter(problems)
-    window: deque[tuple[Problem, asyncio.Task[PlanResult]]] = deque()
+) -> Generator[tuple[int, Problem, Search]]:
+    waiting = enumerate(problems)
+    window: dict[asyncio.Task[PlanResult], tuple[int, Problem]] = {}
+    places = asyncio.Semaphore(concurrency)
 
-    async def start_and_take(new: list[Problem]) -> Episode:
-        for problem in new:
+    async def search(problem: Problem) -> PlanResult:
+        async with places:
             start = simulator.initial_state(problem)
-            work = planner.metered_search(simulator, start, budget, search_seed(seed, problem, planner))
-            window.append((problem, asyncio.create_task(work)))
-        problem, task = window.popleft()
-        return problem, await task
+            return await planner.metered_search(simulator, start, budget, search_seed(seed, problem, planner))
+
+    async def start_and_wait(new: list[tuple[int, Problem]]) -> list[asyncio.Task[PlanResult]]:
+        """Returns the searches that have ended, at least one, in the order of their problems."""
+        window.update({asyncio.create_task(search(problem)): (number, problem) for number, problem in new})
+        await asyncio.wait(window, return_when=asyncio.FIRST_COMPLETED)
+        return [task for task in window if task.done()]
 
     async def cancel(tasks: list[asyncio.Task[PlanResult]]) -> None:
         for task in tasks:
@@ -87,11 +134,12 @@ def _on_engine(
         await asyncio.gather(*tasks, return_exceptions=True)
 
     try:
-        while (new := list(islice(waiting, concurrency - len(window)))) or window:
-            yield simulator.engine.run(start_and_take(new))
+        while (new := list(islice(waiting, 2 * concurrency - len(window)))) or window:
+            for task in simulator.engine.run(start_and_wait(new)):
+                yield *window.pop(task), task
     finally:
         # All are done where the engine was closed meanwhile: its loop is gone, and they cannot be awaited.
-        if unfinished := [task for _, task in window if not task.done()]:
+        if unfinished := [task for task in window if not task.done()]:
             simulator.engine.run(cancel(unfinished))
 
 
@@ -103,20 +151,21 @@ def _in_threads(
     seed: int,
     concurrency: int,
     make_env: EnvironmentMaker,
-) -> Iterator[Episode]:
+) -> Generator[tuple[int, Problem, Search]]:
     def search(problem: Problem) -> PlanResult:
         rng = np.random.default_rng(search_seed(seed, problem, planner))
         with simulator.engine.participant():
             return _planned(planner, make_env(problem), budget, rng)
 
-    waiting = iter(problems)
-    window: deque[tuple[Problem, Future[PlanResult]]] = deque()
+    waiting = enumerate(problems)
+    window: dict[Future[PlanResult], tuple[int, Problem]] = {}
     executor = ThreadPoolExecutor(concurrency, thread_name_prefix="search")
     try:
-        while (new := list(islice(waiting, concurrency - len(window)))) or window:
-            window.extend((problem, executor.submit(search, problem)) for problem in new)
-            problem, future = window.popleft()
-            yield problem, future.result()
+        while (new := list(islice(waiting, 2 * concurrency - len(window)))) or window:
+            window.update({executor.submit(search, problem): (number, problem) for number, problem in new})
+            wait(window, return_when=FIRST_COMPLETED)
+            for future in [future for future in window if future.done()]:
+                yield *window.pop(future), future
     finally:
         executor.shutdown(cancel_futures=True)
 

@@ -152,7 +152,7 @@ def test_critic():
 def test_problem_set():
     reference = name("problem_set", "shopping")
     env = make(problems=reference, reward="verifier")
-    question, _ = env.reset(options={"problem_id": "shopping-test-0-0"})
+    question, _ = env.reset(options={"problem_id": env.unwrapped.problem_ids[0]})
     numbers = [int(number) for number in re.findall(r"\d+", question)]
     answer = numbers[0] * numbers[1] + numbers[2] * numbers[3]
     assert env.step(f"#### {answer}\n")[1] == 1.0
@@ -180,7 +180,7 @@ def test_a_regular_expression_terminates_too():
 def test_reward():
     reference = name("reward", "BriefSolution")
     env = make(problems=name("problem_set", "shopping"), reward=reference)
-    question, _ = env.reset(options={"problem_id": "shopping-test-0-0"})
+    question, _ = env.reset(options={"problem_id": env.unwrapped.problem_ids[0]})
     numbers = [int(number) for number in re.findall(r"\d+", question)]
     answer = numbers[0] * numbers[1] + numbers[2] * numbers[3]
     _, reward, terminated, _, info = env.step(f"#### {answer}\n")

@@ -21,6 +21,7 @@ from typing import TextIO
 MEMORY_BYTES = 1 << 30
 END_OF_INPUT = 0
 UNTRUSTED = 3  # exit status of a child that ran out of memory or stack
+SIGNALS = (signal.SIGUSR1, signal.SIGCHLD)
 
 # The parser caches its decisions: after these, most mathematics is parsed in a few milliseconds.
 _WARM_UP = r"""
@@ -76,30 +77,32 @@ def main() -> None:
     module = _load_algebra()
     _warm_up(module)
     gc.freeze()
-    child = 0
-
-    def end_child(_signal: int, _frame: object) -> None:
-        if child:
-            os.kill(child, signal.SIGKILL)
-
-    signal.signal(signal.SIGUSR1, end_child)
+    # Blocked and waited for. SIGCHLD needs a handler, else some systems drop it, as it is ignored by default.
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    signal.signal(signal.SIGCHLD, _ignored)
     while True:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
         child = os.fork()
         if child == 0:
-            signal.signal(signal.SIGUSR1, signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             _serve(module, replies)
             os._exit(END_OF_INPUT)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
-        # The child stays a zombie until it is waited for: until then its id cannot be reused.
-        os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
-        _, status = os.waitpid(child, 0)
-        child = 0
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
-        if not _is_replaced(status):
+        if not _is_replaced(_await_end(child)):
             return
+
+
+def _ignored(_signal: int, _frame: object) -> None:
+    """Does nothing."""
+
+
+def _await_end(child: int) -> int:
+    """Returns the exit status of the child, which SIGUSR1 kills. Its id is reused only once this has seen its end."""
+    while True:
+        if signal.sigwait(SIGNALS) == signal.SIGUSR1:
+            os.kill(child, signal.SIGKILL)
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return status
 
 
 def _warm_up(module: ModuleType) -> None:
@@ -120,14 +123,14 @@ def _is_replaced(status: int) -> bool:
 
 def _serve(module: ModuleType, replies: TextIO) -> None:
     """Serves requests until the input ends."""
-    _limit(resource.RLIMIT_AS, MEMORY_BYTES)
-    _limit(resource.RLIMIT_CORE, 0)
-    _limit(resource.RLIMIT_FSIZE, 0)
-    _reply(replies, {"ready": True})
+    wanted = {"RLIMIT_AS": MEMORY_BYTES, "RLIMIT_CORE": 0, "RLIMIT_FSIZE": 0}
+    refused = [name for name, amount in wanted.items() if not _limit(name, amount)]
+    _reply(replies, {"ready": True, "refused": refused})
     for line in _lines(0):
         question = json.loads(line)
-        _limit(resource.RLIMIT_CPU, int(_cpu_seconds() + question["cpu_seconds"]) + 1)
-        _reply(replies, {"equal": [_equal(module, gold, answer) for gold, answer in question["pairs"]]})
+        _limit("RLIMIT_CPU", int(_cpu_seconds() + question["cpu_seconds"]) + 1)  # the library's clock holds anyway
+        equal = [_equal(module, gold, answer) for gold, answer in question["pairs"]]
+        _reply(replies, {"number": question["number"], "equal": equal})
 
 
 def _equal(module: ModuleType, gold: str, answer: str) -> bool | None:
@@ -166,10 +169,15 @@ def _own_stdout() -> TextIO:
     return replies
 
 
-def _limit(kind: int, amount: int) -> None:
-    """Lowers (or raises again) this process's soft limit, never past its hard limit."""
-    _, hard = resource.getrlimit(kind)
-    resource.setrlimit(kind, (amount if hard == resource.RLIM_INFINITY else min(amount, hard), hard))
+def _limit(name: str, amount: int) -> bool:
+    """Lowers (or raises again) this process's soft limit, never past its hard limit; False where refused."""
+    try:
+        kind: int = getattr(resource, name)
+        _, hard = resource.getrlimit(kind)
+        resource.setrlimit(kind, (amount if hard == resource.RLIM_INFINITY else min(amount, hard), hard))
+    except (AttributeError, OSError, ValueError):  # macOS has limits that it does not set
+        return False
+    return True
 
 
 def _cpu_seconds() -> float:

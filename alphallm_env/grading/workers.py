@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import queue
 import selectors
@@ -10,10 +11,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from alphallm_env.errors import AlphaLLMError
 from alphallm_env.grading.equivalence import Pair
+from alphallm_env.runtime.forking import ForkAware
 
 START_SECONDS = 600.0  # it takes four seconds of processor time, but the machine may be busy
 PROGRAM = Path(__file__).with_name("math_worker.py")
@@ -43,7 +46,7 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._is_ready = False
         self._unread = b""
-        self._owner = os.getpid()
+        self._number = 0  # of the request
 
     def ask(self, pairs: Sequence[Pair], timeout: float) -> list[bool | None]:
         """Returns which pairs are equal, None for those that cannot be decided.
@@ -52,7 +55,8 @@ class Worker:
         the worker's death.
         """
         process = self._make_ready()
-        request = json.dumps({"pairs": pairs, "cpu_seconds": timeout})
+        self._number += 1
+        request = json.dumps({"number": self._number, "pairs": pairs, "cpu_seconds": timeout})
         try:
             reply = self._exchange(process, request, timeout)
         except TimeoutError as error:
@@ -69,17 +73,19 @@ class Worker:
         return reply["equal"]
 
     def kill(self) -> None:
-        """Ends the process, if there is one. In a forked child, leaves the parent's process alone."""
+        """Ends the process, if there is one."""
+        if self._process is not None:
+            with contextlib.suppress(OSError):
+                os.killpg(self._process.pid, signal.SIGKILL)  # it leads a process group: its child is killed too
+            self._process.kill()
+            self._process.wait()
+        self.forget()
+
+    def forget(self) -> None:
+        """Closes the pipes to the process, which lives on: in a forked child it is the parent's."""
         process, self._process = self._process, None
         self._is_ready, self._unread = False, b""
-        if process is None:
-            return
-        if self._owner == os.getpid():
-            with contextlib.suppress(OSError):
-                os.killpg(process.pid, signal.SIGKILL)  # it leads a process group: its child is killed too
-            process.kill()
-            process.wait()
-        for pipe in (process.stdin, process.stdout):
+        for pipe in (process.stdin, process.stdout) if process else ():
             if pipe is not None:
                 with contextlib.suppress(OSError):
                     pipe.close()
@@ -92,9 +98,6 @@ class Worker:
 
     def _make_ready(self) -> subprocess.Popen[bytes]:
         """Waits until the process, started if need be, is ready. Raises GradingError if it never is."""
-        if self._owner != os.getpid():
-            self.kill()
-            self._owner = os.getpid()
         if self._process is not None and not self._is_ready:
             with contextlib.suppress(OSError, ValueError):
                 self._await_ready(self._process)
@@ -113,16 +116,21 @@ class Worker:
     def _await_ready(self, process: subprocess.Popen[bytes]) -> None:
         """Reads until the process is ready; replies to earlier requests are dropped."""
         deadline = time.monotonic() + START_SECONDS
-        while "ready" not in json.loads(self._read_line(process, deadline)):
+        while "ready" not in (reply := json.loads(self._read_line(process, deadline))):
             pass
         self._is_ready = True
+        if reply.get("refused"):
+            _say_once(", ".join(reply["refused"]))
 
     def _exchange(self, process: subprocess.Popen[bytes], request: str, timeout: float) -> dict[str, list[bool | None]]:
         """Returns the process's reply within `timeout` seconds."""
         assert process.stdin is not None
         deadline = time.monotonic() + timeout
         process.stdin.write(request.encode() + b"\n")
-        return json.loads(self._read_line(process, deadline))
+        while True:
+            reply = json.loads(self._read_line(process, deadline))
+            if reply.get("number", self._number) == self._number:  # else to a request that was dropped
+                return reply
 
     def _read_line(self, process: subprocess.Popen[bytes], deadline: float) -> bytes:
         """Returns the next line that is not empty. Raises TimeoutError at the deadline, ConnectionError at the end."""
@@ -142,6 +150,14 @@ class Worker:
                 self._unread += chunk
 
 
+@cache
+def _say_once(refused: str) -> None:
+    logging.getLogger(__name__).warning(
+        "grading workers run without %s, which this system refuses: only their clock ends a comparison that grows",
+        refused,
+    )
+
+
 def _start(program: Path) -> subprocess.Popen[bytes]:
     """Returns a new process of the program, in a session of its own, away from the terminal's signals."""
     return subprocess.Popen(
@@ -154,15 +170,25 @@ def _start(program: Path) -> subprocess.Popen[bytes]:
     )
 
 
-class Pool:
-    """A pool of workers. Thread-safe."""
+class Pool(ForkAware):
+    """A pool of workers. Thread-safe. A forked child starts workers of its own."""
 
     def __init__(self, num_workers: int, program: Path = PROGRAM) -> None:
         self._workers = [Worker(program) for _ in range(num_workers)]
-        self._free: queue.SimpleQueue[Worker] = queue.SimpleQueue()
         self._is_closed = False
+        self._free_all()
+        self.follow_forks()
+
+    def _free_all(self) -> None:
+        self._free: queue.SimpleQueue[Worker] = queue.SimpleQueue()
         for worker in self._workers:
             self._free.put(worker)
+
+    def after_fork_in_child(self) -> None:
+        """Leaves the processes to the parent, also those that it was asking."""
+        for worker in self._workers:
+            worker.forget()
+        self._free_all()
 
     def ask(self, pairs: Sequence[Pair], timeout: float) -> list[bool | None]:
         """Returns which pairs are equal, by the first free worker. The wait for one is not timed.

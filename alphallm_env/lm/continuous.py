@@ -26,6 +26,7 @@ from alphallm_env.lm.local.vocabulary import Vocabulary
 from alphallm_env.lm.partial_completion import Writing
 from alphallm_env.lm.seeded_sampling import Draws, SeededSampling
 from alphallm_env.runtime.concurrency import LoopThread, gather
+from alphallm_env.runtime.forking import ForkAware
 
 _CPU_TOKENS_CACHED = 16_384  # by default the manager takes most of the machine's memory
 _CPU_TOKENS_PER_BATCH = 512
@@ -35,7 +36,7 @@ _SHOWN = 60  # characters of a prompt in an error
 _LEAST_TOKENS = 2  # a request of one token leaves the manager without its prompt's blocks
 
 
-class ContinuousLM(TransformersLM):
+class ContinuousLM(TransformersLM, ForkAware):
     """A causal LM whose requests join and leave the running batch. Any thread or event loop may call it.
 
     Tokens are drawn as `TransformersLM` draws them, from the request's own seed, and log-probabilities are of the
@@ -57,9 +58,14 @@ class ContinuousLM(TransformersLM):
         self.page_size = page_size  # tokens in a block: prefixes are shared by whole blocks
         self.max_batch = max_batch
         self._thread = LoopThread(f"continuous {name}")
+        self._names = map(str, itertools.count())
+        self.after_fork_in_child()
+        self.follow_forks()
+
+    def after_fork_in_child(self) -> None:
+        """Starts without a manager: its thread is the parent's."""
         self._lock = threading.Lock()  # held while the manager starts, stops, or is paused
         self._manager: ContinuousBatchingManager | None = None
-        self._names = map(str, itertools.count())
         self._num_open = 0
 
     def close(self) -> None:

@@ -46,7 +46,7 @@ class VLLMLM:
         self._names = map(str, itertools.count())
         self._adapter: object = None
         self._adapters = itertools.count(1)
-        self._thread = LoopThread(f"vllm {source}")
+        self._thread = LoopThread(f"vllm {source}", serves_one_process=True)
         self._engine = self._thread.run(self._started(engine_arguments))
 
     @classmethod

@@ -2,7 +2,8 @@
 
 Every problem comes from a *template* (one of reasoning-gym's generators) and the numbers drawn for it.
 Splits are made by hashing template and numbers, so no two splits share a problem, not even one that
-differs only by names. A few templates appear in no split but `unseen_templates`.
+differs only by names. A few templates appear in no split but `unseen_templates`. Ids are made from the questions and
+the templates' tokens: what a problem was drawn with is not in them.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from alphallm_env.errors import ProblemError
+from alphallm_env.problems.identity import opaque_id
 from alphallm_env.types import Problem
 
 if TYPE_CHECKING:
@@ -113,11 +115,11 @@ def _draw(template: int, rng: Random, split: str, level: Level) -> Problem | Non
         question, solution = item["question"], item["metadata"]["answer_cot"]
         if split_of(template, question, level) == split and _admits(level, question, solution):
             return Problem(
-                id=f"gsm_symbolic/{template}/{draw:012x}",
+                id=opaque_id("gsm_symbolic", template, question=question),
                 question=question,
                 answer=str(item["answer"]),
                 solution=solution,
-                source="reasoning-gym gsm_symbolic",
+                source=f"reasoning-gym gsm_symbolic, template {template}",
             )
     return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -36,20 +37,33 @@ SHORT_NAMES = {
 def load_from_hub(name: str, split: str) -> list[Problem]:
     """Returns the problems of one split of `gsm8k`, `math` or any `owner/name`, in the hub's order.
 
-    Raises ProblemError where the data set cannot be loaded or a row is no problem.
+    Rows that are no problem (no answer in them, text that is none, an id that another row has) are left out; the log
+    says how many, and names the first. Raises ProblemError where the data set cannot be loaded or all rows are so.
     """
     dataset = SHORT_NAMES.get(name) or HubDataset(name)
-    problems: list[Problem] = []
+    problems: dict[str, Problem] = {}
+    left_out: list[str] = []
     for configuration in dataset.configurations:
         prefix = "/".join(filter(None, [name, configuration, split]))
         for number, row in enumerate(_rows(dataset.path, configuration, split)):
             try:
-                problems.append(problem_from_row(row, default_id=f"{prefix}/{number}", source=dataset.path))
+                problem = problem_from_row(row, default_id=f"{prefix}/{number}", source=dataset.path)
+                if problem.id in problems:
+                    raise ProblemError(f"expected a new id, got {problem.id!r} again")
             except ProblemError as error:
-                raise ProblemError(f"{dataset.path}, {prefix}, row {number}: {error}") from error
+                left_out.append(f"{prefix}, row {number}: {error}")
+            else:
+                problems[problem.id] = problem
+    if left_out:
+        said = (
+            f"{dataset.path}: {len(left_out)} of {len(problems) + len(left_out)} rows left out, the first {left_out[0]}"
+        )
+        if not problems:
+            raise ProblemError(said)
+        logging.getLogger(__name__).warning("%s", said)
     if not problems:
         raise ProblemError(f"{dataset.path}: expected problems in split {split!r}, got none")
-    return problems
+    return list(problems.values())
 
 
 def _rows(path: str, configuration: str | None, split: str) -> list[Mapping[str, object]]:

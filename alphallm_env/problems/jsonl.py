@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import string
 from pathlib import Path
 
 from alphallm_env.errors import ProblemError
 from alphallm_env.problems.rows import problem_from_row
 from alphallm_env.types import Problem
+
+_MARK = "\ufeff"  # the byte order mark, with which some editors begin a file
 
 
 def read_jsonl(path: str | Path) -> list[Problem]:
@@ -21,10 +24,10 @@ def read_jsonl(path: str | Path) -> list[Problem]:
     first_line: dict[str, int] = {}
     problems: list[Problem] = []
     for number, line in enumerate(_lines(path), start=1):
-        if not line.strip():
+        if not line.strip(_MARK + string.whitespace):
             continue
         try:
-            problem = problem_from_row(_row(line), default_id=f"{path.stem}/{number}", source=path.name)
+            problem = problem_from_row(_row(line.lstrip(_MARK)), default_id=f"{path.stem}/{number}", source=path.name)
         except ProblemError as error:
             raise ProblemError(f"{path}, line {number}: {error}") from error
         if problem.id in first_line:

@@ -11,6 +11,7 @@ from typing import Protocol, cast
 from alphallm_env.errors import ProblemError
 from alphallm_env.problems import gsm_symbolic, hub
 from alphallm_env.problems.jsonl import read_jsonl
+from alphallm_env.problems.rows import checked
 from alphallm_env.registry import Registry
 from alphallm_env.types import Problem
 
@@ -63,6 +64,11 @@ def _checked(problems: Sequence[Problem], source: str, limit: int | None) -> lis
     if limit is not None and len(listed) > limit:
         raise ProblemError(f"{source}: expected at most {limit} problems, got {len(listed)}")
     found = cast("list[Problem]", listed)
+    for number, problem in enumerate(found):
+        try:
+            checked(problem)
+        except ProblemError as error:
+            raise ProblemError(f"{source}, problem {number}: {error}") from error
     ids = Counter(problem.id for problem in found)
     if twice := [name for name, count in ids.items() if count > 1]:
         raise ProblemError(f"{source}: expected problems with different ids, got {twice[0]!r} {ids[twice[0]]} times")

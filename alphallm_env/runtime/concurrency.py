@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import threading
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future
 from typing import TypeVar
 
+from alphallm_env.runtime.forking import ForkAware
+
 Result = TypeVar("Result")
+
+# The loops of parents. Closing one would take its file descriptors out of the kernel's queue that the parent waits on,
+# so a forked child keeps them as they are.
+_inherited: list[asyncio.AbstractEventLoop] = []
 
 
 async def gather(works: Iterable[Coroutine[object, object, Result]]) -> list[Result]:
@@ -29,17 +37,30 @@ async def gather(works: Iterable[Coroutine[object, object, Result]]) -> list[Res
         raise
 
 
-class LoopThread:
+class LoopThread(ForkAware):
     """An event loop in a daemon thread, started on first use.
 
-    `close` may be called twice; the next use starts the loop again.
+    `close` may be called twice; the next use starts the loop again, as does the first one in a forked child. With
+    `serves_one_process`, what the loop serves cannot be used by a child: there every use raises RuntimeError, which
+    says what to do.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, serves_one_process: bool = False) -> None:
         self.name = name
+        self._owner = os.getpid() if serves_one_process else None
+        self._reset()
+        self.follow_forks()
+
+    def _reset(self) -> None:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+
+    def after_fork_in_child(self) -> None:
+        """Forgets the parent's loop."""
+        if self._loop is not None:
+            _inherited.append(self._loop)
+        self._reset()
 
     @property
     def is_current(self) -> bool:
@@ -58,6 +79,11 @@ class LoopThread:
 
     def _started(self) -> asyncio.AbstractEventLoop:
         """Returns the running loop. Called with the lock held."""
+        if self._owner not in (None, os.getpid()):
+            raise RuntimeError(
+                f"{self.name} belongs to process {self._owner}, and this one was forked from it: make it anew here, or "
+                'start processes by "spawn"'
+            )
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
             self._thread = threading.Thread(target=_run_until_stopped, args=(self._loop,), name=self.name, daemon=True)
@@ -83,7 +109,7 @@ class LoopThread:
             if self._loop is None or self._thread is None:
                 return
             loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
-        if thread.is_alive():
+        with contextlib.suppress(RuntimeError):  # the loop has ended by itself
             loop.call_soon_threadsafe(loop.stop)
         thread.join()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import threading
 import time
 from collections.abc import Coroutine, Generator, Sequence
@@ -18,6 +19,7 @@ from typing import TypeVar
 
 from alphallm_env.runtime.batching import Batcher, EngineStatistics, PendingItem, checked
 from alphallm_env.runtime.concurrency import LoopThread
+from alphallm_env.runtime.forking import ForkAware
 from alphallm_env.runtime.metering import Role, Work, current_meter
 from alphallm_env.runtime.openmp import release_openmp_workers
 from alphallm_env.runtime.operations import AsyncOperation, Operation
@@ -27,12 +29,13 @@ Result = TypeVar("Result")
 
 _SETTLED_AFTER = 2  # loop iterations without a new request before a batch is computed
 _STRAGGLER_SECONDS = 0.05  # how long a batch waits for participating threads that are computing
+_FORK_SECONDS = 60.0  # how long a fork waits for a batch that is being computed
 
 
-class Engine:
+class Engine(ForkAware):
     """Batches model calls: of blocking functions, and of batches that advance in steps.
 
-    Use as a context manager, or call `close`.
+    Use as a context manager, or call `close`. A forked child has the models, and an engine of its own that is idle.
     """
 
     def __init__(self, max_batch: int = 256) -> None:
@@ -43,7 +46,31 @@ class Engine:
         self._lock = threading.Lock()  # held while the loop starts, takes work from another thread, or stops
         self._thread = LoopThread("engine")
         self._num_closes = 0
+        self._computing = threading.RLock()  # held while a batch is computed: no fork leaves the child half of one
+        self._forked_amid: str | None = None  # why this process cannot use the models
         self._reset()
+        self.follow_forks()
+
+    def before_fork(self) -> None:
+        """Waits, within bounds, for the batch that is being computed."""
+        acquired = self._computing.acquire(timeout=_FORK_SECONDS)
+        self._forked_amid = None if acquired else f"process {os.getpid()} was forked amid a batch of its models"
+
+    def after_fork_in_parent(self) -> None:
+        """Lets batches be computed again."""
+        if self._forked_amid is None:
+            self._computing.release()
+        self._forked_amid = None
+
+    def after_fork_in_child(self) -> None:
+        """Drops what the parent's searches wait for: they are not here."""
+        inherited = self._batcher
+        self._lock, self._computing = threading.Lock(), threading.RLock()
+        self._num_closes += 1
+        self._reset()
+        if self._forked_amid is None:
+            with contextlib.suppress(RuntimeError):  # on a GPU, which no child can use, as torch says at the first use
+                inherited.close()
 
     def _reset(self) -> None:
         self._batcher = Batcher(self.max_batch, self.statistics)
@@ -85,10 +112,12 @@ class Engine:
     def run(self, work: Coroutine[object, object, Result]) -> Result:
         """Returns the result of a coroutine run on the loop. Call it from any thread but the loop's.
 
-        Raises RuntimeError if the engine is closed meanwhile.
+        Raises RuntimeError if the engine is closed meanwhile, and in a child that was forked amid a batch.
         """
         try:
             self._refuse_own_loop("run")
+            if self._forked_amid is not None:
+                raise RuntimeError(f'{self._forked_amid}: load the models anew, or start processes by "spawn"')
             release_openmp_workers()
             with self._lock:
                 num_closes = self._num_closes
@@ -182,5 +211,6 @@ class Engine:
             self._next_check = loop.call_later(_STRAGGLER_SECONDS, self._check)
         else:
             self._next_check = None
-            self._batcher.work()
+            with self._computing:
+                self._batcher.work()
             self._restart_countdown()

@@ -8,6 +8,8 @@ parallel. Two of its habits cost an engine time:
   woken for every operation: after another thread has trained, or multiplied two matrices, an engine's models take
   twice as long.
 
+A forked child has none of the workers and would wait for them for ever: a thread that forks releases its own before.
+
 Nothing here loads torch.
 """
 
@@ -54,3 +56,7 @@ def _pause_of(torch_file: str) -> Callable[[int], int] | None:
         except (OSError, AttributeError):  # not loaded; older than OpenMP 5
             continue
     return None
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
+    os.register_at_fork(before=release_openmp_workers)

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from alphallm_env.errors import SandboxError
+from alphallm_env.runtime.forking import ForkAware
 from alphallm_env.sandbox.jail.protocol import OPTIONAL_LAYERS
 from alphallm_env.sandbox.limits import Limits, ProgramResult
 from alphallm_env.sandbox.worker import Layers, Worker, WorkerLostError
@@ -19,11 +20,12 @@ from alphallm_env.sandbox.worker import Layers, Worker, WorkerLostError
 _ATTEMPTS = 2
 
 
-class Sandbox:
+class Sandbox(ForkAware):
     """Runs programs that a model wrote, confined. Thread-safe; a context manager.
 
     Each program runs in a fresh process and finds nothing of earlier ones. Workers start when first needed, which
-    takes seconds; then a program costs milliseconds. `without` leaves out layers, to test the others.
+    takes seconds; then a program costs milliseconds. A forked child starts workers of its own. `without` leaves out
+    layers, to test the others.
 
     >>> with Sandbox() as sandbox:
     ...     print(sandbox.run("from sympy import *; print(factorint(360))").stdout)
@@ -43,12 +45,22 @@ class Sandbox:
         self.limits = limits or Limits()
         self.num_lost = 0  # workers that were lost, and replaced when next needed
         self._workers = [Worker(avoided) for _ in range(num_workers)]
+        self._free_all()
+        self._is_closed = False
+        self.follow_forks()
+        # Also runs at interpreter exit, and when the sandbox is garbage-collected.
+        self._finalizer = weakref.finalize(self, _end_all, self._workers)
+
+    def _free_all(self) -> None:
         self._free: queue.LifoQueue[Worker] = queue.LifoQueue()  # a stack: only as many start as are needed at once
         for worker in self._workers:
             self._free.put(worker)
-        self._is_closed = False
-        # Also runs at interpreter exit, and when the sandbox is garbage-collected.
-        self._finalizer = weakref.finalize(self, _end_all, self._workers)
+
+    def after_fork_in_child(self) -> None:
+        """Leaves the processes to the parent, also those that run its programs."""
+        for worker in self._workers:
+            worker.forget()
+        self._free_all()
 
     def __deepcopy__(self, memo: dict[int, object]) -> Sandbox:
         return self  # a copied environment shares it

@@ -50,7 +50,6 @@ class Worker:
         self._avoided = tuple(avoided)
         self._process: subprocess.Popen[bytes] | None = None
         self._layers: Layers | None = None
-        self._owner = os.getpid()
 
     @property
     def process_id(self) -> int | None:
@@ -98,26 +97,25 @@ class Worker:
     def end(self) -> None:
         """Ends the zygote and its processes, from any thread; a thread that waits for it gets WorkerLostError."""
         process = self._process
-        if process is not None and self._owner == os.getpid():
+        if process is not None:
             process.kill()
             process.wait()
 
     def kill(self) -> None:
-        """Ends the zygote and closes its pipes. In a forked child, leaves the parent's process alone."""
+        """Ends the zygote and closes its pipes."""
         self.end()
+        self.forget()
+
+    def forget(self) -> None:
+        """Closes the pipes to the zygote, which lives on: in a forked child it is the parent's."""
         process, self._process = self._process, None
-        if process is None:
-            return
-        for pipe in (process.stdin, process.stdout, process.stderr):
+        for pipe in (process.stdin, process.stdout, process.stderr) if process else ():
             if pipe is not None:
                 with contextlib.suppress(OSError):
                     pipe.close()
 
     def _ready_process(self) -> subprocess.Popen[bytes]:
         """Returns a zygote that has reported what holds."""
-        if self._owner != os.getpid():
-            self.kill()
-            self._owner = os.getpid()
         if self._process is not None and self._process.poll() is not None:
             self.kill()
         if self._process is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from alphallm_env.errors import ProblemError
+from alphallm_env.problems import opaque_id
 from alphallm_env.types import Problem
 
 TASKS = (
@@ -28,8 +29,8 @@ def math_like(tasks: Sequence[str], num_each: int, seed: int) -> list[Problem]:
             raise ProblemError(f"expected tasks of reasoning-gym, such as {', '.join(TASKS)}, got {task!r}") from error
         answers = {str(entry["question"]): str(entry["answer"]) for entry in entries}
         problems = [
-            Problem(f"{task}/{seed}/{number}", question, answer)
-            for number, (question, answer) in enumerate(list(answers.items())[:num_each])
+            Problem(opaque_id(task, question=question), question, answer)
+            for question, answer in list(answers.items())[:num_each]
         ]
         if len(problems) < num_each:
             raise ProblemError(f"expected {num_each} different problems of {task!r}, got {len(problems)}")

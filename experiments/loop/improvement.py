@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -200,6 +201,7 @@ class SelfImprovement:
             lm = TransformersLM.load(resolve(policy, TINY_POLICY), models.device, models.dtype)
             mark_as_taught(lm.tokenizer)
             logs = self.folder.path / "tensorboard" / f"distil-round{number}"
+            shutil.rmtree(logs, ignore_errors=True)  # of an attempt that was stopped: its curve begins anew
             result = self.fine_tuner.fine_tune(lm, template, lessons, settings, scratch, logs)
             self.monitor.scalar("distil/loss", result.loss, number)
             self.monitor.scalar("distil/lessons", result.num_lessons, number)

@@ -1,8 +1,9 @@
 """A run's folder: it survives `kill -9`, and the same command resumes from it.
 
+lock             the process that uses the folder; a second one is refused
 config.json      the settings; another command's settings are refused
 revision.txt     the git revision
-searches/*.jsonl one line per finished search, appended and fsynced
+searches/*.jsonl one line per search, appended and fsynced when it ends
 stages/*.json    one file per finished stage, written whole or not at all
 checkpoints/     policies, as safetensors
 tensorboard/     event files
@@ -20,18 +21,20 @@ from typing import TypeVar
 
 from alphallm_env.errors import RunError
 from alphallm_env.runtime.files import Journal, Json, write_whole
+from alphallm_env.runtime.locking import FolderLock
 from alphallm_env.types import Problem
 
 Record = TypeVar("Record")
 
 
 class RunFolder:
-    """A run's folder. Opening one that holds another config raises RunError."""
+    """A run's folder. Opening one that holds another config, or that another process uses, raises RunError."""
 
     def __init__(self, path: Path, config: dict[str, Json]) -> None:
         self.path = path
         for name in ("searches", "stages", "checkpoints", "tensorboard"):
             (path / name).mkdir(parents=True, exist_ok=True)
+        self._lock = FolderLock.of(path)  # as long as this object lives
         if not (path / "config.json").exists():
             write_whole(path / "revision.txt", git_revision() + "\n")
         settle_config(path / "config.json", config)

@@ -1,15 +1,16 @@
-"""Searches of many problems by one planner, written to a journal as they finish, so that a stopped run resumes."""
+"""Searches of many problems by one planner, each written to a journal when it ends, so that a stopped run resumes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 from agents.base import Budget, Planner, PlanResult
-from agents.running import run_episodes
+from agents.running import run_unordered
+from alphallm_env.errors import RunError
 from alphallm_env.runtime.files import Journal
 from alphallm_env.simulator import Simulator
 from alphallm_env.types import Problem
-from experiments.runs.records import RunFolder, check_same_problems
+from experiments.runs.records import RunFolder
 from experiments.runs.search_records import SearchRecord, record_of
 
 
@@ -33,24 +34,37 @@ def run_searches(
     progress: Callable[[int, int], None] = ignore,
     watch: Callable[[Problem, PlanResult], None] = ignore,
 ) -> list[SearchRecord]:
-    """Returns one record per problem, in order. Whole groups of `concurrency` found in the journal are kept.
+    """Returns one record per problem, in order. Those found in the journal are kept, the others are searched.
 
-    `progress` is called with the number of finished searches and the total, `watch` with each new result. Groups are
-    searched one by one, always of the same problems and with empty caches, so that a run that was stopped and resumes
-    computes to the bit what one that was not stopped would.
+    Up to `concurrency` searches run at once, and one that ends makes way for the next. `progress` is called with the
+    number of finished searches and the total, `watch` with each new result as it comes. What a search finds does not
+    depend on those beside it, so a run that was stopped and resumes finds what one that was not stopped would.
+    Raises RunError where the journal has searches of other problems.
     """
-    records = journal.read(group=concurrency, total=len(problems)) if journal else []
-    check_same_problems([record.problem for record in records], problems, "the finished searches")
-    progress(len(records), len(problems))
-    for start in range(len(records), len(problems), concurrency):
-        group = problems[start : start + concurrency]
-        fresh: list[SearchRecord] = []
-        simulator.clear_cache()
-        for problem, result in run_episodes(planner, simulator, group, budget, seed, concurrency=concurrency):
-            watch(problem, result)
-            fresh.append(record_of(problem, result))
-            progress(len(records) + len(fresh), len(problems))
+    found = _by_problem(journal.read() if journal else (), problems)
+    progress(len(found), len(problems))
+    simulator.clear_cache()
+    missing = [problem for problem in problems if problem.id not in found]
+    for problem, result in run_unordered(planner, simulator, missing, budget, seed, concurrency=concurrency):
+        watch(problem, result)
+        record = found[problem.id] = record_of(problem, result)
         if journal:
-            journal.append(fresh)
-        records += fresh
-    return records
+            journal.append([record])
+        progress(len(found), len(problems))
+    return [found[problem.id] for problem in problems]
+
+
+def _by_problem(records: Sequence[SearchRecord], problems: Sequence[Problem]) -> dict[str, SearchRecord]:
+    """Returns the records by the ids of their problems. Raises RunError for one of another problem."""
+    wanted = {problem.id: problem for problem in problems}
+    if len(wanted) < len(problems):
+        raise ValueError(f"expected problems with different ids, got {len(problems)} with {len(wanted)} ids")
+    for record in records:
+        problem, there = wanted.get(record.problem.id), record.problem
+        if problem != there:
+            asked = "no problem of this id" if problem is None else repr(problem.question[:40])
+            raise RunError(
+                f"the problems have changed: {there.id!r} was searched as {there.question[:40]!r}, and now is {asked}; "
+                "choose another folder with --out"
+            )
+    return {record.problem.id: record for record in records}

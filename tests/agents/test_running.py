@@ -1,3 +1,5 @@
+import asyncio
+import threading
 from dataclasses import replace
 
 import gymnasium as gym
@@ -5,15 +7,15 @@ import numpy as np
 import pytest
 from scripted_world import is_right, make_simulator
 
-from agents.base import Budget, Planner, PlanResult
+from agents.base import AsyncPlanner, Budget, Planner, PlanResult
 from agents.best_of_n import BestOfN
 from agents.mcts import eta_mcts
-from agents.running import run_episodes
+from agents.running import run_episodes, run_unordered
 from agents.tree.node import render_tree
 from alphallm_env.envs.text import MathReasoningEnv
-from alphallm_env.runtime.metering import Usage
+from alphallm_env.runtime.metering import Meter, Usage
 from alphallm_env.simulator import Simulator
-from alphallm_env.types import Option, Problem, Trajectory
+from alphallm_env.types import Option, Problem, State, Trajectory
 
 PROBLEMS = [Problem(f"problem-{number}", f"Question {number}?", "7") for number in range(40)]
 BUDGET = Budget(tokens=200)
@@ -130,7 +132,7 @@ def test_results_come_while_the_problems_still_arrive():
     with simulator.engine:
         episodes = run_episodes(BestOfN(), simulator, arriving(), BUDGET, concurrency=4)
         next(episodes)
-        assert len(taken) == 4
+        assert len(taken) <= 2 * 4  # those that are searched, and as many that wait for a place
         episodes.close()
 
 
@@ -149,3 +151,61 @@ def test_episodes_can_be_closed_after_their_engine():
         episodes = run_episodes(eta_mcts(), simulator, PROBLEMS, BUDGET, concurrency=4)
         next(episodes)
     episodes.close()
+
+
+class Waiting(FirstGuess):
+    """Lets the search of the first problem end only once all others have."""
+
+    def __init__(self, others: int) -> None:
+        self.left = threading.Semaphore(0)
+        self.others = others
+
+    def plan(self, env: gym.Env[str, str], budget: Budget, rng: np.random.Generator) -> PlanResult:
+        if env.unwrapped.clone_state().question == PROBLEMS[0].question:
+            for _ in range(self.others):
+                assert self.left.acquire(timeout=60), "a search waits for the slowest one"
+        else:
+            self.left.release()
+        return super().plan(env, budget, rng)
+
+
+class WaitingOnEngine(AsyncPlanner):
+    """The same on the engine's loop."""
+
+    name = "waiting"
+
+    def __init__(self, others: int) -> None:
+        self.left = asyncio.Semaphore(0)
+        self.others = others
+
+    async def search(self, simulator: Simulator, state: State, budget: Budget, seed: int, meter: Meter) -> PlanResult:
+        if state.question == PROBLEMS[0].question:
+            for _ in range(self.others):
+                await asyncio.wait_for(self.left.acquire(), 60)
+        else:
+            self.left.release()
+        best = Trajectory(state, 0.0)
+        return PlanResult(state, best, (best,), Usage())
+
+
+@pytest.mark.parametrize("kind", [Waiting, WaitingOnEngine])
+def test_no_search_waits_for_the_slowest_one(kind: type[Waiting] | type[WaitingOnEngine]):
+    simulator = make_simulator()
+    with simulator.engine:
+        planner = kind(len(PROBLEMS) - 1)
+        found = [problem for problem, _ in run_unordered(planner, simulator, PROBLEMS, BUDGET, concurrency=2)]
+    assert PROBLEMS[0] in found[-4:]  # those taken together may come in any order
+    assert sorted(found, key=PROBLEMS.index) == PROBLEMS
+
+
+def test_a_failing_search_keeps_what_ended_before_its_turn():
+    class Failing(FirstGuess):
+        def plan(self, env: gym.Env[str, str], budget: Budget, rng: np.random.Generator) -> PlanResult:
+            if env.unwrapped.clone_state().question == PROBLEMS[5].question:
+                raise ZeroDivisionError
+            return super().plan(env, budget, rng)
+
+    simulator, found = make_simulator(), []
+    with simulator.engine, pytest.raises(ZeroDivisionError):
+        found.extend(problem for problem, _ in run_episodes(Failing(), simulator, PROBLEMS, BUDGET, concurrency=3))
+    assert found == PROBLEMS[:5]

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import importlib
 import json
+import multiprocessing
 import sys
+import time
+from collections.abc import Sequence
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -91,7 +95,12 @@ def test_a_finished_run_is_read_back_wherever_it_lies(tmp_path: Path, monkeypatc
     config = changed(TINY, planner=("majority",), baselines=False)
     rows = evaluate.main(changed(config, out=tmp_path / "run"))
     (tmp_path / "run").rename(tmp_path / "moved")
-    monkeypatch.setattr(searching, "run_episodes", lambda *_, **__: pytest.fail("searched twice"))
+
+    def search_nothing(planner: object, simulator: object, problems: Sequence[object], *_: object, **__: object):
+        assert not problems, "searched twice"
+        return iter(())
+
+    monkeypatch.setattr(searching, "run_unordered", search_nothing)
     assert evaluate.main(changed(config, out=tmp_path / "moved")) == rows
     with pytest.raises(RunError, match="budget: 300 there, 301 now"):
         evaluate.main(changed(TINY, planner=("majority",), baselines=False, budget=301, out=tmp_path / "moved"))
@@ -102,18 +111,63 @@ def test_a_run_that_was_stopped_ends_with_the_same_results(tmp_path: Path):
     rows = evaluate.main(config)
     file = tmp_path / "searches" / "eta_mcts_small.jsonl"
     whole = file.read_bytes()
-    file.write_bytes(b"".join(whole.splitlines(keepends=True)[:3])[:-9])  # killed while it wrote its third line
+    lines = whole.splitlines(keepends=True)
+    file.write_bytes(b"".join(lines[:3])[:-9])  # killed while it wrote its third line
     assert evaluate.main(config) == rows
-    assert timeless(file.read_bytes()) == timeless(whole)
+    assert file.read_bytes().startswith(b"".join(lines[:2]))  # what was finished is not searched again
+    assert found_in(file.read_bytes()) == found_in(whole, about=True)
 
 
-def timeless(journal: bytes) -> list[object]:
-    """Returns a journal's records without the seconds in them."""
+def found_in(journal: bytes, *, about: bool = False) -> dict[str, object]:
+    """Returns a journal's records by problem, without seconds and what was cached; numbers are `about` their values.
 
-    def forget(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        return {key: value for key, value in pairs if not key.endswith("seconds")}
+    Other searches in the same batches change the last bits of scores.
+    """
 
-    return [json.loads(line, object_pairs_hook=forget) for line in journal.splitlines()]
+    def alike(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        return {key: value for key, value in pairs if not key.endswith("seconds") and key not in ("prefilled", "saved")}
+
+    def number(text: str) -> object:
+        return pytest.approx(float(text), abs=1e-3) if about else float(text)
+
+    records = [json.loads(line, object_pairs_hook=alike, parse_float=number) for line in journal.splitlines()]
+    return {record["problem"]["id"]: record for record in records}
+
+
+def test_killed_at_any_moments_the_same_command_ends_with_the_same_searches(tmp_path: Path):
+    planners = ("eta_mcts_small", "majority")
+    config = changed(TINY, planner=planners, baselines=False, limit=12, concurrency=3)
+    whole, out = tmp_path / "whole", tmp_path / "killed"
+
+    def started(folder: Path) -> BaseProcess:
+        process = multiprocessing.get_context("fork").Process(target=evaluate.main, args=(changed(config, out=folder),))
+        process.start()
+        return process
+
+    def finished() -> list[bytes]:
+        lines = [line for file in out.glob("searches/*.jsonl") for line in file.read_bytes().splitlines(True)]
+        return [line for line in lines if line.endswith(b"\n")]
+
+    evaluate.main(changed(config, out=whole))
+    kept: list[bytes] = []
+    for number in (1, 4, 9, 15, 19):  # killed once so many searches are finished
+        process = started(out)
+        while process.is_alive() and len(finished()) < number:
+            time.sleep(0.001)
+        process.kill()
+        process.join()
+        assert set(kept) <= set(finished())  # nothing is lost
+        kept = finished()
+        assert len(kept) >= number
+    process = started(out)
+    process.join()
+    assert process.exitcode == 0
+    assert set(kept) <= set(finished())
+    assert len(finished()) == 24  # nothing is done twice
+    for name in planners:
+        journals = [(folder / "searches" / f"{name}.jsonl").read_bytes() for folder in (out, whole)]
+        assert found_in(journals[0]) == found_in(journals[1], about=True)
+    assert (out / "results.json").read_text() == (whole / "results.json").read_text()
 
 
 def test_a_run_keeps_the_ledger_of_each_row(tmp_path: Path):
@@ -139,8 +193,11 @@ def test_problems_that_changed_are_refused(tmp_path: Path):
     evaluate.main(config)
     problems.write_text('{"id": "a", "question": "How much is 1 + 2?", "answer": "3"}\n')
     with pytest.raises(
-        RunError, match=r"expected 'a': 'How much is 1 \+ 2\?' as number 0 of the finished searches, got 'a'"
+        RunError, match=r"'a' was searched as 'How much is 1 \+ 1\?', and now is 'How much is 1 \+ 2\?'"
     ):
+        evaluate.main(config)
+    problems.write_text('{"id": "b", "question": "How much is 1 + 1?", "answer": "2"}\n')
+    with pytest.raises(RunError, match="and now is no problem of this id"):
         evaluate.main(config)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import gymnasium as gym
@@ -13,6 +14,7 @@ from gymnasium.utils import RecordConstructorArgs
 from alphallm_env.envs.rendering.ansi import printable
 from alphallm_env.envs.wrappers.base import EpisodeWrapper, Info
 from alphallm_env.mdp.rewards import NO_GOLD
+from alphallm_env.runtime.forking import ForkAware
 from alphallm_env.types import Option, State
 
 if TYPE_CHECKING:
@@ -46,8 +48,10 @@ class Episode:
         )
 
 
-class TensorBoardEpisodes(EpisodeWrapper[ObsType, ActType, Episode]):
+class TensorBoardEpisodes(EpisodeWrapper[ObsType, ActType, Episode], ForkAware):
     """Writes an event file into `log_dir`; the step of every figure is the number of the episode, from 1.
+
+    In a folder that was written to before, as by a run that was stopped, the numbers go on from the last one there.
 
     | tag | is |
     |---|---|
@@ -67,7 +71,8 @@ class TensorBoardEpisodes(EpisodeWrapper[ObsType, ActType, Episode]):
     `hparams` with the means of return, success and tokens over all episodes written.
 
     A copy of the wrapper, made by `copy.deepcopy` or `pickle`, keeps its record and writes nothing, since copies
-    serve as simulations. Each of several environments needs a folder of its own.
+    serve as simulations; so does the wrapper in a forked child if it has written in the parent. Each of several
+    environments needs a folder of its own.
 
     Snapshots: `episode_state`, whose record is an `Episode`.
     """
@@ -95,6 +100,13 @@ class TensorBoardEpisodes(EpisodeWrapper[ObsType, ActType, Episode]):
         self._means = {name: _Mean() for name in ("return", "success", "tokens")}
         self._is_copy = False
         self._writer: SummaryWriter | None = None
+        self._num_before = 0  # episodes in the folder, when this first writes
+        self.follow_forks()
+
+    def after_fork_in_child(self) -> None:
+        """Leaves the event file, and the thread that writes it, to the parent."""
+        self._is_copy = self._is_copy or self._writer is not None
+        self._writer = None
 
     def reset(self, *, seed: int | None = None, options: dict[str, object] | None = None) -> tuple[ObsType, Info]:
         """Starts an episode; one that has not ended is dropped."""
@@ -119,7 +131,9 @@ class TensorBoardEpisodes(EpisodeWrapper[ObsType, ActType, Episode]):
         """Writes `hparams` once, and closes the event file and the environment."""
         if self._writer is not None:
             metrics = {f"mean/{name}": mean.value for name, mean in self._means.items() if mean.count}
-            self._writer.add_hparams(self.hparams, metrics, run_name=".", global_step=self.num_episodes)
+            self._writer.add_hparams(
+                self.hparams, metrics, run_name=".", global_step=self._num_before + self.num_episodes
+            )
             self._writer.close()
             self._writer = None
         super().close()
@@ -129,7 +143,8 @@ class TensorBoardEpisodes(EpisodeWrapper[ObsType, ActType, Episode]):
         return {**self.__dict__, "_writer": None, "_is_copy": True}
 
     def _write(self, episode: Episode, state: State, info: Info) -> None:
-        writer, number = self._opened(), self.num_episodes
+        writer = self._opened()
+        number = self._num_before + self.num_episodes
         figures = figures_of(episode, state, info)
         for name, value in figures.items():
             writer.add_scalar(f"episode/{name}", value, number)
@@ -144,8 +159,25 @@ class TensorBoardEpisodes(EpisodeWrapper[ObsType, ActType, Episode]):
         if self._writer is None:
             from torch.utils.tensorboard import SummaryWriter
 
+            if self.num_episodes == 1:
+                self._num_before = last_episode(self.log_dir)
             self._writer = SummaryWriter(self.log_dir)
         return self._writer
+
+
+def last_episode(log_dir: str) -> int:
+    """Returns the highest number of an episode in the event files of a folder, 0 where there is none."""
+    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+
+    return max(
+        (
+            event.step
+            for file in Path(log_dir).glob("events.out.tfevents.*")
+            for event in EventFileLoader(str(file)).Load()
+            if any(value.tag == "episode/return" for value in event.summary.value)
+        ),
+        default=0,
+    )
 
 
 @dataclass

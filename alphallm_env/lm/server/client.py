@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from alphallm_env.errors import ServerError
@@ -15,6 +16,7 @@ from alphallm_env.lm.server.completing import Draft, shown, write
 from alphallm_env.lm.server.labels import LabelReader, first_tokens
 from alphallm_env.lm.server.pool import RefusedError, ServerPool, ServerSettings
 from alphallm_env.runtime.concurrency import LoopThread, gather
+from alphallm_env.runtime.forking import ForkAware
 from alphallm_env.types import StopReason
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ _HOT = 4.0  # a temperature at which log-probabilities that are scaled by it dif
 _SAME = 0.1  # nats
 
 
-class ServerLM:
+class ServerLM(ForkAware):
     """A model behind one or more servers, all of which serve it. Prompts are sent as text to `/v1/completions`.
 
     The methods that end in `_async` may be awaited on any event loop; all others block. `extra_body` holds
@@ -55,9 +57,16 @@ class ServerLM:
         # Whether log-probabilities are scaled by the temperature; None until a request had one other than 0 or 1.
         self.log_probs_follow_temperature: bool | None = None
         self._bos_token = bos_token(tokenizer) if tokenizer else ""
-        self._pool = ServerPool(urls, model, settings, extra_body)
-        self._labels = LabelReader(self._pool, top_log_probs)
+        self._new_pool = partial(ServerPool, urls, model, settings, extra_body)
+        self._top_log_probs = top_log_probs
         self._thread = LoopThread(f"client of {self.name}")
+        self.after_fork_in_child()
+        self.follow_forks()
+
+    def after_fork_in_child(self) -> None:
+        """Makes connections of its own: the inherited ones are the parent's."""
+        self._pool = self._new_pool()
+        self._labels = LabelReader(self._pool, self._top_log_probs)
 
     def close(self) -> None:
         """Closes the connections, and cancels what is in flight."""

@@ -1,5 +1,6 @@
 import copy
 import json
+import multiprocessing
 import pickle
 import warnings
 
@@ -354,3 +355,31 @@ def test_info_of_the_whole_stack_is_json(make_env, tmp_path):
     env = TensorBoardEpisodes(ComposeReward(TokenBudget(make_env(), 500), WEIGHTS), tmp_path)
     for what in play(env, "2 + 3\n", "#### 5\n"):
         json.dumps(what[-1])
+
+
+def test_in_a_folder_that_was_used_the_steps_go_on(make_env, tmp_path):
+    for _ in range(2):
+        env = TensorBoardEpisodes(make_env(), tmp_path, text_every=2, hparams={"lr": 0.5})
+        play(env, "#### 5\n")
+        play(env, "#### 5\n")
+        env.close()
+    torn = min(tmp_path.glob("events.out.tfevents.*"))
+    torn.write_bytes(torn.read_bytes()[:-7])  # as a kill leaves a file
+    env = TensorBoardEpisodes(make_env(), tmp_path, text_every=2)
+    play(env, "#### 5\n")
+    assert env.num_episodes == 1
+    env.close()
+    assert [step for step, _ in scalars(tmp_path, "episode/return")] == [1, 2, 3, 4, 5]
+    assert [event.step for event in events(tmp_path).Tensors("episodes/text/text_summary")] == [1, 3, 5]
+
+
+def test_a_forked_child_writes_nothing_into_its_parents_file(make_env, tmp_path):
+    env = TensorBoardEpisodes(make_env(), tmp_path)
+    play(env, "#### 5\n")
+    child = multiprocessing.get_context("fork").Process(target=lambda: (play(env, "#### 5\n"), env.close()))
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0
+    play(env, "#### 5\n")
+    env.close()
+    assert [step for step, _ in scalars(tmp_path, "episode/return")] == [1, 2]

@@ -27,7 +27,7 @@ def reference(name: str) -> Path:
 
 
 def template_and_numbers(problem: Problem) -> tuple[str, tuple[str, ...]]:
-    return problem.id.split("/")[1], tuple(NUMBER.findall(problem.question))
+    return problem.source.rpartition(" ")[2], tuple(NUMBER.findall(problem.question))
 
 
 # gsm_symbolic

@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from alphallm_env import SandboxError
-from alphallm_env.sandbox import Limits, Sandbox, Status
+from alphallm_env.sandbox import Limits, Sandbox, Status, worker
 
 if sys.platform != "linux":
     pytest.skip("programs are run on Linux only", allow_module_level=True)
@@ -248,3 +248,47 @@ def test_other_systems_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     with pytest.raises(SandboxError, match=r"on Linux only.*darwin"):
         Sandbox()
+
+
+LACKS = {
+    "a limit of memory": """
+import resource
+set_any = resource.setrlimit
+def set_some(kind, amounts):
+    if kind == resource.RLIMIT_AS: raise ValueError('current limit exceeds maximum limit')
+    set_any(kind, amounts)
+resource.setrlimit = set_some
+""",
+    "prctl": """
+import jail.system
+def refuse(what, option, argument): raise jail.system.LockdownError(38, f'{what}: Function not implemented')
+jail.system.prctl = refuse
+""",
+    "seccomp": """
+import jail.system
+call_any = jail.system.syscall
+def call_some(name, *arguments):
+    if name == 'seccomp': raise jail.system.LockdownError(38, 'seccomp: Function not implemented')
+    return call_any(name, *arguments)
+jail.system.syscall = call_some
+""",
+    "files of /proc": """
+import builtins
+open_any = builtins.open
+def open_some(file, *arguments, **keywords):
+    if str(file).startswith('/proc/'): raise FileNotFoundError(2, 'No such file or directory', str(file))
+    return open_any(file, *arguments, **keywords)
+builtins.open = open_some
+""",
+    "handles of processes": "import os; del os.pidfd_open",
+}
+
+
+@pytest.mark.parametrize("lacks", LACKS)
+def test_where_a_protection_is_missing_no_program_runs(lacks: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    head, sign, tail = worker._START.partition("from jail.zygote")
+    monkeypatch.setattr(worker, "_START", f"{head}\n{LACKS[lacks]}\n{sign}{tail}")
+    mark = tmp_path / "mark"
+    with Sandbox() as sandbox, pytest.raises(SandboxError, match=r"for want of|was not run|did not start"):
+        sandbox.run(f"open({str(mark)!r}, 'w')")
+    assert not mark.exists()

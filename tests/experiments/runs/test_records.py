@@ -52,10 +52,3 @@ def test_a_journal_drops_what_a_kill_cut_short(tmp_path: Path) -> None:
     assert journal.read() == [{"n": 0}, {"n": 1}, {"n": 2}]
     journal.append([{"n": 3}])
     assert [json.loads(line)["n"] for line in journal.path.read_text().splitlines()] == [0, 1, 2, 3]
-
-
-def test_a_journal_keeps_whole_groups_only(tmp_path: Path) -> None:
-    journal: Journal[Json] = Journal(tmp_path / "j.jsonl", identity, identity)
-    journal.append([{"n": n} for n in range(5)])
-    assert journal.read(group=2) == [{"n": n} for n in range(4)]
-    assert len(journal.path.read_text().splitlines()) == 4
