@@ -50,7 +50,7 @@ _LATEX_GREEK = frozenset(
         "omega",
     ]
 )
-_LATIN_CAPITALS = dict(zip("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "ABEZHIKMNOPTYX", strict=True))  # noqa: RUF001
+_LATIN_CAPITALS = dict(zip("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "ABEZHIKMNOPTYX", strict=True))
 _SCRIPTS = {"<super>": "^", "<sub>": "_"}
 _REPEATED = {"\u0305": "overline", "\u0307": "dot"}  # combining, over digits that repeat
 _REFUSALS = re.compile(r"CROSS MARK|BALLOT X|SALTIRE|NO ENTRY|PROHIBITED|QUESTION|THUMBS DOWN")

@@ -240,6 +240,9 @@ def _compare_equations(gold: Node, answer: Node, oracle: Oracle) -> bool | None:
             return in_any_order(tuple_of_names, answer.parts, oracle)
         return compare(gold.sides[-1], answer, oracle) if gold.name else False
     assert isinstance(answer, Equation)
+    named = _as_named(answer)
+    if named is not None and isinstance(gold, Listing) and all(isinstance(part, Equation) for part in gold.parts):
+        return in_any_order(gold.parts, named, oracle)
     return every(compare(gold, side, oracle) for side in answer.sides)
 
 
