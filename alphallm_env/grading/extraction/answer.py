@@ -109,7 +109,7 @@ def closed_at(text: str) -> int | None:
     not put it in doubt. That depends on the text up to there only, so it is the same however the text arrives.
 
     >>> closed_at("So \\boxed{\n5\n}.\nDone"), closed_at("#### 1. Count\n"), closed_at("\\boxed{}\n")
-    (14, None, None)
+    (16, None, None)
     """
     if "####" not in text and "boxed" not in text and "fbox" not in text and "nswer>" not in text:
         return None

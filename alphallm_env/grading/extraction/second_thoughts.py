@@ -97,6 +97,8 @@ def second_thoughts(text: str, start: int, value: str, standing: Standing = Stan
     checking = settling = False
     for clause in _clauses(text, start):
         said = clause.text
+        if standing is Standing.STANDS and _was_settled(text[:start], said, value):
+            continue
         at_ease = standing is Standing.STANDS and not settling
         opened = _CHECK.match(said) is not None
         if _denies(said, settled or value) or (_RETRACTION.match(said) and not clause.asks):
@@ -126,6 +128,14 @@ def second_thoughts(text: str, start: int, value: str, standing: Standing = Stan
     if standing is Standing.CORRECTED:
         standing = Standing.STANDS
     return Outcome("" if _same(settled, value) else settled, *place, standing)
+
+
+def _was_settled(head: str, said: str, value: str) -> bool:
+    """Returns whether a retraction in these words came after the same value before, and the text stated it again."""
+    if _RETRACTION.match(said) is None:
+        return False
+    place = head.find(said)
+    return place >= 0 and value in head[:place] and value in head[place:]
 
 
 def _clauses(text: str, start: int) -> Iterator[_Clause]:
