@@ -20,7 +20,7 @@ from alphallm_env.envs.proposals import ProposalRequest
 from alphallm_env.envs.rewarding import OptionRewards, RewardRequest
 from alphallm_env.errors import ProblemError, StateError
 from alphallm_env.mdp import dynamics
-from alphallm_env.mdp.rewards import CORRECT, Reward, RewardFunction
+from alphallm_env.mdp.rewards import CORRECT, Reward, RewardFunction, verdict_of
 from alphallm_env.simulator import Simulator
 from alphallm_env.types import Ending, Option, Problem, State, Transition
 
@@ -246,7 +246,12 @@ class BaseReasoningEnv(gym.Env[Observation, Action], ABC, Generic[Observation, A
             return Reward()
         return self.simulator.engine.run(self._rewards.ask_to_stop(self.simulator, state))
 
-    def _info(self, state: State, reward: Reward, ending: Ending | None, verdict: str, discount: float) -> Info:
+    def outcome(self, state: State, ending: Ending | None) -> Info:
+        """Returns `ending`, `verdict` and `is_success` of an episode that ends in a state as `ending` says."""
+        verdict = "" if ending is None else verdict_of(state.text, self._problems[state.problem_id])
+        return {"ending": ending.value if ending else "", "verdict": verdict, "is_success": verdict == CORRECT}
+
+    def _info(self, state: State, reward: Reward, ending: Ending | None, discount: float) -> Info:
         return {
             "problem_id": state.problem_id,
             "depth": state.depth,
@@ -254,9 +259,7 @@ class BaseReasoningEnv(gym.Env[Observation, Action], ABC, Generic[Observation, A
             "discount": discount,
             "reward_prm": reward.prm,
             "reward_orm": reward.orm,
-            "ending": ending.value if ending else "",
-            "verdict": verdict,
-            "is_success": verdict == CORRECT,
+            **self.outcome(state, ending),
         }
 
     def clear_cache(self) -> None:

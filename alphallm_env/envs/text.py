@@ -15,7 +15,7 @@ from alphallm_env.envs.rewarding import RewardRequest
 from alphallm_env.envs.spaces import OptionText, UnicodeText
 from alphallm_env.errors import StateError
 from alphallm_env.mdp import dynamics
-from alphallm_env.mdp.rewards import Reward, verdict_on
+from alphallm_env.mdp.rewards import Reward
 from alphallm_env.simulator import Simulator
 from alphallm_env.types import Option, Problem, State, Transition
 
@@ -129,7 +129,7 @@ class MathReasoningEnv(BaseReasoningEnv[str, str, State]):
         state = dynamics.initial_state(self._drawn_problem(self.np_random, options))
         self._state = state
         self._show()
-        return self._observation(state), self._info(state, Reward(), None, "", discount=1.0)
+        return self._observation(state), self._info(state, Reward(), None, discount=1.0)
 
     def step(self, action: str | Option) -> tuple[str, float, bool, bool, Info]:
         """Appends one option. Raises ValueError for an action outside the space, StateError after the end.
@@ -139,10 +139,9 @@ class MathReasoningEnv(BaseReasoningEnv[str, str, State]):
         transition = self._after(action)
         state = transition.state
         reward = self._rewarded(state, {})
-        verdict = verdict_on(state, self._problems[state.problem_id])
+        info = self._info(state, reward, state.ending, transition.discount)
         self._state = state
         self._show()
-        info = self._info(state, reward, state.ending, verdict, transition.discount)
         return self._observation(state), reward.total, transition.terminated, transition.truncated, info
 
     def _after(self, action: str | Option) -> Transition:

@@ -21,7 +21,7 @@ from alphallm_env.envs.rendering import render_image, render_text
 from alphallm_env.envs.rewarding import RewardRequest
 from alphallm_env.errors import ModelError, StateError
 from alphallm_env.mdp import dynamics
-from alphallm_env.mdp.rewards import Reward, verdict_of
+from alphallm_env.mdp.rewards import Reward
 from alphallm_env.runtime.result_cache import ResultCache
 from alphallm_env.simulator import Simulator
 from alphallm_env.types import Ending, Problem, State
@@ -162,7 +162,7 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
         self._initial(self.np_random, options)  # draws the same
         self._state = choice
         self._show()
-        return self._observation(choice), self._choice_info(choice, Reward(), "", 1.0, option="", invalid=False)
+        return self._observation(choice), self._choice_info(choice, Reward(), 1.0, option="", invalid=False)
 
     def step(self, action: ChoiceAction) -> tuple[Features, float, bool, bool, Info]:
         """Takes one of the options on offer. Raises ValueError outside the space, StateError after the end.
@@ -175,16 +175,14 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
         reward = (
             self._refusal(after) if chosen is None else self._rewarded(after.ended_state, _scores_of(before, chosen))
         )
-        verdict = self._verdict(after)
         after = after if chosen is None else self._with_proposals(after)
-        self._state = after
-        self._show()
         option = "" if chosen is None else before.proposals.options[chosen].text
         terminated = after.ending is not None and after.ending.terminates
         truncated = after.ending is not None and after.ending.truncates
-        info = self._choice_info(
-            after, reward, verdict, self._discount(before, after), option=option, invalid=chosen is None
-        )
+        discount = self._discount(before, after)
+        info = self._choice_info(after, reward, discount, option=option, invalid=chosen is None)
+        self._state = after
+        self._show()
         return self._observation(after), reward.total, terminated, truncated, info
 
     def _chosen(self, choice: ChoiceState, action: ChoiceAction) -> int | None:
@@ -270,10 +268,6 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
         super().clear_cache()
         self._offers.clear()
 
-    def _verdict(self, choice: ChoiceState) -> str:
-        problem = self._problems[choice.state.problem_id]
-        return "" if choice.ending is None else verdict_of(choice.state.text, problem)
-
     def _discount(self, before: ChoiceState, after: ChoiceState) -> float:
         if after.ending is not None and after.ending.terminates:
             return 0.0
@@ -291,12 +285,10 @@ class OptionChoiceEnv(BaseReasoningEnv[Features, np.int64, ChoiceState]):
             self._embedding_size,
         )
 
-    def _choice_info(
-        self, choice: ChoiceState, reward: Reward, verdict: str, discount: float, *, option: str, invalid: bool
-    ) -> Info:
+    def _choice_info(self, choice: ChoiceState, reward: Reward, discount: float, *, option: str, invalid: bool) -> Info:
         state = choice.state
         return {
-            **self._info(state, reward, choice.ending, verdict, discount),
+            **self._info(state, reward, choice.ending, discount),
             "action_mask": self._mask(choice),
             "invalid_action": invalid,
             "option": option,

@@ -7,9 +7,9 @@ from typing import TypeVar
 import gymnasium as gym
 from gymnasium.utils import RecordConstructorArgs
 
+from alphallm_env.envs.base import BaseReasoningEnv
 from alphallm_env.envs.spaces import UnicodeText
 from alphallm_env.envs.wrappers.base import EpisodeWrapper, Info
-from alphallm_env.mdp.rewards import UNANSWERED
 from alphallm_env.runtime.metering import Meter, Usage, metering
 from alphallm_env.types import Ending
 
@@ -26,7 +26,8 @@ class TokenBudget(EpisodeWrapper[ObsType, ActType, int]):
     counts against its own `Budget`.
 
     `info` gains `tokens_used` and `tokens_left` (never below 0). An episode cut here ends with
-    `ending="out_of_tokens"` and `verdict="unanswered"`. An episode that terminates is not truncated.
+    `ending="out_of_tokens"` and the verdict on the answer that its text states, if any. An episode that terminates
+    is not truncated.
 
     Snapshots: `episode_state`, whose record is the number of tokens used.
 
@@ -44,6 +45,9 @@ class TokenBudget(EpisodeWrapper[ObsType, ActType, int]):
             raise ValueError(f"max_tokens must be >= 1, got {max_tokens}")
         RecordConstructorArgs.__init__(self, max_tokens=max_tokens, count_critics=count_critics)
         super().__init__(env)
+        if not isinstance(env.unwrapped, BaseReasoningEnv):
+            raise TypeError(f"expected an environment of reasoning problems, got {type(env.unwrapped).__name__}")
+        self._reasoning = env.unwrapped
         self.max_tokens = max_tokens
         self.count_critics = count_critics
         self._agent_writes = isinstance(env.unwrapped.action_space, UnicodeText)
@@ -66,7 +70,7 @@ class TokenBudget(EpisodeWrapper[ObsType, ActType, int]):
         info = self._with_tokens(info, used)
         if used >= self.max_tokens and not (terminated or truncated):
             truncated = True
-            info |= {"ending": Ending.OUT_OF_TOKENS.value, "verdict": UNANSWERED}
+            info |= self._reasoning.outcome(self._state(), Ending.OUT_OF_TOKENS)
         return observation, float(reward), terminated, truncated, info
 
     def _cost(self, usage: Usage, num_written: int) -> int:

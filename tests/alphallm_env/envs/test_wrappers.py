@@ -155,6 +155,14 @@ def test_the_episode_is_cut_when_the_budget_is_used_up():
     assert env.reset(seed=0)[1]["tokens_left"] == 8
 
 
+@pytest.mark.parametrize(("said", "success"), [("98765432123", True), ("7", False)])
+def test_an_episode_that_is_cut_has_answered_what_its_text_states(make_env, said, success):
+    """A sentence that states an answer does not end an episode: the next option may take it back."""
+    *_, terminated, truncated, info = play(TokenBudget(make_env(reward="verifier"), 4), f"the answer is {said}\n")[-1]
+    assert (terminated, truncated, info["ending"]) == (False, True, "out_of_tokens")
+    assert (info["verdict"], info["is_success"]) == ("correct" if success else "incorrect", success)
+
+
 def test_an_answer_past_the_budget_terminates():
     env = TokenBudget(make_verifier(), 2)
     env.reset(seed=0)
