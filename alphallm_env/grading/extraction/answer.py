@@ -222,24 +222,10 @@ _REACH = 80
 _ALTERNATIVES = frozenset(["or", "maybe", "perhaps", "possibly", "alternatively", "either", "might", "could"])
 _FILLERS = frozenset(
     [
-        "a",
-        "also",
-        "an",
-        "and",
-        "answer",
-        "be",
-        "but",
-        "even",
-        "else",
-        "final",
-        "instead",
-        "is",
-        "it",
-        "just",
-        "may",
-        "the",
+        "a", "also", "an", "and", "answer", "be", "but", "even", "else", "final", "instead", "is", "it", "just",
+        "may", "the",
     ]
-)
+)  # fmt: skip
 _DECORATION = re.compile(r"\\(?:q?quad|text|mathrm)|[^\w=]")
 
 

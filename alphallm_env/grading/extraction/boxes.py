@@ -18,24 +18,10 @@ _SPACING = re.compile(
 )
 _INSTRUCTION = frozenset(
     [
-        "a",
-        "an",
-        "answer",
-        "choice",
-        "final",
-        "here",
-        "in",
-        "insert",
-        "letter",
-        "my",
-        "number",
-        "numerical",
-        "result",
-        "the",
-        "value",
-        "your",
+        "a", "an", "answer", "choice", "final", "here", "in", "insert", "letter", "my", "number", "numerical",
+        "result", "the", "value", "your",
     ]
-)
+)  # fmt: skip
 _LONGEST_BLANK = 120  # characters; what is longer is taken to say something
 
 

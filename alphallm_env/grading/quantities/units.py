@@ -36,23 +36,10 @@ _SYMBOL = re.compile(
 _SINGLE = frozenset("NJWVA")  # symbols that are one capital and no usual abbreviation of a number
 _IRREGULAR = frozenset(
     [
-        "people",
-        "men",
-        "women",
-        "children",
-        "feet",
-        "teeth",
-        "geese",
-        "mice",
-        "lice",
-        "oxen",
-        "dice",
-        "fish",
-        "sheep",
-        "deer",
-        "cattle",
+        "people", "men", "women", "children", "feet", "teeth", "geese", "mice", "lice", "oxen", "dice", "fish",
+        "sheep", "deer", "cattle",
     ]
-)
+)  # fmt: skip
 _SINGULAR_S = re.compile(r".*(?:ss|us|is)")
 
 
@@ -61,25 +48,10 @@ _PREFIX = re.compile(
 )
 _PREFIXED = frozenset(
     [
-        "meter",
-        "gram",
-        "liter",
-        "second",
-        "joule",
-        "newton",
-        "watt",
-        "volt",
-        "ampere",
-        "pascal",
-        "calorie",
-        "byte",
-        "bit",
-        "hz",
-        "ohm",
-        "mole",
-        "ton",
+        "meter", "gram", "liter", "second", "joule", "newton", "watt", "volt", "ampere", "pascal", "calorie", "byte",
+        "bit", "hz", "ohm", "mole", "ton",
     ]
-)
+)  # fmt: skip
 
 
 def is_scaled_by_prefix(word: str) -> bool:
