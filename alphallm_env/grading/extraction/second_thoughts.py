@@ -93,41 +93,80 @@ _CLAUSE_END = re.compile(
 
 def second_thoughts(text: str, start: int, value: str, standing: Standing = Standing.STANDS) -> Outcome:
     """Returns how a statement of `value` stands after `text[start:]`. Linear in the length of that."""
-    settled, place = "", (start, start)
-    checking = settling = False
+    thoughts = _Thoughts(value, start, standing)
     for clause in _clauses(text, start):
+        if thoughts.standing is not Standing.STANDS or not _was_settled(text[:start], clause.text, value):
+            thoughts.read(clause)
+    return thoughts.outcome()
+
+
+class _Thoughts:
+    """What has become of a statement, clause by clause."""
+
+    def __init__(self, value: str, start: int, standing: Standing) -> None:
+        self.value = value
+        self.settled = ""  # the value that the text settled on, "" for the statement's own
+        self.place = (start, start)
+        self.standing = standing
+        self.is_settling = False  # a value was settled on since the last doubt
+        self.is_checking = False  # a check was announced and has not come to its end
+
+    @property
+    def current(self) -> str:
+        """The value that is stated as far as the text was read."""
+        return self.settled or self.value
+
+    def read(self, clause: _Clause) -> None:
+        """Takes in what the next clause says of the value."""
         said = clause.text
-        if standing is Standing.STANDS and _was_settled(text[:start], said, value):
-            continue
-        at_ease = standing is Standing.STANDS and not settling
-        opened = _CHECK.match(said) is not None
-        if _denies(said, settled or value) or (_RETRACTION.match(said) and not clause.asks):
-            if not (settling and _same(settled, value)):
-                standing, settling = Standing.TAKEN_BACK, False
-            if (found := _settled_on(said, clause, results=False)) and not _same(found, settled or value):
-                settled, place, standing, settling = found, (clause.start, clause.end), Standing.STANDS, True
-            continue
-        if _DOUBT.match(said) or (opened and at_ease) or (clause.asks and _RETRACTION.match(said)):
-            checking = checking or opened
-            standing, settling = (Standing.TAKEN_BACK if standing is Standing.TAKEN_BACK else Standing.DOUBTED), False
-            if found := _settled_on(said, clause, results=not checking):
-                settled, place, standing, settling = found, (clause.start, clause.end), Standing.STANDS, True
-            continue
-        if at_ease and not _REMARK.match(said):
-            continue
-        if at_ease:
-            standing = Standing.CORRECTED
-        if _CONFIRMATION.match(said) and not clause.asks:
-            standing, checking = Standing.STANDS, False
-        elif found := _settled_on(said, clause, results=not checking and (standing is not Standing.CORRECTED)):
-            if not _same(found, settled or value):
-                settled, place = found, (clause.start, clause.end)
-            settling, standing = True, Standing.STANDS
-        elif standing is Standing.DOUBTED and checking:
-            standing = Standing.STANDS  # the check that was announced is there, and nothing in it speaks against
-    if standing is Standing.CORRECTED:
-        standing = Standing.STANDS
-    return Outcome("" if _same(settled, value) else settled, *place, standing)
+        at_ease = self.standing is Standing.STANDS and not self.is_settling
+        announces_check = _CHECK.match(said) is not None
+        retracts = _RETRACTION.match(said) is not None
+        if _denies(said, self.current) or (retracts and not clause.asks):
+            self._retract(clause)
+        elif _DOUBT.match(said) or (announces_check and at_ease) or (clause.asks and retracts):
+            self._doubt(clause, announces_check=announces_check)
+        elif not at_ease or _REMARK.match(said):
+            if at_ease:
+                self.standing = Standing.CORRECTED
+            self._go_on(clause)
+
+    def _retract(self, clause: _Clause) -> None:
+        if not (self.is_settling and _same(self.settled, self.value)):
+            self.standing, self.is_settling = Standing.TAKEN_BACK, False
+        found = _settled_on(clause, results=False)
+        if found and not _same(found, self.current):
+            self._settle(found, clause)
+
+    def _doubt(self, clause: _Clause, *, announces_check: bool) -> None:
+        self.is_checking = self.is_checking or announces_check
+        if self.standing is not Standing.TAKEN_BACK:
+            self.standing = Standing.DOUBTED
+        self.is_settling = False
+        if found := _settled_on(clause, results=not self.is_checking):
+            self._settle(found, clause)
+
+    def _go_on(self, clause: _Clause) -> None:
+        """Reads a clause behind a doubt, a retraction or a remark: it may confirm, settle on a value, or do neither."""
+        takes_results = not self.is_checking and self.standing is not Standing.CORRECTED
+        if _CONFIRMATION.match(clause.text) and not clause.asks:
+            self.standing, self.is_checking = Standing.STANDS, False
+        elif found := _settled_on(clause, results=takes_results):
+            if _same(found, self.current):
+                self.standing, self.is_settling = Standing.STANDS, True
+            else:
+                self._settle(found, clause)
+        elif self.standing is Standing.DOUBTED and self.is_checking:
+            self.standing = Standing.STANDS  # the check that was announced is there, and nothing in it speaks against
+
+    def _settle(self, value: str, clause: _Clause) -> None:
+        self.settled, self.place = value, (clause.start, clause.end)
+        self.standing, self.is_settling = Standing.STANDS, True
+
+    def outcome(self) -> Outcome:
+        """Returns how the statement stands at the end of the text."""
+        standing = Standing.STANDS if self.standing is Standing.CORRECTED else self.standing
+        return Outcome("" if _same(self.settled, self.value) else self.settled, *self.place, standing)
 
 
 def _was_settled(head: str, said: str, value: str) -> bool:
@@ -155,10 +194,11 @@ def _clause(text: str, start: int, end: int, asks: bool) -> Iterator[_Clause]:
         yield _Clause(start, end, re.sub(r"\s+", " ", said.replace("**", "")), asks)
 
 
-def _settled_on(said: str, clause: _Clause, *, results: bool) -> str:
+def _settled_on(clause: _Clause, *, results: bool) -> str:
     """Returns the value that a clause settles on, with its unit, or ""."""
     if clause.asks:
         return ""
+    said = clause.text
     found = _BARE.match(said) or _PREDICATED.match(said) or (_RESULT.match(said) if results else None)
     return found["value"].strip() if found else ""
 
