@@ -59,15 +59,10 @@ def search(
 ) -> list[PlanResult]:
     """Returns what a planner finds for each problem, with the shipped critics and empty caches."""
     simulator = build_simulator(load_policy(policy), "tiny", Rules(max_tokens=120), engine)
-    results: list[PlanResult] = []
-    for start in range(0, len(problems), concurrency):
-        simulator.clear_cache()
-        group = problems[start : start + concurrency]
-        episodes = run_episodes(
-            make_planner(planner), simulator, group, Budget(tokens=tokens), seed, concurrency=concurrency
-        )
-        results += [result for _, result in episodes]
-    return results
+    simulator.clear_cache()
+    planning = make_planner(planner)
+    episodes = run_episodes(planning, simulator, problems, Budget(tokens=tokens), seed, concurrency=concurrency)
+    return [result for _, result in episodes]
 
 
 def greedy_accuracy(stage: str, policy: str, problems: Sequence[Problem], config: FlatConfig, engine: Engine) -> float:
