@@ -84,7 +84,7 @@ def letters(text: str) -> str:
 
 
 _CHOICE = re.compile(
-    r"(?:(?:option|choice|answer)\s*:?\s*)?(?:\(?(?P<marked>[A-J])[).:]|(?P<bare>[A-J]))(?:\s+(?P<text>.+))?",
+    r"(?:(?:option|choice|answer)\s*:?\s*)?(?:[(\[]?(?P<marked>[A-J])[).:\]]|(?P<bare>[A-J]))(?:\s+(?P<text>.+))?",
     re.IGNORECASE | re.DOTALL,
 )
 

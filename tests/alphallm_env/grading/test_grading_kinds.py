@@ -31,6 +31,8 @@ EQUAL = [
     ),
     ("\\begin{cases} x=1\\\\y=2\\end{cases}", "x=1,y=2"),
     ("(C) a rhombus", "C"),
+    ("[B]", "B"),
+    ("[D] 12", "D"),
     ("12th", "12"),
     ("12^{\\text{th}}", "12"),
     ("the 12th", "12"),
