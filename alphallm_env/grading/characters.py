@@ -48,8 +48,17 @@ def plain_characters(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     text = _with_marks(unicodedata.normalize("NFC", text))
-    plain = "".join(map(_plain, _ROOT.sub(r"\1{\2}", text)))
+    plain = _WORD.sub(_without_accents, "".join(map(_plain, _ROOT.sub(r"\1{\2}", text))))
     return _SCRIPT_RUN.sub(lambda run: f"{run[1]}{{{re.sub(r'[{}^_]', '', run[0])}}}", plain)
+
+
+_WORD = re.compile(r"[^\W\d_]{3,}")
+
+
+def _without_accents(word: re.Match[str]) -> str:
+    """Returns a word of letters with accents in plain letters, where all of it can be written so; else as it is."""
+    plain = "".join(c for c in unicodedata.normalize("NFD", word[0]) if not unicodedata.combining(c))
+    return plain if plain.isascii() else word[0]
 
 
 def _with_marks(text: str) -> str:

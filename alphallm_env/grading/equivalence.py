@@ -12,6 +12,7 @@ from alphallm_env.grading.comparison import compare
 from alphallm_env.grading.plain_numbers import decimal_comma, plain_number
 from alphallm_env.grading.quantities.phrases import Measure, compound, measure
 from alphallm_env.grading.quantities.sentences import stated_number
+from alphallm_env.grading.quantities.spelled import in_digits
 from alphallm_env.grading.quantities.units import compatible, marks_agree
 from alphallm_env.grading.structure import Node, parse
 from alphallm_env.grading.verdict import Verdict
@@ -53,7 +54,7 @@ def decide(answer: str | None, gold: str) -> Verdict | OpenComparison:
     if answer is None or not answer.strip():
         return Verdict.INCORRECT
     gold, answer = plain_characters(gold), plain_characters(answer)
-    gold_text, answer_text = notation.normalise(gold), notation.normalise(answer)
+    gold_text, answer_text = in_digits(notation.normalise(gold)), in_digits(notation.normalise(answer))
     if not gold_text:
         return Verdict.UNGRADABLE
     if not answer_text or not marks_agree(answer, gold):

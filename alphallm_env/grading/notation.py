@@ -59,6 +59,7 @@ _REWRITES: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     (r"(?<=\d)(?:\\[,;: ]|~)\s*(?=\d{3}(?!\d))", ""),
     (_TEXT + r"\s*\{([^{}]*\b(?:or|and)\b[^{}]*)\}", r" \1 "),
     (r"(?<!\\)\\(?:q?quad|displaystyle|(?:[Bb]igg?[lr]?|left|right)(?![A-Za-z])|[!,;: ])|~", " "),
+    (r"(?<=\d)\s*[xX]\s*(?=10\s*(?:\^|\*\*))", r"\\times "),
     (r"\\(?:d|t|c|x|nice|s|flat)frac(?:\[[lcr]\])?", r"\\frac"),
     (r"\\[dt]binom", r"\\binom"),
     (r"\{([^{}]+)\\over(?![A-Za-z])([^{}]+)\}", r"\\frac{\1}{\2}"),

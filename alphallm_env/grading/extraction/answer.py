@@ -222,8 +222,8 @@ _REACH = 80
 _ALTERNATIVES = frozenset(["or", "maybe", "perhaps", "possibly", "alternatively", "either", "might", "could"])
 _FILLERS = frozenset(
     [
-        "a", "also", "an", "and", "answer", "be", "but", "even", "else", "final", "instead", "is", "it", "just",
-        "may", "the",
+        "a", "also", "although", "an", "and", "answer", "as", "be", "but", "even", "else", "final", "guess", "i",
+        "instead", "is", "it", "just", "may", "suppose", "that", "the", "then", "think", "though", "well", "yet",
     ]
 )  # fmt: skip
 _DECORATION = re.compile(r"\\(?:q?quad|text|mathrm)|[^\w=]")
@@ -262,6 +262,8 @@ def _hedge_after(rest: str) -> str:
     if follows is None:
         return ""
     words = set(re.findall(r"[a-z]+", follows[1].lower()))
+    if re.match(r"\W*(?:could|might|may|can) it be\b[^.!\n]*\?", rest, re.IGNORECASE):
+        return ""  # a question, of which second thoughts say what becomes
     hedged = words & _ALTERNATIVES and words <= _ALTERNATIVES | _FILLERS
     return f" or {follows[2].rstrip('.,')}" if hedged else ""
 

@@ -42,7 +42,7 @@ class _Clause(NamedTuple):
 _NUMBER = r"[-+\u2212]?\s?[$\u20ac\u00a3]?\d[\d,]*(?:\.\d+)?(?:\s*/\s*\d+)?(?:\s?%)?"
 _VALUE = rf"(?P<value>(?:{_NUMBER}|\$[^$\n]{{1,200}}\$|\\\([^\n]{{1,200}}?\\\)|\\d?frac\{{[^{{}}]*\}}\{{[^{{}}]*\}}|(?-i:\(?[A-J]\)?)(?=\s*$))"
 _UNITS = r"(?:\s[a-z\u00b0%/]+){0,3})\s*"
-_FILLER = r"(?:(?:oh|ah|um+|uh|well|but|and|or|so|ok(?:ay)?|then|thus|hence|therefore|now|no|wait|rather|actually|instead|i\s+mean|i\s+meant|make\s+(?:that|it)|sorry|correction)\s+)*"
+_FILLER = r"(?:(?:oh|ah|um+|uh|erm?|well|but|and|or|so|ok(?:ay)?|then|thus|hence|therefore|now|no|wait|rather|actually|instead|i\s+mean|i\s+meant|make\s+(?:that|it)|sorry|correction)\s+)*"
 _ADVERBS = r"(?:\s+(?:actually|really|instead|then|therefore|now|again|rather|just|indeed|still|only|in fact))*"
 _BARE = re.compile(rf"{_FILLER}{_VALUE}{_UNITS}$", re.IGNORECASE)
 _PREDICATED = re.compile(
@@ -54,7 +54,7 @@ _PREDICATED = re.compile(
 _RESULT = re.compile(
     rf".*(?:=|\b(?:get|gets|got|gives?|have|obtain|makes?)\b)\s*{_VALUE}{_UNITS}$", re.IGNORECASE | re.DOTALL
 )
-_LEAD = r"(?:(?:oh|ah|um+|uh|well|but|and|so|ok(?:ay)?|hmm+|yes|sorry|actually|wait)\s+)*"
+_LEAD = r"(?:(?:oh|ah|um+|uh|erm?|well|but|and|so|ok(?:ay)?|hmm+|yes|sorry|actually|wait)\s+)*"
 _DOUBT = re.compile(
     rf"{_LEAD}(?:no\s+)?(?:wait(?!\s+(?:times?|for|until|\d))|hold on|hang on|hm+(?![a-z])|one moment|on second thoughts?|not so fast|are you sure"
     r"|i(?:'m| am) not (?:so )?(?:sure|certain)|let(?:'s|\u2019s| me| us)\s+(?:\w+\s+)?(?:re-?\w+|think|redo|correct)\b)",
@@ -68,7 +68,10 @@ _RETRACTION = re.compile(
     rf"{_LEAD}(?:no(?:pe)?(?:$|\s+(?:wait|sorry|actually|that|it|this|the answer|not|i)\b)|no\s+{_NUMBER}\s*\w*$"
     r"|(?:scratch|strike|forget|ignore|disregard)\s+(?:that|this|it|the)|never\s*mind|correction\b|oops|whoops|my (?:bad|mistake)"
     rf"|i (?:was|am|think i(?:'m| am|was)) (?:wrong|mistaken)|i(?:'ve| have)? (?:made|see|miscalc\w+|misread\w*|miscount\w*|mistyp\w+)"
-    r"|i(?:'ve)? (?:forgot|missed|overlooked|neglected)\b(?! to (?:mention|say|note|state))|i take (?:that|it) back"
+    r"|i(?:'ve)? (?:forgot|missed|overlooked|neglected)\b(?! to (?:mention|say|note|state))|i take (?:that|it) back|i (?:hereby )?(?:retract|withdraw)\b"
+    r"|(?:\S+\s+){0,4}contradicts?\b|(?:\S+\s+){0,4}(?:is|leads to|gives) a contradiction"
+    r"|(?:it|this|that|which|(?:the|my) (?:answer|result)) (?:does not|doesn't|doesn\u2019t|can't|cannot|won't|didn't) (?:\w+ly )?"
+    r"(?:add up|make (?:any )?sense|work|fit|match|hold|check out|satisfy|agree|look right|seem right)"
     rf"|(?:(?:\S+\s+){{0,6}})?(?:is|was|'s|\u2019s|be|are|seems|looks)(?:\s+\w+ly|\s+also|\s+still)?\s+{_WRONG}"
     r"|(?:\S+\s+){0,4}(?:isn't|isn\u2019t|wasn't|can't be|cannot be|is not|was not)\s+(?:right|correct|true|it|possible|the (?:right |correct |final )?answer)"
     r"|(?:\S+\s+){0,4}(?:made|have made|is|was) (?:a|an) (?:\w+ )?(?:mistake|error|slip)"
@@ -76,7 +79,7 @@ _RETRACTION = re.compile(
     re.IGNORECASE,
 )
 _REMARK = re.compile(
-    r"(?:oh\s+|well\s+|but\s+)*(?:actually|sorry|apologies|my apologies|or rather|rather|i mean|i meant|make (?:that|it)|more precisely|instead|in fact|to be exact|edit|update)\b",
+    r"(?:oh\s+|well\s+|but\s+)*(?:actually|er+m?|uh+|um+|(?:just |only )?kidding|sorry|apologies|my apologies|or rather|rather|i mean|i meant|make (?:that|it)|more precisely|instead|in fact|to be exact|edit|update)\b",
     re.IGNORECASE,
 )
 _CONFIRMATION = re.compile(
@@ -110,6 +113,7 @@ class _Thoughts:
         self.standing = standing
         self.is_settling = False  # a value was settled on since the last doubt
         self.is_checking = False  # a check was announced and has not come to its end
+        self.asked = ""  # another value that the clause before asks for
 
     @property
     def current(self) -> str:
@@ -118,7 +122,10 @@ class _Thoughts:
 
     def read(self, clause: _Clause) -> None:
         """Takes in what the next clause says of the value."""
-        said = clause.text
+        said, asked = clause.text, self.asked
+        self.asked = _asked_for(clause, self.current)
+        if self.asked or (asked and _REFUSAL.fullmatch(said)):
+            return  # "Is it 20? No." leaves 18 as it is
         at_ease = self.standing is Standing.STANDS and not self.is_settling
         announces_check = _CHECK.match(said) is not None
         retracts = _RETRACTION.match(said) is not None
@@ -166,6 +173,8 @@ class _Thoughts:
     def outcome(self) -> Outcome:
         """Returns how the statement stands at the end of the text."""
         standing = Standing.STANDS if self.standing is Standing.CORRECTED else self.standing
+        if self.asked and standing is Standing.STANDS:
+            standing = Standing.DOUBTED
         return Outcome("" if _same(self.settled, self.value) else self.settled, *self.place, standing)
 
 
@@ -192,6 +201,19 @@ def _clause(text: str, start: int, end: int, asks: bool) -> Iterator[_Clause]:
     )
     if said:
         yield _Clause(start, end, re.sub(r"\s+", " ", said.replace("**", "")), asks)
+
+
+_REFUSAL = re.compile(r"(?:no(?:pe)?|not (?:really|quite|at all))", re.IGNORECASE)
+_ASKS = re.compile(
+    rf"(?:(?:so|but|and|or|hmm+|wait)\s+)*(?:is|could|can|might|should)\s+(?:it|that|this|the answer)\s+(?:be\s+)?{_VALUE}{_UNITS}$",
+    re.IGNORECASE,
+)
+
+
+def _asked_for(clause: _Clause, current: str) -> str:
+    """Returns the other value that a question asks for ("Is it 20?"), "" for another clause."""
+    found = _ASKS.match(clause.text) if clause.asks else None
+    return found["value"] if found and not _same(found["value"], current) else ""
 
 
 def _settled_on(clause: _Clause, *, results: bool) -> str:

@@ -142,8 +142,10 @@ _SENTENCE = re.compile(
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"[.!?](?=[\s*\"'\u201d)]|$)|,?\s+(?:because|since|which|where|given|if)\b|<\|")
+# What frames a sentence so that the text does not assert it: a supposition, or what others may think.
 _HYPOTHESIS = re.compile(
-    r"\b(?:if|whether|unless|suppos(?:e|ing)|assum(?:e|ing)|imagine|pretend|say(?:ing)?|until|case)"
+    r"\b(?:(?:might|may|could|would|will|to|often|wrongly|mistakenly|initially|at first|many|some|people|students)\s+(?:\w+\s+){0,2}?"
+    r"(?:think|say|guess|assume|expect|believe|conclude|claim|answer)|if|whether|unless|suppos(?:e|ing)|assum(?:e|ing)|imagine|pretend|say(?:ing)?|until|case)"
     r"\s+(?:that\s+)?(?:(?:the|my|our|final|correct)\s+)*$",
     re.IGNORECASE,
 )
@@ -197,7 +199,7 @@ def _sentence(text: str, sentence: re.Match[str], part: str) -> Statement | None
         return None
     end = first_break(stated)
     would_be = re.search(r"\bwould be\b[\s:*_]*$", text[sentence.start() : sentence.start(part)], re.IGNORECASE)
-    if would_be and re.match(r",?\s+if\b", stated[end:]):
+    if would_be and (re.match(r",?\s+if\b", stated[end:]) or re.search(r"\bif\b[^.!?\n]*$", before, re.IGNORECASE)):
         return None
     asked = asked or re.match(r"\s*\?", stated[end:]) is not None
     mood = Mood.DENIED if denial else Mood.ASKED if asked else Mood.ASSERTED
@@ -208,7 +210,7 @@ def _sentence(text: str, sentence: re.Match[str], part: str) -> Statement | None
 # Words that correct what stands before them in the same sentence.
 _CORRECTION = re.compile(
     r"[\s,;:(\u2013\u2014-]*\b(?:no|wait|actually|sorry|oops|hmm+|hm|or,?\s+rather|rather|i\s+mean|i\s+meant|correction"
-    r"|scratch\s+that|strike\s+that|make\s+that|hold\s+on|never\s*mind|not|but|let\s+me|let's)\b",
+    r"|er|erm|uh|um|scratch\s+that|strike\s+that|make\s+that|hold\s+on|never\s*mind|not|but|let\s+me|let's)\b",
     re.IGNORECASE,
 )
 _VALUE_BEGINS = re.compile(

@@ -56,8 +56,10 @@ def changes_number(word: str) -> bool:
     [True, True, True, True, True, False, False]
     """
     word = word.lower()
-    return word in _PARTICLES or any(
-        kind.fullmatch(word) for kind in (_CARDINAL, _SCALE, _ABBREVIATION, _DENOMINATOR, _MULTIPLE)
+    return (
+        word in _PARTICLES
+        or _foreign(word) is not None
+        or any(kind.fullmatch(word) for kind in (_CARDINAL, _SCALE, _ABBREVIATION, _DENOMINATOR, _MULTIPLE))
     )
 
 
@@ -75,11 +77,34 @@ def scale(word: str) -> Fraction | None:
     small = word.lower()
     if len(word) == 1:
         return Fraction(_VALUES[small]) if word in ("M", "B", "K", "k") else None
-    factor = _VALUES.get(small) or _VALUES.get(small.removesuffix("s"))
+    factor = _VALUES.get(small) or _VALUES.get(small.removesuffix("s")) or _foreign(small)
     if factor:
         return Fraction(factor)
-    parts = _PARTS.get(small.removesuffix("s")) or _PARTS.get(small)
+    parts = denominator(small)
     return Fraction(1, parts) if parts else None
+
+
+# Thousand, million and milliard in other languages of Europe and in Malay.
+_FOREIGN = [
+    (re.compile(r"tausende?|mille|mila|duizend|tusen|tusind|tysiac[ae]?|ribu"), 1_000),
+    (re.compile(r"mi(?:l|ll|lh|lj|lij|ly)(?:i?on|io|oen|ioen|un|ao|oes|on)(?:e|i|y|u|en|er|es|s|ow|a)?|juta"), 10**6),
+    (re.compile(r"mi(?:l|ll|lj|lij|ly)i?ard(?:e|i|en|er|s|o|os|y|ow|a)?"), 10**9),
+]
+
+
+def _foreign(word: str) -> int | None:
+    """Returns the value of a word for thousand, million or milliard in another language than English."""
+    return next((value for words, value in _FOREIGN if words.fullmatch(word)), None)
+
+
+def magnitude(word: str) -> int | None:
+    """Returns the value of a word such as `hundred` or `million`, which a number word counts; None for another word."""
+    return _VALUES.get(word) if len(word) > 3 and word != "dozen" else None
+
+
+def denominator(word: str) -> int | None:
+    """Returns how many parts a whole has of those that a word names, in the singular or plural: `third`, `halves`."""
+    return _PARTS.get(word.removesuffix("s")) or _PARTS.get(word)
 
 
 _PARTS = {

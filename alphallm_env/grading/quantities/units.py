@@ -83,9 +83,14 @@ def singular(name: str) -> str:
     return _NAMES.get(stem, stem if len(name) > 3 else name)
 
 
+def _has_case(word: str) -> bool:
+    """Returns whether a symbol's case tells its prefix: mPa is no MPa, mW no MW."""
+    return len(word) > 1 and word[0] in "mM" and _SYMBOL.fullmatch(word) is not None and word.lower() not in _NAMES
+
+
 def canonical(words: list[str], power: str) -> str:
     """Returns the canonical spelling of a unit of some words, `/` among them, and a power, "" for none."""
-    names = [singular(word.lower()) for word in words]
+    names = [word if _has_case(word) else singular(word.lower()) for word in words]
     joined = re.sub(r"\s*/\s*", "/", " ".join(names).replace(" per ", "/"))
     joined = _NAMES.get(joined, joined)
     return f"{joined}^{power}" if power else joined

@@ -27,6 +27,11 @@ THINKING = [
         (r"\boxed{40}. Wait, I made an error. \boxed{44}", "44"),
         (r"\boxed{40}. No wait, it should be 44.", "44"),
         ("The answer is 40. Hold on, that is incorrect. It should be 44 pens.", "44 pens"),
+        ("The answer is 40 \u2014 er, 44.", "44"),
+        ("The answer is 40. Just kidding, it's 44.", "44"),
+        ("The answer is 40. This contradicts the question, so the answer is 44.", "44"),
+        ("Students often say the answer is 40. In fact the answer is 44.", "44"),
+        ("If rent were free the answer would be 40. The answer is 44.", "44"),
         ("Is the answer 40? Yes.", "40"),
         ("Is the answer 40? No. The answer is 44.", "44"),
     ],
@@ -40,6 +45,7 @@ def test_a_text_answers_what_it_settles_on(text, answer):
     [
         "Wait, that's wrong.", "Let me recheck.", "Scratch that.", "I made a mistake.", "Hmm.", "No, that is not right.",
         "Oops, I forgot to add 4.", "No, the answer is not 40.", "On second thought, let me redo this.",
+        "I retract that.", "That does not add up.", "However, this contradicts the first line.", "Is it 44?",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("statement", ["The answer is 40.", r"\boxed{40}.", "#### 40\n"])
@@ -57,6 +63,7 @@ def test_what_is_taken_back_is_no_answer(statement, after):
         "This took 3 steps.", "Wait, let me double check: yes, 40.", "Let me verify: 80/2 = 40.", "I hope it is correct.",
         "Let's check: 40 * 2 = 80, which matches.", "Did I make a mistake? No, 40 is right.", "You can wait 3 days.",
         "Actually, this can be done by algebra.", "It is not 44.", "The answer is not 44.", "No other value works.",
+        "Is it 44? No.", "Could it be 44? Not really.",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("statement", ["The answer is 40.", r"\boxed{40}."])
@@ -67,7 +74,7 @@ def test_a_remark_or_a_confirmation_changes_nothing(statement, after):
 @pytest.mark.parametrize(
     "text",
     ["If the answer is 40 then we are done.", "Suppose the answer is 40. Then x = 3.", "The answer is not 40.",
-     "Is the answer 40?", "The answer would be 40 if x were 3.", "Put the answer in \\boxed{}.", "\\boxed{...}"],
+     "Is the answer 40?", "The answer would be 40 if x were 3.", "One might think the answer is 40.", "Put the answer in \\boxed{}.", "\\boxed{...}"],
 )  # fmt: skip
 def test_what_is_supposed_denied_or_asked_is_no_answer(text):
     assert extract_answer(text) is None

@@ -120,6 +120,17 @@ EQUAL = [
     ("72°", "72"),
     ("72 \\degree", "72"),
     ("$72^{\\circ}$", "72"),
+    ("thirty-one", "31"),
+    ("31", "Thirty one"),
+    ("two hundred and six tickets", "206"),
+    ("She sold forty tickets", "40"),
+    ("three fifths", "\\frac{3}{5}"),
+    ("4 and three quarters", "4.75"),
+    ("minus twelve", "-12"),
+    ("6.2 x 10^4", "62000"),
+    ("3 Millionen", "3000000"),
+    ("8 milhões", "8000000"),
+    ("5 mL", "5 ml"),
 ]
 DIFFERENT = [
     ("3 eighths", "3"),
@@ -199,6 +210,14 @@ DIFFERENT = [
     ("18 decillion", "18"),
     ("4 myriads", "4"),
     ("18 approx", "17"),
+    ("thirty one two", "31"),
+    ("thirty or forty", "30"),
+    ("about thirty", "30"),
+    ("31 times two", "31"),
+    ("3 Millionen", "3"),
+    ("8 milhões", "8"),
+    ("5 MPa", "5 mPa"),
+    ("2 MW", "2 mW"),
     ("\\begin{cases} x & x>0 \\\\ -x & x \\le 0\\end{cases}", "\\begin{cases} x & x<0 \\\\ -x & x \\ge 0\\end{cases}"),
 ]
 
