@@ -71,7 +71,7 @@ _RETRACTION = re.compile(
     r"|i(?:'ve)? (?:forgot|missed|overlooked|neglected)\b(?! to (?:mention|say|note|state))|i take (?:that|it) back|i (?:hereby )?(?:retract|withdraw)\b"
     r"|(?:\S+\s+){0,4}contradicts?\b|(?:\S+\s+){0,4}(?:is|leads to|gives) a contradiction"
     r"|(?:it|this|that|which|(?:the|my) (?:answer|result)) (?:does not|doesn't|doesn\u2019t|can't|cannot|won't|didn't) (?:\w+ly )?"
-    r"(?:add up|make (?:any )?sense|work|fit|match|hold|check out|satisfy|agree|look right|seem right)"
+    r"(?:add up|make (?:any )?sense|work|fit|match|hold|check out|satisfy|agree|look right|seem right)\b(?!\s+(?:for|to|that|if|when)\b)"
     rf"|(?:(?:\S+\s+){{0,6}})?(?:is|was|'s|\u2019s|be|are|seems|looks)(?:\s+\w+ly|\s+also|\s+still)?\s+{_WRONG}"
     r"|(?:\S+\s+){0,4}(?:isn't|isn\u2019t|wasn't|can't be|cannot be|is not|was not)\s+(?:right|correct|true|it|possible|the (?:right |correct |final )?answer)"
     r"|(?:\S+\s+){0,4}(?:made|have made|is|was) (?:a|an) (?:\w+ )?(?:mistake|error|slip)"

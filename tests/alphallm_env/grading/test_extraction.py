@@ -63,7 +63,7 @@ def test_what_is_taken_back_is_no_answer(statement, after):
         "This took 3 steps.", "Wait, let me double check: yes, 40.", "Let me verify: 80/2 = 40.", "I hope it is correct.",
         "Let's check: 40 * 2 = 80, which matches.", "Did I make a mistake? No, 40 is right.", "You can wait 3 days.",
         "Actually, this can be done by algebra.", "It is not 44.", "The answer is not 44.", "No other value works.",
-        "Is it 44? No.", "Could it be 44? Not really.",
+        "Is it 44? No.", "It doesn't make sense for it to be 44.", "Could it be 44? Not really.",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("statement", ["The answer is 40.", r"\boxed{40}."])
