@@ -61,6 +61,16 @@ f(x)=x^2
 \frac{1}{3\sqrt[3]{x}^2}+x^{2/3}
 y=-\frac{1}{2}x+\frac{3}{4}
 2x+4y-3=0
+y=-\frac{2}{3}x-\frac{5}{7}
+x^2+y^2-3x+5y-7=0
+(x-3)^2+(y+4)^2=25
+-3x+4y-8z+6=0
+3x-y+7=0
+1+x+x^2+x^3-x^4+x^5+x^{16}
+x^{9} + x^{8} - x^{7} + x^{6} + x^{5} + 1
+|x-2|+|3-y|
+-2+\exp(3)-e^{2}
+\sec^2(t)+\csc^2(x)-\cot^2(y)
 \lfloor x\rfloor+\infty
 \frac{d}{dx}x^2
 \begin{pmatrix}1 & 2 \\ 3 & x\end{pmatrix} + \begin{pmatrix}5 & 6 \\ 7 & 8\end{pmatrix}
