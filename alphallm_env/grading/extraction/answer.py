@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from alphallm_env.grading.extraction import boxes
 from alphallm_env.grading.extraction.formulas import FormulaPolicy, formula_statement
@@ -20,6 +21,8 @@ from alphallm_env.grading.extraction.statements import (
     Mood,
     Statement,
     clean,
+    has_answer_word,
+    has_mark,
     hash_lines,
     is_title,
     is_value,
@@ -69,14 +72,31 @@ def stated_answer(text: str, formulas: FormulaPolicy = FORMULAS) -> StatedAnswer
     >>> stated_answer("The answer is 18. No wait, that's wrong.").is_taken_back
     True
     """
-    shown, skipped = _shown(text)
-    found = _last(shown, formulas)
+    return _read_again(text, formulas) if len(text) <= _REMEMBERED else _read(text, formulas)
+
+
+_REMEMBERED = 4_000  # characters of a text that is read once: a search asks for the answer of one text several times
+
+
+def _read(text: str, formulas: FormulaPolicy) -> StatedAnswer | None:
+    if not _may_state(text):
+        return None
+    shown = struck(hidden(text))
+    skipped = max(0, len(shown) - MAX_CHARACTERS)
+    found = _last(shown[skipped:], formulas)
     if found is None:
         return None
     statement, taken_back = found
-    closed = closed_at(text)
     start, end = statement.start + skipped, statement.end + skipped
-    return StatedAnswer(statement.content, statement.kind, start, end, taken_back, closed)
+    return StatedAnswer(statement.content, statement.kind, start, end, taken_back, _closed_at(shown))
+
+
+_read_again = lru_cache(1_024)(_read)
+
+
+def _may_state(text: str) -> bool:
+    """Returns False only for a text that holds nothing by which an answer can be stated; most options are such."""
+    return has_mark(text) or has_answer_word(text) or "$" in text or "\\(" in text or "\\[" in text
 
 
 def extract_answer(text: str, formulas: FormulaPolicy = FORMULAS) -> str | None:
@@ -89,8 +109,8 @@ def extract_answer(text: str, formulas: FormulaPolicy = FORMULAS) -> str | None:
     >>> extract_answer(r"\boxed{18} or \boxed{20}")
     '18 or 20'
     """
-    found = _last(_shown(text)[0], formulas)
-    return None if found is None or found[1] else found[0].content
+    found = stated_answer(text, formulas)
+    return None if found is None else found.answer
 
 
 def boxed_answer(text: str) -> str | None:
@@ -111,9 +131,13 @@ def closed_at(text: str) -> int | None:
     >>> closed_at("So \\boxed{\n5\n}.\nDone"), closed_at("#### 1. Count\n"), closed_at("\\boxed{}\n")
     (16, None, None)
     """
-    if "####" not in text and "boxed" not in text and "fbox" not in text and "nswer>" not in text:
+    return _closed_at(struck(hidden(text))) if has_mark(text) else None
+
+
+def _closed_at(shown: str) -> int | None:
+    """Returns where the solution ends in a text of which all that it does not say is blanked out."""
+    if not has_mark(shown):
         return None
-    shown = struck(hidden(text))
     ends = [
         (box.end, shown[box.inside : min(box.end - 1, box.inside + _MOST_OF_A_BOX)])
         for box in boxes.closed_boxes(shown)
@@ -141,12 +165,6 @@ def _doubted(rest: str, content: str) -> bool:
 
 
 _QUESTION_MARK = re.compile(r"[\s$*_.)\\\]}]*\?")
-
-
-def _shown(text: str) -> tuple[str, int]:
-    """Returns the end of a text with all that it does not say blanked out, and how many characters are before it."""
-    shown = struck(hidden(text))
-    return shown[-MAX_CHARACTERS:], max(0, len(shown) - MAX_CHARACTERS)
 
 
 _STRUCK = re.compile(
@@ -270,5 +288,7 @@ def _hedge_after(rest: str) -> str:
 
 def _hedge_before(head: str) -> str:
     """Returns "<number> or " where a final statement is only the second half of an alternative."""
+    if "or" not in head.casefold():
+        return ""
     leads = re.search(r"(-?\d[\d.,/]*)\W*\s(?:and/)?or\W*$", head, re.IGNORECASE)
     return f"{leads[1]} or " if leads else ""

@@ -39,6 +39,8 @@ def closed_boxes(text: str) -> list[Box]:
 
     Whether a box is closed depends on the text up to its end only. Linear in the text's length.
     """
+    if "boxed" not in text and "fbox" not in text:
+        return []
     still_open: list[tuple[int, int]] = []  # where a group begins and where its content does; a box begins at its macro
     boxes: list[Box] = []
     for brace in _BRACE.finditer(text):

@@ -96,6 +96,8 @@ _CLAUSE_END = re.compile(
 
 def second_thoughts(text: str, start: int, value: str, standing: Standing = Standing.STANDS) -> Outcome:
     """Returns how a statement of `value` stands after `text[start:]`. Linear in the length of that."""
+    if not text[start:].strip():
+        return Outcome("", start, start, standing)
     thoughts = _Thoughts(value, start, standing)
     for clause in _clauses(text, start):
         if thoughts.standing is not Standing.STANDS or not _was_settled(text[:start], clause.text, value):

@@ -52,10 +52,23 @@ _TITLE = re.compile(
 _LABEL = re.compile(r"[*_]*[A-Za-z]+\s+(?:\d{1,3}|[ivxIVX]{1,4})\b\s*(?:$|[.:*_])")  # Step 2
 
 
+def has_mark(text: str) -> bool:
+    """Returns False only for a text without any mark: a `####` line, a box, an `<answer>` tag."""
+    return "####" in text or "boxed" in text or "fbox" in text or ("<" in text and has_answer_word(text))
+
+
+def has_answer_word(text: str) -> bool:
+    """Returns False only for a text in which no sentence can state an answer."""
+    folded = text.casefold()
+    return "answer" in folded or "solut" in folded
+
+
 def hash_lines(text: str) -> list[Statement]:
     """Returns the lines `#### x` whose x is a value, and a title that ends the text where it is the only title."""
-    end_of_text = len(text.rstrip())
     found: list[Statement] = []
+    if "####" not in text:
+        return found
+    end_of_text = len(text.rstrip())
     num_titles = 0
     for line in _HASH_LINE.finditer(text):
         content = clean(line[1])
@@ -88,6 +101,8 @@ def _numbered(content: str) -> bool:
 
 def box_statements(text: str) -> list[Statement]:
     """Returns the outermost boxes that hold something."""
+    if "boxed" not in text and "fbox" not in text:
+        return []
     found = [Statement(box.start, box.end, clean(box.content), Kind.BOX) for box in boxes.boxes(text)]
     return [statement for statement in found if statement.content]
 
@@ -98,6 +113,8 @@ _ANSWER_TAG = re.compile(r"<(/?)(?:final_?)?answer>", re.IGNORECASE)
 def tag_statements(text: str) -> list[Statement]:
     """Returns what stands in `<answer>` tags. Linear in the text's length."""
     found: list[Statement] = []
+    if "<" not in text:
+        return found
     opening: re.Match[str] | None = None
     for tag in _ANSWER_TAG.finditer(text):
         if not tag[1]:
@@ -170,6 +187,8 @@ _NO_VALUE = re.compile(
 def sentences(text: str) -> list[Statement]:
     """Returns the sentences that state, ask for or deny an answer explicitly. One that supposes it is left out."""
     found: list[Statement] = []
+    if not has_answer_word(text):
+        return found
     position = 0
     while sentence := _SENTENCE.search(text, position):
         part = sentence.lastgroup or "after"

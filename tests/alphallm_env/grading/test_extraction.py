@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alphallm_env.grading.extraction import FormulaPolicy, Kind, closed_at, extract_answer, stated_answer
+from alphallm_env.grading.extraction import answer as reading
 
 THINKING = [
     ("<think>", "</think>"), ("<thinking>", "</thinking>"), ("<reasoning>", "</reasoning>"), ("[THINK]", "[/THINK]"),
@@ -172,3 +173,14 @@ def test_formulas_without_a_mark_are_read_by_policy():
     assert [extract_answer(text, FormulaPolicy.STRICT) for text in (alone, last)] == ["2/3", None]
     assert [extract_answer(text, FormulaPolicy.LENIENT) for text in (alone, last)] == ["2/3", "2/3"]
     assert extract_answer("It is not $2/3$.", FormulaPolicy.LENIENT) is None
+
+
+PIECES = ["an", "swer", "ANSWER", "an\u017fwer", " is ", "solu", "tion", "#", "####", " 4\n", "\\bo", "xed", "{4}", "<", ">",
+          "$x$", "\\(", "4\\)", "final ", "the ", ". "]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
+def test_a_text_is_left_unread_only_where_it_states_nothing(text):
+    if not reading._may_state(text):
+        assert all(reading._last(text, policy) is None for policy in FormulaPolicy)
+        assert reading._closed_at(text) is None
