@@ -81,6 +81,8 @@ _REMEMBERED = 4_000  # characters of a text that is read once: a search asks for
 def _read(text: str, formulas: FormulaPolicy) -> StatedAnswer | None:
     if not _may_state(text):
         return None
+    if (plain := _plain(text)) is not None:
+        return plain
     shown = struck(hidden(text))
     skipped = max(0, len(shown) - MAX_CHARACTERS)
     found = _last(shown[skipped:], formulas)
@@ -92,6 +94,24 @@ def _read(text: str, formulas: FormulaPolicy) -> StatedAnswer | None:
 
 
 _read_again = lru_cache(1_024)(_read)
+_PLAIN_END = re.compile(r"^####[ \t]*(?P<number>-?\d[\d,]*(?:\.\d+)?)$(?P<newline>\n?)\s*\Z", re.MULTILINE)
+_SPECIAL = ("boxed", "fbox", "~~", "\\s", "<", "[", "\u25c1")  # of boxes, of what is struck through, of thinking parts
+
+
+def _plain(text: str) -> StatedAnswer | None:
+    """Returns what a text states that ends in `#### 42` and says nothing else of an answer; None for another text.
+
+    That is how most solutions end. It is what the rules below make of such a text, without asking them.
+    """
+    start = text.find("####")
+    found = _PLAIN_END.match(text, start) if start >= 0 else None
+    if found is None or any(sign in text for sign in _SPECIAL) or has_answer_word(text):
+        return None
+    if _hedge_before(text[max(0, start - _REACH) : start]):
+        return None
+    end, newline = found.end("number"), found["newline"]
+    content = found["number"].rstrip(",")
+    return StatedAnswer(content, Kind.HASH_LINE, start, end, False, end + 1 if newline else None)
 
 
 def _may_state(text: str) -> bool:

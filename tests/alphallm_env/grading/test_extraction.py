@@ -184,3 +184,21 @@ def test_a_text_is_left_unread_only_where_it_states_nothing(text):
     if not reading._may_state(text):
         assert all(reading._last(text, policy) is None for policy in FormulaPolicy)
         assert reading._closed_at(text) is None
+
+
+LINES = ["#### 4", "#### -1,250.5", "####  7,", "#### 3 pens", "#### 1. Count", "#### 5\\n#### 6", "\\boxed{4}", "9 + 4 = 13", "~~#### 4~~",
+         "<think>", "</think>", "so 3 or", "wait", " #### 4", "#### 4 ", "x#### 4", "The answer is 4.", "No.", "\\s", ""]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(LINES), max_size=5).map("\n".join), st.sampled_from(["", "\n", "\n\n ", " "]))
+def test_a_plain_ending_is_read_as_by_all_the_rules(lines, after):
+    text = lines + after
+    plain = reading._plain(text)
+    if plain is not None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(reading, "_plain", lambda _: None)
+            assert plain == reading._read(text, FormulaPolicy.STRICT) == reading._read(text, FormulaPolicy.LENIENT)
+
+
+def test_a_solution_of_lines_has_a_plain_ending():
+    assert reading._plain("3 x 2 = 6 portions.\n#### 1,206\n") == stated_answer("3 x 2 = 6 portions.\n#### 1,206\n")
