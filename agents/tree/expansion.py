@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from agents.tree.merging import MergeMode, MergeRule, find_twin
 from agents.tree.node import Node
-from alphallm_env.runtime.metering import Usage, current_meter
+from alphallm_env.runtime.metering import current_meter
 from alphallm_env.simulator import Simulator
 
 
@@ -209,7 +209,7 @@ async def _draw(simulator: Simulator, node: Node, num_options: int, sampling: Sa
         opened.append(node.add_child(state) if twin is None else None)
         if twin is not None:
             twin.num_draws += 1
-            current_meter().add(Usage(rejected_tokens=option.num_tokens))
+            current_meter().rejected(option.num_tokens)
             if sampling.merge_mode is MergeMode.MERGE:
                 twin.join(state)
     return opened

@@ -219,7 +219,7 @@ class TreeSearch:
         await self._evaluate_merged(wave)
         self._back_up(wave, children)
         self._wave = None
-        self._meter.add(Usage(simulations=max(1, len(children))))
+        self._meter.simulated(max(1, len(children)))
 
     async def _evaluate_merged(self, wave: Wave) -> None:
         """Evaluates the texts that were merged into siblings, and corrects what was backed up for these."""

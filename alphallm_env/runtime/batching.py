@@ -12,7 +12,6 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar, cast
 
-from alphallm_env.runtime.metering import Meter, Role, Work
 from alphallm_env.runtime.operations import BatchFunction, Job, SteppedBatch, SteppedOperation
 
 Item = TypeVar("Item")
@@ -25,32 +24,45 @@ _JOIN_SHARE = 0.25  # of pending items that join a stepped batch
 _BATCH_SHARE = 0.25  # of pending items of one batch function
 
 
-@dataclass
+class Request(Generic[Result]):
+    """The items of one `submit`: what came of them so far, the model's seconds, and the future of them all."""
+
+    __slots__ = ("future", "model_seconds", "num_left", "results")
+
+    def __init__(self, num_items: int, future: asyncio.Future[list[Result]]) -> None:
+        self.results: list[Result | None] = [None] * num_items
+        self.num_left = num_items
+        self.future = future
+        self.model_seconds = 0.0
+
+
 class PendingItem(Generic[Item, Result]):
-    """One item that a search waits for, and the meter that is charged for the model's time."""
+    """One item that a search waits for: the `place`-th of a request."""
 
-    item: Item
-    future: asyncio.Future[Result]
-    meter: Meter
-    role: Role | None
-    seconds: float = 0.0
+    __slots__ = ("item", "place", "request")
 
-    def pay(self) -> None:
-        """Charges the search's meter for the model's time."""
-        if self.role is not None:
-            self.meter.worked(self.role, Work(model_seconds=self.seconds))
+    def __init__(self, item: Item, place: int, request: Request[Result]) -> None:
+        self.item = item
+        self.place = place
+        self.request = request
+
+    @property
+    def is_unwanted(self) -> bool:
+        """Whether nobody waits for the result any more: the search was cancelled, or another item failed."""
+        return self.request.future.done()
 
     def fail(self, error: Exception) -> None:
         """Raises the error in the search."""
-        self.pay()
-        if not self.future.cancelled():
-            self.future.set_exception(error)
+        if not self.is_unwanted:
+            self.request.future.set_exception(error)
 
     def succeed(self, result: Result) -> None:
-        """Returns the result to the search."""
-        self.pay()
-        if not self.future.cancelled():
-            self.future.set_result(result)
+        """Returns the result to the search, which resumes once it has all of the request."""
+        request = self.request
+        request.results[self.place] = result
+        request.num_left -= 1
+        if request.num_left == 0 and not request.future.done():
+            request.future.set_result(cast("list[Result]", request.results))
 
 
 @dataclass
@@ -80,9 +92,9 @@ class _Queue:
         """The stepped batch that the items join, None for a plain function."""
         return self.operation.batch if isinstance(self.operation, SteppedOperation) else None
 
-    def drop_cancelled(self) -> None:
-        """Removes items whose search was cancelled."""
-        self.pending = [item for item in self.pending if not item.future.cancelled()]
+    def drop_unwanted(self) -> None:
+        """Removes items that nobody waits for."""
+        self.pending = [item for item in self.pending if not item.is_unwanted]
 
     def take(self, most: int) -> list[_Pending]:
         """Removes and returns the first `most` items."""
@@ -137,8 +149,8 @@ class Batcher:
     def work(self) -> None:
         """Runs the queues that are long enough; if none is, advances the stepped batches by one step."""
         for queue in self._queues.values():
-            queue.drop_cancelled()
-        self._leave_cancelled()
+            queue.drop_unwanted()
+        self._leave_unwanted()
         num_running = sum(len(running.batch) for running in self._running.values())
         due = [queue for queue in self._queues.values() if queue.pending and self._is_due(queue, num_running)]
         for queue in due:
@@ -192,13 +204,12 @@ class Batcher:
                     _fail([pending], error, running.batch)
         self._running = {key: running for key, running in self._running.items() if running.jobs}
 
-    def _leave_cancelled(self) -> None:
+    def _leave_unwanted(self) -> None:
         for running in self._running.values():
-            gone = [(key, *pair) for key, pair in running.jobs.items() if pair[1].future.cancelled()]
+            gone = [(key, job) for key, (job, pending) in running.jobs.items() if pending.is_unwanted]
             if gone:
-                running.batch.leave([job for _, job, _ in gone])
-                for key, _, pending in gone:
-                    pending.pay()
+                running.batch.leave([job for _, job in gone])
+                for key, _ in gone:
                     del running.jobs[key]
         self._running = {key: running for key, running in self._running.items() if running.jobs}
 
@@ -231,7 +242,7 @@ class Batcher:
             self._statistics.model_seconds += seconds
             self._statistics.stepping_seconds += seconds if in_steps else 0.0
             for pending in batch:
-                pending.seconds += seconds / len(batch)
+                pending.request.model_seconds += seconds / len(batch)
 
 
 def _fail(batch: Sequence[_Pending], error: Exception, source: object) -> None:

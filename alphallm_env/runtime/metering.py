@@ -98,13 +98,76 @@ class Usage:
         )
 
 
+@dataclass(slots=True)
+class _WorkTally:
+    """A `Work` that can be added to."""
+
+    generated: int = 0
+    prefilled: int = 0
+    saved: int = 0
+    model_seconds: float = 0.0
+    waiting_seconds: float = 0.0
+
+    def add(self, work: Work) -> None:
+        self.generated += work.generated
+        self.prefilled += work.prefilled
+        self.saved += work.saved
+        self.model_seconds += work.model_seconds
+        self.waiting_seconds += work.waiting_seconds
+
+    def total(self) -> Work:
+        if not (self.generated or self.prefilled or self.saved or self.model_seconds or self.waiting_seconds):
+            return _NO_WORK
+        return Work(self.generated, self.prefilled, self.saved, self.model_seconds, self.waiting_seconds)
+
+
+@dataclass(slots=True)
+class _Tally:
+    """A `Usage` that can be added to: a search counts a dozen times a simulation."""
+
+    policy_tokens: int = 0
+    rollout_tokens: int = 0
+    critic_tokens: int = 0
+    rejected_tokens: int = 0
+    prompt_tokens: int = 0
+    simulations: int = 0
+    seconds: float = 0.0
+    works: dict[Role, _WorkTally] = field(default_factory=lambda: {role: _WorkTally() for role in Role})
+
+    def add(self, usage: Usage) -> None:
+        self.policy_tokens += usage.policy_tokens
+        self.rollout_tokens += usage.rollout_tokens
+        self.critic_tokens += usage.critic_tokens
+        self.rejected_tokens += usage.rejected_tokens
+        self.prompt_tokens += usage.prompt_tokens
+        self.simulations += usage.simulations
+        self.seconds += usage.seconds
+        for role, work in ((Role.POLICY, usage.policy), (Role.ROLLOUT, usage.rollout), (Role.CRITIC, usage.critic)):
+            if work is not _NO_WORK:
+                self.works[role].add(work)
+
+    def total(self) -> Usage:
+        return Usage(
+            self.policy_tokens, self.rollout_tokens, self.critic_tokens, self.rejected_tokens, self.prompt_tokens,
+            self.simulations, self.seconds, *(self.works[role].total() for role in Role),
+        )  # fmt: skip
+
+
 class Meter:
     """The running count of one search's usage, and the transcripts of its critics."""
 
     def __init__(self) -> None:
-        self.usage = Usage()
+        self._tally = _Tally()
+        self._usage: Usage | None = Usage()  # None where something was counted since it was asked for
         self._outer: Meter | None = None  # while this meter is in use
         self._transcripts: dict[tuple[str, str], Transcript] = {}
+
+    @property
+    def usage(self) -> Usage:
+        """What was counted so far."""
+        if self._usage is None:
+            self._usage = self._tally.total()
+        return self._usage
 
     def keep(self, state: State, transcript: Transcript) -> None:
         """Records a critic's transcript of a solution; a later one replaces it."""
@@ -117,11 +180,30 @@ class Meter:
         found = self._transcripts.get((trajectory.state.question, trajectory.state.text))
         return replace(trajectory, transcript=found)
 
+    def _tallies(self) -> list[_Tally]:
+        """Returns what to count on: this meter's tally and those of the meters around it."""
+        tallies: list[_Tally] = []
+        meter: Meter | None = self
+        while meter is not None:
+            meter._usage = None
+            tallies.append(meter._tally)
+            meter = meter._outer
+        return tallies
+
     def add(self, usage: Usage) -> None:
         """Adds `usage` to this meter and to those around it."""
-        self.usage = self.usage + usage
-        if self._outer is not None:
-            self._outer.add(usage)
+        for tally in self._tallies():
+            tally.add(usage)
+
+    def simulated(self, num_simulations: int) -> None:
+        """Counts simulations."""
+        for tally in self._tallies():
+            tally.simulations += num_simulations
+
+    def rejected(self, tokens: int) -> None:
+        """Counts tokens that the search discarded, which were counted when they were generated."""
+        for tally in self._tallies():
+            tally.rejected_tokens += tokens
 
     def enter(self, outer: Meter | None) -> None:
         """Adds later counts to `outer` too. Raises RuntimeError if this meter is in use, or around `outer`."""
@@ -137,27 +219,33 @@ class Meter:
         self._outer = None
 
     def generated(self, role: Role, tokens: int, prefilled: int = 0, saved: int = 0) -> None:
-        """Counts generated tokens of `role`, and of their prompt those computed and those saved by a cache."""
-        work = Work(generated=tokens, prefilled=prefilled, saved=saved)
-        if role is Role.POLICY:
-            self.add(Usage(policy_tokens=tokens, prompt_tokens=prefilled + saved, policy=work))
-        elif role is Role.ROLLOUT:
-            self.add(Usage(rollout_tokens=tokens, prompt_tokens=prefilled + saved, rollout=work))
-        else:
-            self.add(Usage(critic_tokens=tokens + prefilled + saved, critic=work))
+        """Counts generated tokens of `role`, and of their prompt those computed and those saved by a cache.
+
+        A critic judges what it reads, so its prompt counts like what it writes.
+        """
+        prompt = prefilled + saved
+        for tally in self._tallies():
+            if role is Role.CRITIC:
+                tally.critic_tokens += tokens + prompt
+            else:
+                tally.prompt_tokens += prompt
+                if role is Role.POLICY:
+                    tally.policy_tokens += tokens
+                else:
+                    tally.rollout_tokens += tokens
+            work = tally.works[role]
+            work.generated += tokens
+            work.prefilled += prefilled
+            work.saved += saved
 
     def scored(self, tokens: int, saved: int = 0) -> None:
         """Counts tokens that a critic judged, of which `saved` were cached and not computed."""
-        self.add(Usage(critic_tokens=tokens, critic=Work(prefilled=tokens - saved, saved=saved)))
+        self.generated(Role.CRITIC, 0, tokens - saved, saved)
 
     def worked(self, role: Role, work: Work) -> None:
         """Counts work of the models in the ledger only, not in the budget."""
-        if role is Role.POLICY:
-            self.add(Usage(policy=work))
-        elif role is Role.ROLLOUT:
-            self.add(Usage(rollout=work))
-        else:
-            self.add(Usage(critic=work))
+        for tally in self._tallies():
+            tally.works[role].add(work)
 
 
 _current: ContextVar[Meter | None] = ContextVar("alphallm_env_meter", default=None)
