@@ -21,7 +21,7 @@ from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.mdp.options import TO_THE_END, rule_after
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.runtime.metering import Role, count_generated, count_read
-from alphallm_env.runtime.seeds import derive_seed
+from alphallm_env.runtime.seeds import derive_seed, derive_seeds
 from alphallm_env.types import Option, Problem, State, Transition
 
 
@@ -73,26 +73,41 @@ class Simulator:
         to the policy's, and 0 is greedy. With `Role.ROLLOUT` the rollout policy samples. Raises
         StateError if the episode has ended.
         """
+        requests = self._requests(state, num_options, seed, first_index, to_the_end, temperature, role)
+        return await self._options(requests, role)
+
+    def _policy_of(self, role: Role) -> Policy:
+        return (self.rollout_policy or self.policy) if role is Role.ROLLOUT else self.policy
+
+    def _requests(
+        self,
+        state: State,
+        num_options: int,
+        seed: int,
+        first_index: int,
+        to_the_end: bool,
+        temperature: float | None,
+        role: Role,
+    ) -> list[GenerationRequest]:
+        """Returns what to ask the policy of `role` for options at a running state."""
         if state.ending is not None:
             raise StateError(f"expected a running state, got one that has ended: {state.ending.value}")
-        policy = (self.rollout_policy or self.policy) if role is Role.ROLLOUT else self.policy
+        policy = self._policy_of(role)
         left = self.rules.max_tokens - state.num_tokens
         text = state.text
         prompt = policy.template.solve(state.question, text)
         # Not derived from the state's digest, which covers log-probabilities: their last bits depend on the batch.
         path = derive_seed(seed, state.problem_id, state.question, text, state.depth)
-        requests = [
-            GenerationRequest(
-                prompt=prompt,
-                seed=derive_seed(path, role.value, int(to_the_end), first_index + index),
-                max_tokens=max(1, left if to_the_end else min(left, self.rules.max_option_tokens)),
-                rule=TO_THE_END if to_the_end else rule_after(self.rules.option_rule, text),
-                stop_text=policy.template.stop_text,
-                temperature=policy.temperature if temperature is None else temperature,
-            )
-            for index in range(num_options)
-        ]
-        completions = await self.engine.submit(policy.generation, requests, role=role)
+        seeds = derive_seeds(path, role.value, int(to_the_end), indices=range(first_index, first_index + num_options))
+        max_tokens = max(1, left if to_the_end else min(left, self.rules.max_option_tokens))
+        rule = TO_THE_END if to_the_end else rule_after(self.rules.option_rule, text)
+        warmth = policy.temperature if temperature is None else temperature
+        stop_text = policy.template.stop_text
+        return [GenerationRequest(prompt, own, max_tokens, rule, warmth, stop_text) for own in seeds]
+
+    async def _options(self, requests: Sequence[GenerationRequest], role: Role) -> list[Option]:
+        """Returns what the policy of `role` writes, in one batch."""
+        completions = await self.engine.submit(self._policy_of(role).generation, requests, role=role)
         count_generated(role, completions)
         return [completion.as_option() for completion in completions]
 
@@ -100,16 +115,20 @@ class Simulator:
         self, state: State, num: int, seed: int, *, first_index: int = 0, temperature: float | None = None
     ) -> list[State]:
         """Returns `num` ended states: the rollout policy completes the solution, as one option each."""
-        options = await self.propose(
-            state,
-            num,
-            seed,
-            first_index=first_index,
-            to_the_end=True,
-            temperature=temperature,
-            role=Role.ROLLOUT,
-        )
-        return [self.transition(state, option).state for option in options]
+        requests = self._requests(state, num, seed, first_index, True, temperature, Role.ROLLOUT)
+        return [self.transition(state, option).state for option in await self._options(requests, Role.ROLLOUT)]
+
+    async def rollouts_of_each(
+        self, states: Sequence[State], num: int, seeds: Sequence[int], *, temperature: float | None = None
+    ) -> list[list[State]]:
+        """Returns what `rollouts` returns for each state with its seed, in one batch."""
+        requests = [
+            request
+            for state, seed in zip(states, seeds, strict=True)
+            for request in self._requests(state, num, seed, 0, True, temperature, Role.ROLLOUT)
+        ]
+        options = iter(await self._options(requests, Role.ROLLOUT))
+        return [[self.transition(state, next(options)).state for _ in range(num)] for state in states]
 
     async def score(self, critic: str, states: Sequence[State]) -> list[float]:
         """Returns a score in [0, 1] per state, in order, from the critic called value, prm or orm.

@@ -91,6 +91,7 @@ class State:
     num_tokens: int = 0  # tokens of all options taken
     ending: Ending | None = None
     _digest: bytes | None = field(default=None, init=False, repr=False)
+    _text: str | None = field(default=None, init=False, repr=False)
 
     @property
     def digest(self) -> bytes:
@@ -153,8 +154,16 @@ class State:
 
     @property
     def text(self) -> str:
-        """The solution written so far, without the question."""
-        return "".join(option.text for option in self.options)
+        """The solution written so far, without the question. Joined on first use, then kept."""
+        if self._text is not None:
+            return self._text
+        before = self.parent._text if self.parent is not None else None
+        if before is not None and self.option is not None:
+            text = before + self.option.text
+        else:
+            text = "".join(option.text for option in self.options)
+        object.__setattr__(self, "_text", text)
+        return text
 
     def to_bytes(self) -> bytes:
         """Returns the state as UTF-8 JSON, which `from_bytes` reads in any process."""

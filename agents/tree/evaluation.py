@@ -169,14 +169,12 @@ class Evaluator:
         return self._scoring.beta_orm == 0 and extract_answer(leaf.state.text) is not None
 
     async def _roll_out(self, leaves: Sequence[Node], ended: dict[Node, list[State]]) -> None:
+        states, seeds = [leaf.state for leaf in leaves], [leaf.seed for leaf in leaves]
         scoring = self._scoring
-        work = [
-            self._simulator.rollouts(
-                leaf.state, scoring.num_rollouts, leaf.seed, temperature=scoring.rollout_temperature
-            )
-            for leaf in leaves
-        ]
-        ended.update(zip(leaves, await gather(work), strict=True))
+        found = await self._simulator.rollouts_of_each(
+            states, scoring.num_rollouts, seeds, temperature=scoring.rollout_temperature
+        )
+        ended.update(zip(leaves, found, strict=True))
 
     async def _ask_value(self, leaves: Sequence[Node]) -> None:
         values = await self._simulator.score("value", [leaf.state for leaf in leaves])

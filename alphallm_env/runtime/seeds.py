@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
+from functools import lru_cache
 
 
 def derive_seed(*parts: int | str | bytes) -> int:
@@ -11,8 +13,31 @@ def derive_seed(*parts: int | str | bytes) -> int:
     >>> derive_seed(0, "search", 1) == derive_seed(0, "search", 1) != derive_seed(0, "search", 2)
     True
     """
-    hasher = hashlib.blake2b(digest_size=8)
-    for part in parts:
-        data = part if isinstance(part, bytes) else str(part).encode("utf-8", "surrogatepass")
-        hasher.update(len(data).to_bytes(8, "little") + type(part).__name__[0].encode() + data)
+    hasher = hashlib.blake2b(b"".join(map(_framed, parts)), digest_size=8)
     return int.from_bytes(hasher.digest(), "little") >> 1
+
+
+def derive_seeds(*parts: int | str | bytes, indices: Iterable[int]) -> list[int]:
+    """Returns `derive_seed(*parts, index)` for each index.
+
+    >>> derive_seeds(0, "sample", indices=range(3, 5)) == [derive_seed(0, "sample", 3), derive_seed(0, "sample", 4)]
+    True
+    """
+    start = hashlib.blake2b(b"".join(map(_framed, parts)), digest_size=8)
+    seeds: list[int] = []
+    for index in indices:
+        hasher = start.copy()
+        hasher.update(_framed_index(index))
+        seeds.append(int.from_bytes(hasher.digest(), "little") >> 1)
+    return seeds
+
+
+@lru_cache(1_024)
+def _framed_index(index: int) -> bytes:
+    return _framed(index)
+
+
+def _framed(part: int | str | bytes) -> bytes:
+    """Returns a part as bytes that no other sequence of parts begins with."""
+    data = part if isinstance(part, bytes) else str(part).encode("utf-8", "surrogatepass")
+    return len(data).to_bytes(8, "little") + type(part).__name__[0].encode() + data

@@ -105,6 +105,12 @@ class FreeLM:
         return len(text.split())
 
 
+_READINGS = {
+    text: Reading((number * 7919 % 1_009 / 1_009,), 7)
+    for number, text in enumerate(["", *(completion.text for completion in (*_STEPS, *_ENDS))])
+}
+
+
 class FreeCritic:
     """A critic whose scores look random and cost nothing. With an engine it asks there, as critics with a model do."""
 
@@ -123,7 +129,7 @@ class FreeCritic:
         return [reading.lowest[0] for reading in readings]
 
     def _read(self, states: Sequence[State]) -> list[Reading]:
-        return [Reading(((state.depth * 7919 + hash(state.option) * 104_729) % 1_009 / 1_009,), 7) for state in states]
+        return [_READINGS[state.option.text if state.option else ""] for state in states]
 
 
 PARTS: dict[str, dict[str, object]] = {

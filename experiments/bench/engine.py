@@ -217,7 +217,10 @@ def of_model(
 
 def of_bookkeeping() -> dict[str, float]:
     """Returns what a simulation and a node cost beside the models."""
-    overhead = {f"overhead_us_{num}": bookkeeping.microseconds(num) for num in (100, 1_000, 10_000)}
+    sizes = (100, 1_000, 10_000)
+    overhead = {f"overhead_us_{num}": bookkeeping.microseconds(num) for num in sizes}
+    for part in bookkeeping.PARTS:
+        overhead |= {f"overhead_us_{num}_{part}": bookkeeping.microseconds(num, part=part) for num in sizes}
     return overhead | {"node_bytes": bookkeeping.bytes_per_node()}
 
 
