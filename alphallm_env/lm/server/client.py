@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -28,6 +28,13 @@ _DEFAULTS = ServerSettings()
 _HOT = 2.0  # the highest temperature that vLLM and OpenAI take
 _TOP = 5  # of the likeliest tokens: the most that OpenAI gives
 _CLEAR = 0.2  # nats between the likeliest tokens and the others, so that their scaling can be seen
+
+
+@dataclass(frozen=True)
+class ServerOptions(ServerSettings):
+    """What a user may set of a server by name."""
+
+    top_log_probs: int = 20  # of the likeliest next tokens, among which labels are looked for
 
 
 class ServerLM(ForkAware):
