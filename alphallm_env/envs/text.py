@@ -76,7 +76,7 @@ class MathReasoningEnv(BaseReasoningEnv[str, str, State]):
 
     ## Arguments
     - `problems`, `split`, `limit`: what `alphallm_env.problems.load_problems` takes.
-    - `policy`, `critics`, `rollout_policy`, `backend`, `device`, `dtype`: what
+    - `policy`, `critics`, `rollout_policy`, `backend`, `backend_settings`, `device`, `dtype`: what
       `alphallm_env.loading.load_simulator` takes. Nothing is loaded before the first use of `simulator`, and
       environments that name the same models share them.
     - `reward`: `"potential"`, `"critics"`, `"verifier"`, `"module:attribute"`, or a `RewardFunction` itself.

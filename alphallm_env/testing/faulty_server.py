@@ -10,8 +10,10 @@ import contextlib
 import json
 import re
 import threading
+import zlib
 from collections import deque
 from dataclasses import dataclass, field
+from typing import cast
 
 Record = dict[str, object]
 _TOKEN = re.compile(r"\s*\S+\s*|\s+")
@@ -33,6 +35,10 @@ class FaultServer:
     dialect: str = "vllm"  # or llama-cpp-python, llama.cpp, transformers, and OpenAI's own: plain
     echo: str = "right"  # or "shifted" by a token, "none"
     temperature_scales: bool = False
+    highest_temperature: float = 2.0  # above it a request is refused, as vLLM and OpenAI do
+    scores_token_ids: bool = True  # with the dialect vllm; its older versions do not
+    max_model_len: int | None = None  # as vLLM reports it
+    halved: str = ""  # a text that makes its token two, as the bytes of one character may be; the first shows nothing
     faults: deque[str] = field(default_factory=deque)
     fault: str = ""
     retry_after: str = ""
@@ -97,9 +103,10 @@ class FaultServer:
     async def _answer(self, writer: asyncio.StreamWriter, path: str, body: Record) -> None:
         if path == "/v1/models":
             owner = {"vllm": "vllm", "llama-cpp-python": "me", "llama.cpp": "llamacpp"}.get(self.dialect, "someone")
-            return await self._send(writer, "200", {"object": "list", "data": [{"id": "words", "owned_by": owner}]})
+            model = {"id": "words", "owned_by": owner, "max_model_len": self.max_model_len}
+            return await self._send(writer, "200", {"object": "list", "data": [model]})
         if path == "/tokenize" and self.dialect == "vllm":
-            return await self._send(writer, "200", {"tokens": [1] * len(tokens(str(body["prompt"])))})
+            return await self._send(writer, "200", {"tokens": [token_id(part) for part in tokens(str(body["prompt"]))]})
         if path == "/extras/tokenize" and self.dialect == "llama-cpp-python":
             return await self._send(writer, "200", {"tokens": [1] * len(tokens(str(body["input"])))})
         if path != "/v1/completions":
@@ -112,12 +119,19 @@ class FaultServer:
             self._stop.set()
         try:
             await asyncio.sleep(self.seconds)
-            await self._complete_or_fail(writer, body, self.faults.popleft() if self.faults else self.fault)
+            fault = self.faults.popleft() if self.faults else self.fault
+            await self._complete_or_fail(writer, body, fault or self._refusal(body))
         finally:
             self.in_flight -= 1
 
+    def _refusal(self, body: Record) -> str:
+        """Returns the status of a request that asks for more than vLLM allows, "" for others."""
+        most, length = int(str(body["max_tokens"])), self.max_model_len
+        too_long = length is not None and (most > length or len(tokens(str(body["prompt"]))) >= length)
+        return "400" if too_long or float(str(body["temperature"])) > self.highest_temperature else ""
+
     async def _complete_or_fail(self, writer: asyncio.StreamWriter, body: Record, fault: str) -> None:
-        answer = self.completion(body)
+        answer = {} if fault == "400" else self.completion(body)
         self.num_faults += bool(fault)
         if fault == "hang":
             await asyncio.sleep(3600)
@@ -149,10 +163,12 @@ class FaultServer:
     def completion(self, body: Record) -> Record:
         """Returns the answer that a server of this dialect gives to a request."""
         prompt, most = str(body["prompt"]), int(str(body["max_tokens"]))
+        if self.max_model_len is not None:
+            most = min(most, self.max_model_len - len(tokens(prompt)))
         stops = [str(stop) for stop in body.get("stop", [])]  # type: ignore[union-attr]
         written: list[str] = []
         stop, ended = "", False
-        for token in [*tokens(self._continuation(body)), END]:
+        for token in [*self._pieces(self._continuation(body)), END]:
             if len(written) == most:
                 break
             ended = token == END
@@ -163,6 +179,10 @@ class FaultServer:
                 break
         return self._record(body, prompt, written, stop, ended)
 
+    def _pieces(self, text: str) -> list[str]:
+        halved = [["", token] if self.halved and self.halved in token else [token] for token in tokens(text)]
+        return [piece for pieces in halved for piece in pieces]
+
     def _continuation(self, body: Record) -> str:
         seed = int(str(body.get("seed") or 0))
         return continuation(str(body["prompt"]), VERBS[seed % self.num_verbs])
@@ -171,6 +191,8 @@ class FaultServer:
         text = "".join(written).removesuffix(END)
         if stop and self.dialect != "transformers":
             text = text.partition(stop)[0]
+        if written and not written[-1] and self.dialect != "vllm":
+            text += "\ufffd"
         choice: Record = {"index": 0, "text": text, "finish_reason": "stop" if stop or ended else "length"}
         if self.dialect == "vllm":
             choice["stop_reason"] = stop or None
@@ -194,6 +216,9 @@ class FaultServer:
         if echoed:
             values = [None, *values[:-1]] if self.echo == "shifted" else [None, *values[1:]]
         top = sorted(LABELS.items(), key=lambda item: -item[1])[: int(str(body["logprobs"]))]
+        if self.dialect == "vllm" and self.scores_token_ids and (asked := body.get("logprob_token_ids")):
+            wanted = [(text, value) for text, value in LABELS.items() if token_id(text) in cast("list[int]", asked)]
+            top = [(f"token_id:{token_id(text)}", value) for text, value in wanted]
         tops = [{text: value / heat for text, value in top} for _ in both]
         return {"tokens": both, "token_logprobs": values, "top_logprobs": tops}
 
@@ -201,6 +226,11 @@ class FaultServer:
 def tokens(text: str) -> list[str]:
     """Returns the words of a text, each with the white space around it; a label is a token of its own."""
     return [part for word in _TOKEN.findall(text) for part in re.split(r"(?<=Answer:)", word) if part]
+
+
+def token_id(text: str) -> int:
+    """Returns the id of a token."""
+    return zlib.crc32(text.encode())
 
 
 def continuation(prompt: str, verb: str = VERBS[0]) -> str:

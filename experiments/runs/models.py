@@ -37,6 +37,8 @@ class Models:
     backend: Annotated[
         str, tyro.conf.arg(help=f"of models in this process: {BACKENDS.choices}; auto: continuous on a GPU")
     ] = "transformers"
+    backend_settings: tuple[str, ...] = ()
+    """of the backend or the server, as NAME=VALUE: attempts=12 of a server, enforce_eager=true of vllm"""
     device: str = "auto"
     """cpu, cuda, mps; auto: the GPU where there is one"""
     dtype: str = "auto"
@@ -65,4 +67,12 @@ class Models:
     def _load(self, name: str, temperature: float) -> Policy:
         from alphallm_env.loading import load_policy  # loads torch: a help text does without
 
-        return load_policy(name, self.device, self.dtype, temperature, tokenizer=self.tokenizer, backend=self.backend)
+        return load_policy(
+            name,
+            self.device,
+            self.dtype,
+            temperature,
+            tokenizer=self.tokenizer,
+            backend=self.backend,
+            backend_settings=self.backend_settings,
+        )

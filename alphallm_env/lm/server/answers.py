@@ -38,6 +38,15 @@ class Answer:
     prompt_tokens: int
     cached_tokens: int | None  # None where the server does not report them
 
+    @property
+    def ends_inside_character(self) -> bool:
+        """Whether it was cut after a token that holds a part of a character only.
+
+        Servers write such a token as the replacement character, or leave it out (vLLM).
+        """
+        last = self.tokens[-1].text if self.tokens else ""
+        return self.was_cut and (self.text.endswith("\ufffd") or (bool(self.tokens) and not last))
+
     def stopped_text(self, stops: Sequence[str]) -> str | None:
         """Returns the text up to and including its last token if a stop string ended it, else None.
 

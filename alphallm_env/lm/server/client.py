@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -13,7 +14,7 @@ from alphallm_env.lm.base import Completion, GenerationRequest, LabelProbs
 from alphallm_env.lm.prompts import bos_token
 from alphallm_env.lm.server.answers import AnswerError
 from alphallm_env.lm.server.completing import Draft, shown, write
-from alphallm_env.lm.server.labels import LabelReader, first_tokens
+from alphallm_env.lm.server.labels import LabelReader
 from alphallm_env.lm.server.pool import RefusedError, ServerPool, ServerSettings
 from alphallm_env.runtime.concurrency import LoopThread, gather
 from alphallm_env.runtime.forking import ForkAware
@@ -24,8 +25,16 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 _DEFAULTS = ServerSettings()
-_HOT = 4.0  # a temperature at which log-probabilities that are scaled by it differ clearly from those at 1
-_SAME = 0.1  # nats
+_HOT = 2.0  # the highest temperature that vLLM and OpenAI take
+_TOP = 5  # of the likeliest tokens: the most that OpenAI gives
+_CLEAR = 0.2  # nats between the likeliest tokens and the others, so that their scaling can be seen
+
+
+@dataclass(frozen=True)
+class ServerOptions(ServerSettings):
+    """What a user may set of a server by name."""
+
+    top_log_probs: int = 20  # of the likeliest next tokens, among which labels are looked for
 
 
 class ServerLM(ForkAware):
@@ -54,7 +63,8 @@ class ServerLM(ForkAware):
     ) -> None:
         self.name = ", ".join(urls) + (f" {model}" if model else "")
         self.tokenizer = tokenizer
-        # Whether log-probabilities are scaled by the temperature; None until a request had one other than 0 or 1.
+        # Whether log-probabilities are scaled by the temperature; None until a request had one other than 0 or 1, and
+        # where the server does not let it be seen.
         self.log_probs_follow_temperature: bool | None = None
         self._bos_token = bos_token(tokenizer) if tokenizer else ""
         self._new_pool = partial(ServerPool, urls, model, settings, extra_body)
@@ -66,7 +76,8 @@ class ServerLM(ForkAware):
     def after_fork_in_child(self) -> None:
         """Makes connections of its own: the inherited ones are the parent's."""
         self._pool = self._new_pool()
-        self._labels = LabelReader(self._pool, self._top_log_probs)
+        self._labels = LabelReader(self._pool, self._top_log_probs, self._tokenize)
+        self._probing, self._has_probed = asyncio.Lock(), False
 
     def close(self) -> None:
         """Closes the connections, and cancels what is in flight."""
@@ -85,7 +96,7 @@ class ServerLM(ForkAware):
         """Returns, per prompt, the probability of each label's first token as the next token.
 
         Raises ServerError if the servers do not return them, ModelError if two labels begin with the same token.
-        Without a tokenizer a label is assumed to be one token.
+        Without a tokenizer, and where the server cannot be asked for its own, a label is assumed to be one token.
         """
         return self._thread.run(self._label_probs(prompts, labels))
 
@@ -97,7 +108,7 @@ class ServerLM(ForkAware):
         """Returns how many tokens the tokenizer makes of `text`, without one how many the server makes of it."""
         if self.tokenizer is not None:
             return len(cast("list[int]", self.tokenizer(text, add_special_tokens=False)["input_ids"]))
-        return self._thread.run(self._count_tokens(text))
+        return len(self._thread.run(self._tokenize(text)))
 
     async def _generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
         sent = [replace(request, prompt=self._sent(request.prompt)) for request in requests]
@@ -106,7 +117,9 @@ class ServerLM(ForkAware):
         return _completions(sent, written)
 
     async def _label_probs(self, prompts: Sequence[str], labels: Sequence[str]) -> list[LabelProbs]:
-        tokens = first_tokens(labels, self.tokenizer)
+        if not prompts:
+            return []
+        tokens = await self._labels.first_tokens(labels, self.tokenizer)
         return await gather(self._labels.read(self._sent(prompt), labels, tokens) for prompt in prompts)
 
     def _sent(self, prompt: str) -> str:
@@ -114,23 +127,40 @@ class ServerLM(ForkAware):
         return prompt.removeprefix(self._bos_token)
 
     async def _see_temperature(self, requests: Sequence[GenerationRequest]) -> None:
-        """Detects whether log-probabilities are scaled by the temperature, at the first that is not 0 or 1."""
-        prompts = [request.prompt for request in requests if request.temperature not in (0.0, 1.0)]
-        if self.log_probs_follow_temperature is not None or not prompts:
-            return
-        bodies = [{"prompt": prompts[0], "max_tokens": 1, "logprobs": 1, "temperature": t} for t in (1.0, _HOT)]
-        answers = await gather(self._pool.complete(body, shown(prompts[0])) for body in bodies)
-        tops = [answer.tokens[0].top.values() for answer in answers if answer.tokens]
-        if len(tops) == len(bodies) and all(tops):
-            self.log_probs_follow_temperature = abs(max(tops[0]) - max(tops[1])) > _SAME
+        """Detects whether log-probabilities are scaled by the temperature, at the first that is not 0 or 1.
 
-    async def _count_tokens(self, text: str) -> int:
+        A server that refuses to be probed leaves it unknown.
+        """
+        prompts = [request.prompt for request in requests if request.temperature not in (0.0, 1.0)]
+        if self._has_probed or not prompts:
+            return
+        async with self._probing:
+            if not self._has_probed:
+                with contextlib.suppress(RefusedError):
+                    self.log_probs_follow_temperature = await self._scales(prompts[0])
+                self._has_probed = True
+
+    async def _scales(self, prompt: str) -> bool | None:
+        """Returns whether log-probabilities at temperature 2 are half as far apart as at 1, None if it cannot be seen.
+
+        How far apart two tokens are does not depend on how sure the model is of a third.
+        """
+        bodies = [{"prompt": prompt, "max_tokens": 1, "logprobs": _TOP, "temperature": t} for t in (1.0, _HOT)]
+        answers = await gather(self._pool.complete(body, shown(prompt)) for body in bodies)
+        tops = [answer.tokens[0].top if answer.tokens else {} for answer in answers]
+        common = [[top[token] for token in tops[0] if token in tops[1]] for top in tops]
+        spreads = [max(values) - min(values) if values else 0.0 for values in common]
+        if spreads[0] < _CLEAR:
+            return None
+        return spreads[1] < spreads[0] * (1.0 + 1.0 / _HOT) / 2.0
+
+    async def _tokenize(self, text: str) -> list[int]:
         """Asks the endpoint of llama.cpp, vLLM and SGLang, whose field names differ, else that of llama-cpp-python."""
         body = {"prompt": text, "content": text, "add_special_tokens": False, "add_special": False}
         about = f"a count of the tokens of {shown(text)}"
         for path, asked in (("/tokenize", body), ("/extras/tokenize", {"input": text})):
             with contextlib.suppress(RefusedError):
-                return await self._pool.post(path, asked, _num_tokens, about, beside_v1=True)
+                return await self._pool.post(path, asked, _token_ids, about, beside_v1=True)
         raise ServerError(f"{self._pool.name} has no way to count tokens: give the model's tokenizer")
 
 
@@ -149,8 +179,8 @@ def _completions(
     return completions
 
 
-def _num_tokens(body: object) -> int:
+def _token_ids(body: object) -> list[int]:
     tokens = cast("dict[str, object]", body).get("tokens") if isinstance(body, dict) else None
-    if not isinstance(tokens, list):
+    if not isinstance(tokens, list) or not all(isinstance(token, int) for token in cast("list[object]", tokens)):
         raise AnswerError(f"expected a list of tokens, got {body!r:.80}")
-    return len(cast("list[object]", tokens))
+    return cast("list[int]", tokens)

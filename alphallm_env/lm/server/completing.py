@@ -1,20 +1,32 @@
 """Generates one completion on a server. β is checked here: its trigger is the stop string, and where β does not
 fire a further request resumes the text. A rule without a trigger costs one request per token.
+
+A character may be split over tokens. Where an answer ends inside one, the request is repeated with a token more; where
+no token is left, the text ends before the character.
 """
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from alphallm_env.errors import ServerError
 from alphallm_env.lm.base import Completion, GenerationRequest
 from alphallm_env.lm.server.answers import Answer
-from alphallm_env.lm.server.pool import ServerPool
+from alphallm_env.lm.server.pool import RefusedError, ServerPool
 from alphallm_env.runtime.seeds import derive_seed
 from alphallm_env.types import StopReason
 
 _SEEDS = 2**31  # servers keep a seed in 32 bits, some of them signed
 _SHOWN = 60  # characters of a prompt in an error
+_MOST_PIECES = 4  # tokens of one character, at most one for each of its bytes
+_HALF = "\ufffd"  # what a part of a character is decoded to
+_CONTEXT_ENDS = re.compile(
+    r"context (length|window|size)|max_model_len|maximum (context|model|sequence)", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +85,35 @@ async def write(pool: ServerPool, request: GenerationRequest) -> tuple[Draft, St
             "temperature": request.temperature,
             "logprobs": 1,
         }
-        answer = await pool.complete({**body, "stop": stops} if stops else body, about)
+        try:
+            answer = await _answer(pool, {**body, "stop": stops} if stops else body, left, about)
+        except RefusedError as refused:
+            if draft.num_tokens and _CONTEXT_ENDS.search(str(refused)):
+                return draft, StopReason.LENGTH
+            raise
         stopped = answer.stopped_text(stops)
         text = answer.text if stopped is None else stopped
-        draft = draft.with_answer(answer, text, summed_log_prob(answer, pool.name, about))
+        draft = draft.with_answer(answer, text.rstrip(_HALF), summed_log_prob(answer, pool.name, about))
         if (reason := _reason(request, draft, stopped is not None, answer.was_cut)) is not None:
             return draft, reason
+        if answer.prompt_tokens + answer.num_tokens >= (pool.max_model_len or math.inf):
+            return draft, StopReason.LENGTH
         if answer.num_tokens == 0:
             raise ServerError(f"{pool.name}: an answer of no tokens that does not end, to {about}")
+
+
+async def _answer(pool: ServerPool, body: Mapping[str, object], left: int, about: str) -> Answer:
+    """Returns the answer to a completion request, with some tokens more where it would end inside a character.
+
+    Those are at most `left` in all. The same seed draws the tokens before them again.
+    """
+    answer = await pool.complete(body, about)
+    asked = cast(int, body["max_tokens"])
+    for more in range(1, _MOST_PIECES):
+        if not answer.ends_inside_character or asked + more > left:
+            break
+        answer = await pool.complete({**body, "max_tokens": asked + more}, about)
+    return answer
 
 
 def summed_log_prob(answer: Answer, server: str, about: str) -> float:

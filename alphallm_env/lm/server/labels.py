@@ -1,28 +1,42 @@
-"""Label probabilities from a server: looked up among the most probable next tokens, else in an echoed prompt.
+"""Label probabilities from a server: by token ids, or looked up among the most probable next tokens, else in an echo.
 
-A label whose probability the server does not return is an error. It is never taken to be 0.
+vLLM returns the log-probabilities of the tokens that a request names: one request for all labels. Other servers show
+the likeliest tokens, and a rarer label is read from an echoed prompt. A label whose probability the server does not
+return is an error. It is never taken to be 0.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from alphallm_env.errors import ModelError, ServerError
 from alphallm_env.lm.base import LabelProbs, first_label_tokens
 from alphallm_env.lm.server.answers import Answer, AnswerToken
 from alphallm_env.lm.server.completing import shown
-from alphallm_env.lm.server.pool import ServerPool
+from alphallm_env.lm.server.pool import RefusedError, ServerPool
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _SAME = 0.1  # nats within which a log-probability, obtained in two ways, must agree
+_ID = "token_id:{}"  # how vLLM writes a token where it is asked for ids
+
+Tokenize = Callable[[str], Awaitable[list[int]]]  # a text -> its tokens' ids, without special tokens
 
 
-def first_tokens(labels: Sequence[str], tokenizer: PreTrainedTokenizerBase | None) -> tuple[str, ...]:
-    """Returns the text of each label's first token; without a tokenizer a label is assumed to be one token.
+@dataclass(frozen=True, slots=True)
+class LabelTokens:
+    """The first token of each label: their texts, and their ids where they are known."""
+
+    texts: tuple[str, ...]
+    ids: tuple[int, ...] | None = None
+
+
+def first_tokens(labels: Sequence[str], tokenizer: PreTrainedTokenizerBase | None) -> LabelTokens:
+    """Returns each label's first token; without a tokenizer a label is assumed to be one token.
 
     Raises ModelError if two labels begin with the same token, or may do so, or one has no token.
     """
@@ -30,24 +44,79 @@ def first_tokens(labels: Sequence[str], tokenizer: PreTrainedTokenizerBase | Non
         alike = any(a is not b and b.startswith(a) for a in labels for b in labels)
         if alike or len(set(labels)) < len(labels):
             raise ModelError(f"expected labels with different first tokens, got {tuple(labels)}")
-        return tuple(labels)
+        return LabelTokens(tuple(labels))
 
     def encode(texts: Sequence[str]) -> list[list[int]]:
         return [cast("list[int]", tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts]
 
-    return tuple(str(tokenizer.decode([token])) for token in first_label_tokens(labels, encode))
+    ids = first_label_tokens(labels, encode)
+    return LabelTokens(tuple(str(tokenizer.decode([token])) for token in ids), ids)
 
 
 class LabelReader:
-    """Queries the servers of one pool for the probabilities of labels."""
+    """Queries the servers of one pool for the probabilities of labels. `tokenize` asks them for a text's tokens."""
 
-    def __init__(self, pool: ServerPool, top_log_probs: int) -> None:
+    def __init__(self, pool: ServerPool, top_log_probs: int, tokenize: Tokenize) -> None:
         self._pool = pool
         self._top_log_probs = top_log_probs
+        self._tokenize = tokenize
+        self._scores_ids: bool | None = None  # None until its kind is known
+        self._first_tokens: dict[tuple[str, ...], LabelTokens] = {}
         self._echo_is_right = False  # until it was checked
 
-    async def read(self, prompt: str, labels: Sequence[str], tokens: Sequence[str]) -> LabelProbs:
-        """Returns the probabilities of the labels' first tokens, whose texts are `tokens`, after `prompt`."""
+    async def first_tokens(self, labels: Sequence[str], tokenizer: PreTrainedTokenizerBase | None) -> LabelTokens:
+        """Returns each label's first token, with ids from the tokenizer, or else from a server that scores ids."""
+        key = tuple(labels)
+        if key not in self._first_tokens:
+            found = first_tokens(labels, tokenizer)
+            if self._scores_ids is None:
+                kind = await self._pool.kind(f"the probabilities of {key}")
+                self._scores_ids = kind.scores_token_ids
+            if found.ids is None and self._scores_ids:
+                found = LabelTokens(found.texts, await self._ids(labels))
+            self._first_tokens[key] = found
+        return self._first_tokens[key]
+
+    async def _ids(self, labels: Sequence[str]) -> tuple[int, ...] | None:
+        """Returns the id of each label's first token by the server's own tokenizer, None where it does not tell."""
+        texts = {text for label in labels for text in (label, ":", ":" + label)}
+        try:
+            encoded = {text: await self._tokenize(text) for text in sorted(texts)}
+        except ServerError:
+            return None
+        return first_label_tokens(labels, lambda several: [encoded[text] if text else [] for text in several])
+
+    async def read(self, prompt: str, labels: Sequence[str], tokens: LabelTokens) -> LabelProbs:
+        """Returns the probabilities of the labels' first tokens after `prompt`."""
+        if tokens.ids is not None and self._scores_ids:
+            found = await self._by_id(prompt, tokens.ids)
+            if found is not None:
+                return found
+        return await self._among_likeliest(prompt, labels, tokens.texts)
+
+    async def _by_id(self, prompt: str, ids: tuple[int, ...]) -> LabelProbs | None:
+        """Returns the probabilities of tokens by their ids; None from a server that does not return them."""
+        body = {
+            "prompt": prompt,
+            "max_tokens": 1,
+            "temperature": 0.0,
+            "logprobs": 1,
+            "logprob_token_ids": list(ids),
+            "return_tokens_as_token_ids": True,
+        }
+        try:
+            answer = await self._pool.complete(body, shown(prompt))
+        except RefusedError:
+            return None  # asked in the other way, a server says why
+        top = answer.tokens[0].top if answer.tokens else {}
+        found = [top.get(_ID.format(token)) for token in ids]
+        log_probs = [log_prob for log_prob in found if log_prob is not None]
+        if len(log_probs) < len(ids):
+            self._scores_ids = False  # an older version, which leaves out fields that it does not know
+            return None
+        return LabelProbs(tuple(map(math.exp, log_probs)), answer.prompt_tokens, answer.cached_tokens or 0)
+
+    async def _among_likeliest(self, prompt: str, labels: Sequence[str], tokens: Sequence[str]) -> LabelProbs:
         about = shown(prompt)
         body = {"prompt": prompt, "max_tokens": 1, "temperature": 0.0, "logprobs": self._top_log_probs}
         answer = await self._pool.complete(body, about)

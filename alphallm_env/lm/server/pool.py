@@ -34,7 +34,7 @@ class ServerSettings:
     """Limits of requests in flight, retries and waits. Times are in seconds."""
 
     max_in_flight: int = 64  # per server; further requests wait
-    attempts: int = 6  # per request, the first one included
+    attempts: int = 10  # per request, the first one included; the waits between them add up to 121.5 seconds
     first_wait: float = 0.5  # doubled at each further attempt; plus jitter of at most first_wait
     longest_wait: float = 30.0  # also the limit of what a server may request by Retry-After
     timeout: float = 120.0  # without a byte received
@@ -56,6 +56,7 @@ class Server:
     client: openai.AsyncOpenAI
     model: str
     kind: ServerKind | None = None  # None until `/models` was asked
+    max_model_len: int | None = None  # tokens of prompt and text together, where `/models` reports it (vLLM)
     introduction: asyncio.Lock = field(default_factory=asyncio.Lock)
     in_flight: int = 0
     rests_until: float | None = None  # by time.monotonic; None while it works
@@ -98,6 +99,15 @@ class ServerPool:
         """Returns the answer to one completion request, sampled from the whole distribution, as `post` does."""
         return await self.post("/completions", {"top_p": 1.0, **body, **self._extra_body}, read_answer, about)
 
+    async def kind(self, about: str) -> ServerKind:
+        """Returns the kind of the least loaded server. Raises ServerError once the attempts are used up."""
+        return await self._ask(_introduced, about)
+
+    @property
+    def max_model_len(self) -> int | None:
+        """The most tokens of prompt and text together, by the servers that were asked; None where none reports it."""
+        return min((server.max_model_len for server in self.servers if server.max_model_len), default=None)
+
     async def post(
         self,
         path: str,
@@ -114,9 +124,10 @@ class ServerPool:
         """
 
         async def call(server: Server) -> Result:
-            async with server.introduction:
-                kind = server.kind or await _introduce(server)
+            kind = await _introduced(server)
             whole = {"model": server.model, **kind.whole_distribution, **body}
+            if server.max_model_len and isinstance(most := body.get("max_tokens"), int):
+                whole["max_tokens"] = min(most, server.max_model_len)  # vLLM refuses more than its model's length
             url = server.url.rstrip("/").removesuffix("/v1") + path if beside_v1 else path
             response = await server.client.post(url, cast_to=httpx2.Response, body=whole)
             return read(json.loads(response.content))
@@ -200,8 +211,13 @@ def _client(url: str, settings: ServerSettings) -> openai.AsyncOpenAI:
     return openai.AsyncOpenAI(base_url=url, api_key=api_key, max_retries=0, timeout=timeout)
 
 
+async def _introduced(server: Server) -> ServerKind:
+    async with server.introduction:
+        return server.kind or await _introduce(server)
+
+
 async def _introduce(server: Server) -> ServerKind:
-    """Asks the server for its models; sets its model, if none was named, and its kind. Returns the kind."""
+    """Asks the server for its models; sets its model, if none was named, its length and its kind. Returns the kind."""
     try:
         response = await server.client.get("/models", cast_to=httpx2.Response)
     except openai.APIStatusError as error:
@@ -218,6 +234,8 @@ async def _introduce(server: Server) -> ServerKind:
         if not entries:
             raise ServerError(f"{server.url} lists no model: say which one is meant with model=…")
         server.model = str(entries[0].get("id", ""))
+    lengths = [entry.get("max_model_len") for entry in entries if entry.get("id") == server.model]
+    server.max_model_len = next((length for length in lengths if isinstance(length, int) and length > 0), None)
     owners = [str(entry.get("owned_by", "")) for entry in entries]
     server.kind = next((KINDS[owner] for owner in owners if owner in KINDS), UNKNOWN)
     return server.kind

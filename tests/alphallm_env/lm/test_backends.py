@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
+import weakref
 
 import pytest
 import torch
@@ -23,6 +25,10 @@ def scripted(source: str, device: str, dtype: str) -> ScriptedLM:
     return ScriptedLM({}, name=source)
 
 
+def with_settings(source: str, device: str, dtype: str, width: int = 1) -> ScriptedLM:
+    return ScriptedLM({}, name=f"{source} of width {width}")
+
+
 def no_model(source: str, device: str, dtype: str) -> str:
     return f"{source} on {device} in {dtype}"
 
@@ -35,6 +41,36 @@ def test_a_backend_of_ones_own_is_asked_once_for_each_model():
     assert load_lm("one", "cpu", "float32", own) is one
     assert load_lm("other", "cpu", "float32", own) is not one
     assert loaded == [("one", "cpu", "float32"), ("other", "cpu", "float32")]
+
+
+def test_a_backends_settings_are_its_keywords():
+    own = f"{__name__}:with_settings"
+    assert load_lm("m", "cpu", backend=own).name == "m of width 1"
+    wide = load_lm("m", "cpu", backend=own, backend_settings=["width=4"])
+    assert wide.name == "m of width 4"
+    assert load_lm("m", "cpu", backend=own, backend_settings=("width=4",)) is wide
+    with pytest.raises(ValueError, match=r"a setting of backend .*:with_settings must be one of width, got 'hight'"):
+        load_lm("m", "cpu", backend=own, backend_settings=["hight=4"])
+    with pytest.raises(ValueError, match=r"a setting of backend transformers must be none, got 'width'"):
+        load_policy("tiny", "cpu", backend_settings=["width=4"])
+
+
+def test_a_model_makes_way_before_another_one_is_loaded(monkeypatch: pytest.MonkeyPatch):
+    own = f"{__name__}:counted"
+    monkeypatch.setitem(backends._KEPT, own, 1)
+    assert load_lm("one", "cpu", backend=own).name == "one beside 0"
+    gc.collect()
+    assert load_lm("two", "cpu", backend=own).name == "two beside 0"
+
+
+def counted(source: str, device: str, dtype: str) -> ScriptedLM:
+    gc.collect()
+    lm = ScriptedLM({}, name=f"{source} beside {len(alive)}")
+    alive.add(lm)
+    return lm
+
+
+alive: weakref.WeakSet[ScriptedLM] = weakref.WeakSet()
 
 
 def test_what_a_backend_returns_must_be_a_language_model():
@@ -50,15 +86,16 @@ def test_what_a_backend_returns_must_be_a_language_model():
 def test_by_itself_a_gpu_has_continuous_batching(monkeypatch: pytest.MonkeyPatch, device: str, backend: str):
     asked: list[str] = []
 
-    def load(source: str, device: str, dtype: str, backend: str) -> LanguageModel:
+    def load(source: str, device: str, dtype: str, backend: str, settings: list[str]) -> LanguageModel:
         asked.append(backend)
+        assert settings == ["page_size=32"]
         return ScriptedLM({})
 
     monkeypatch.setattr(backends, "load_lm", load)
-    BACKENDS.resolve("auto")("any", device, "auto")
+    BACKENDS.resolve("auto")("any", device, "auto", page_size=32)
     assert asked == [backend]
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    BACKENDS.resolve("auto")("any", "auto", "auto")
+    BACKENDS.resolve("auto")("any", "auto", "auto", page_size=32)
     assert asked[-1] == "continuous"
 
 

@@ -148,20 +148,8 @@ def test_a_server_is_asked_for_the_whole_distribution(server: FaultServer, clien
     assert set(server.bodies[1]) == {"model", "prompt", "seed", "max_tokens", "temperature", "top_p", "logprobs"}
 
 
-@pytest.mark.parametrize("scales", [True, False])
-def test_a_client_finds_out_whether_log_probs_follow_the_temperature(
-    server: FaultServer, client: Client, scales: bool
-) -> None:
-    server.temperature_scales = scales
-    lm = client(server)
-    lm.generate([request(temperature=1.0)])
-    assert lm.log_probs_follow_temperature is None
-    lm.generate([request(temperature=0.5)])
-    assert lm.log_probs_follow_temperature is scales
-    assert not lm.is_reproducible
-
-
 def test_labels_are_looked_up_among_the_likeliest_tokens(server: FaultServer, client: Client) -> None:
+    server.dialect = "llama-cpp-python"
     found = client(server).label_probs(["Judge it. Answer:", "Judge it again. Answer:"], ("False", "True"))
     for answer, num_tokens in zip(found, (3, 4), strict=True):
         assert answer.probs == pytest.approx([math.exp(LABELS["False"]), math.exp(LABELS["True"])])
@@ -170,6 +158,7 @@ def test_labels_are_looked_up_among_the_likeliest_tokens(server: FaultServer, cl
 
 
 def test_a_rarer_label_is_read_from_an_echoed_prompt(server: FaultServer, client: Client) -> None:
+    server.dialect = "llama-cpp-python"
     lm = client(server, top_log_probs=2)
     answer = lm.label_probs(["Judge it. Answer:"], ("True", "Maybe"))[0]
     assert answer.probs == pytest.approx([math.exp(LABELS["True"]), math.exp(LABELS["Maybe"])])
@@ -184,7 +173,7 @@ def test_a_rarer_label_is_read_from_an_echoed_prompt(server: FaultServer, client
 def test_a_label_that_a_server_does_not_tell_of_is_an_error(
     server: FaultServer, client: Client, echo: str, message: str
 ) -> None:
-    server.echo = echo
+    server.dialect, server.echo = "llama-cpp-python", echo
     with pytest.raises(ServerError, match=f"{server.url}.*'Maybe' is not among the 2 likeliest.*{message}"):
         client(server, top_log_probs=2).label_probs(["Judge it. Answer:"], ("True", "Maybe"))
 
