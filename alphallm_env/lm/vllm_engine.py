@@ -46,6 +46,7 @@ class VLLMEngine:
     def __init__(self, source: str, arguments: Mapping[str, object]) -> None:
         self.name = source
         self.vllm = import_vllm()
+        logging.getLogger("vllm.v1.engine.async_llm").addFilter(_of_a_death)
         self.kinds: Any = importlib.import_module("vllm.sampling_params").RequestOutputKind
         self._arguments = dict(arguments)
         self._names = map(str, itertools.count())
@@ -238,6 +239,13 @@ def check_arguments(arguments: Mapping[str, object]) -> None:
     """Raises ValueError, which lists vLLM's engine arguments, for a setting that is none. Imports vLLM."""
     known = {field.name for field in dataclasses.fields(import_vllm().AsyncEngineArgs)}
     check_names(arguments, known.difference(_OWN), "backend vllm")
+
+
+def _of_a_death(record: logging.LogRecord) -> bool:
+    """Takes the traceback from what vLLM logs here when its engine has died: the engine itself has printed why."""
+    if record.exc_info and type(record.exc_info[1]).__name__ == "EngineDeadError":
+        record.exc_info = None
+    return True
 
 
 def import_vllm() -> ModuleType:
