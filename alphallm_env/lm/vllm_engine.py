@@ -34,6 +34,7 @@ _EXTENSION = f"{__name__}.WeightsOfFolder"
 _OWN = ("model", "dtype", "worker_extension_cls")  # arguments of the engine that are no settings
 # Without a GPU: a prefill in parts ends vLLM's engine where a request has a seed, and blocks are multiples of 32.
 _ON_CPU = {"enable_chunked_prefill": False, "block_size": 32, "enforce_eager": True}
+_GRACE = 20.0  # seconds in which its processes may end by themselves
 _SHOWN = 400  # characters of vLLM's own error
 
 
@@ -184,7 +185,7 @@ class _Running:
         """Ends the engine's processes."""
         engine, self.engine = self.engine, None
         if engine is not None:
-            engine.shutdown()
+            engine.shutdown(timeout=_GRACE)
 
 
 class WeightsOfFolder:
