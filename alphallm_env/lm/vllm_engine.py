@@ -209,7 +209,8 @@ _kept: list[VLLMEngine] = []  # the last one, for the next model of its shape, t
 
 def shared_engine(source: str, arguments: Mapping[str, object]) -> VLLMEngine:
     """Returns the engine that runs models of this shape with these arguments; starts it where there is none."""
-    key = json.dumps([_shape(source), dict(arguments)], sort_keys=True, default=repr)
+    own = [os.getpid(), _shape(source), dict(arguments)]  # a forked child starts an engine of its own
+    key = json.dumps(own, sort_keys=True, default=repr)
     with _lock:
         found = _engines.get(key)
         if found is None:
