@@ -34,6 +34,7 @@ _EXTENSION = f"{__name__}.WeightsOfFolder"
 _OWN = ("model", "dtype", "worker_extension_cls")  # arguments of the engine that are no settings
 # Without a GPU: a prefill in parts ends vLLM's engine where a request has a seed, and blocks are multiples of 32.
 _ON_CPU = {"enable_chunked_prefill": False, "block_size": 32, "enforce_eager": True}
+_GRACE = 20.0  # seconds in which its processes may end by themselves
 _SHOWN = 400  # characters of vLLM's own error
 
 
@@ -46,6 +47,7 @@ class VLLMEngine:
     def __init__(self, source: str, arguments: Mapping[str, object]) -> None:
         self.name = source
         self.vllm = import_vllm()
+        logging.getLogger("vllm.v1.engine.async_llm").addFilter(_of_a_death)
         self.kinds: Any = importlib.import_module("vllm.sampling_params").RequestOutputKind
         self._arguments = dict(arguments)
         self._names = map(str, itertools.count())
@@ -183,7 +185,7 @@ class _Running:
         """Ends the engine's processes."""
         engine, self.engine = self.engine, None
         if engine is not None:
-            engine.shutdown()
+            engine.shutdown(timeout=_GRACE)
 
 
 class WeightsOfFolder:
@@ -207,7 +209,8 @@ _kept: list[VLLMEngine] = []  # the last one, for the next model of its shape, t
 
 def shared_engine(source: str, arguments: Mapping[str, object]) -> VLLMEngine:
     """Returns the engine that runs models of this shape with these arguments; starts it where there is none."""
-    key = json.dumps([_shape(source), dict(arguments)], sort_keys=True, default=repr)
+    own = [os.getpid(), _shape(source), dict(arguments)]  # a forked child starts an engine of its own
+    key = json.dumps(own, sort_keys=True, default=repr)
     with _lock:
         found = _engines.get(key)
         if found is None:
@@ -238,6 +241,13 @@ def check_arguments(arguments: Mapping[str, object]) -> None:
     """Raises ValueError, which lists vLLM's engine arguments, for a setting that is none. Imports vLLM."""
     known = {field.name for field in dataclasses.fields(import_vllm().AsyncEngineArgs)}
     check_names(arguments, known.difference(_OWN), "backend vllm")
+
+
+def _of_a_death(record: logging.LogRecord) -> bool:
+    """Takes the traceback from what vLLM logs here when its engine has died: the engine itself has printed why."""
+    if record.exc_info and type(record.exc_info[1]).__name__ == "EngineDeadError":
+        record.exc_info = None
+    return True
 
 
 def import_vllm() -> ModuleType:

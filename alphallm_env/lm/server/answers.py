@@ -37,6 +37,7 @@ class Answer:
     num_tokens: int
     prompt_tokens: int
     cached_tokens: int | None  # None where the server does not report them
+    ids: tuple[int, ...] | None = None  # of prompt and text; None where the server does not return them
 
     @property
     def ends_inside_character(self) -> bool:
@@ -84,7 +85,14 @@ def read_answer(body: object) -> Answer:
         num_tokens=_count(_field(usage, "completion_tokens")),
         prompt_tokens=_count(_field(usage, "prompt_tokens")),
         cached_tokens=None if cached is None else _count(cached),
+        ids=_ids(_optional(choice, "prompt_token_ids"), _optional(choice, "token_ids")),
     )
+
+
+def _ids(prompt: object, written: object) -> tuple[int, ...] | None:
+    if prompt is None or written is None:
+        return None
+    return tuple(_count(token) for token in [*_list(prompt, "token ids"), *_list(written, "token ids")])
 
 
 def _tokens(log_probs: object) -> tuple[AnswerToken, ...] | None:

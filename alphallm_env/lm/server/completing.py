@@ -38,6 +38,7 @@ class Draft:
     log_prob: float = 0.0
     prompt_tokens: int = 0  # of the first request
     computed_tokens: int | None = 0  # in all requests, without cached ones; None where the server does not report them
+    ids: tuple[int, ...] | None = None  # of prompt and text, to resume by: a text may be cut into other tokens
 
     def with_answer(self, answer: Answer, text: str, log_prob: float) -> Draft:
         """Returns the draft with the next answer, whose text up to its last token is `text`."""
@@ -50,6 +51,7 @@ class Draft:
             log_prob=self.log_prob + log_prob,
             prompt_tokens=self.prompt_tokens or answer.prompt_tokens,
             computed_tokens=computed,
+            ids=answer.ids,
         )
 
     def completion(self, request: GenerationRequest, reason: StopReason) -> Completion:
@@ -79,7 +81,7 @@ async def write(pool: ServerPool, request: GenerationRequest) -> tuple[Draft, St
         stops = request.stop_strings(draft.text)
         left = request.max_tokens - draft.num_tokens
         body = {
-            "prompt": request.prompt + draft.text,
+            "prompt": list(draft.ids) if draft.ids else request.prompt + draft.text,
             "seed": derive_seed(request.seed, draft.num_tokens) % _SEEDS,
             "max_tokens": left if request.rule.trigger else 1,
             "temperature": request.temperature,

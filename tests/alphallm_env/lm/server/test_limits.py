@@ -141,6 +141,29 @@ def test_no_half_of_a_character_is_returned(server: FaultServer, lm: ServerLM, d
     assert whole.text == WHOLE
 
 
+def test_a_text_is_resumed_by_the_tokens_that_a_server_returns() -> None:
+    class WithIds(FaultServer):
+        def completion(self, body: dict[str, object]) -> dict[str, object]:
+            prompt = body["prompt"]
+            if isinstance(prompt, list):
+                body = {**body, "prompt": "".join(chr(token) for token in prompt)}
+            answer = super().completion(body)
+            choice = answer["choices"][0]  # type: ignore[index]
+            choice["prompt_token_ids"] = [ord(character) for character in str(body["prompt"])]
+            written = "".join(choice["logprobs"]["tokens"])
+            choice["token_ids"] = [ord(character) for character in written]
+            return answer
+
+    with WithIds() as other:
+        lm = ServerLM([other.url], settings=QUICK)
+        [done] = lm.generate([request(rule=FormulaRule())])
+        assert (done.text, done.stop_reason) == (WHOLE, StopReason.END_OF_TEXT)
+        first, second = other.bodies[:2]
+        assert first["prompt"] == PROMPT
+        assert second["prompt"] == [ord(character) for character in PROMPT + "Take 7 .\n\n"]
+        lm.close()
+
+
 def test_the_waits_between_attempts_outlast_the_restart_of_a_server() -> None:
     settings = ServerSettings()
     waits = [min(settings.longest_wait, settings.first_wait * 2**n) for n in range(settings.attempts - 1)]

@@ -228,7 +228,7 @@ def test_a_search_survives_the_death_of_the_engine(
         with pytest.raises(SearchInterruptedError, match=f"vLLM's engine of {TINY_POLICY} has died") as interrupted:
             search.run()
         printed = capfd.readouterr().err.splitlines()
-        assert len(printed) < 40, "\n".join(printed)
+        assert len(printed) < 10, "\n".join(printed)
         assert interrupted.value.search is search
         done = search.usage.simulations
         assert done >= 3
