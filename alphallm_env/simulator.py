@@ -7,13 +7,14 @@ work of its models is counted on the current meter (`runtime/metering.py`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from alphallm_env.critics.base import Critics, checked_scores
 from alphallm_env.errors import ModelError, StateError
+from alphallm_env.grading.extraction.thinking import opening_at_end
 from alphallm_env.lm.base import Embedder, GenerationRequest, clear_caches, is_reproducible
 from alphallm_env.lm.policy import Policy
 from alphallm_env.mdp import dynamics
@@ -74,7 +75,16 @@ class Simulator:
         StateError if the episode has ended.
         """
         requests = self._requests(state, num_options, seed, first_index, to_the_end, temperature, role)
-        return await self._options(requests, role)
+        return [self._begun(state, option, role) for option in await self._options(requests, role)]
+
+    def _begun(self, state: State, option: Option, role: Role) -> Option:
+        """Returns an option; the first of an episode with the thinking part's mark that its prompt opened."""
+        opening = self._opening(state, role)
+        return replace(option, text=opening + option.text) if opening else option
+
+    def _opening(self, state: State, role: Role) -> str:
+        """Returns the mark of a thinking part that the policy's prompt opens at an initial state, else ""."""
+        return "" if state.depth else opening_at_end(self._policy_of(role).template.solve(state.question, ""))
 
     def _policy_of(self, role: Role) -> Policy:
         return (self.rollout_policy or self.policy) if role is Role.ROLLOUT else self.policy
@@ -100,7 +110,7 @@ class Simulator:
         path = derive_seed(seed, state.problem_id, state.question, text, state.depth)
         seeds = derive_seeds(path, role.value, int(to_the_end), indices=range(first_index, first_index + num_options))
         max_tokens = max(1, left if to_the_end else min(left, self.rules.max_option_tokens))
-        rule = TO_THE_END if to_the_end else rule_after(self.rules.option_rule, text)
+        rule = TO_THE_END if to_the_end else rule_after(self.rules.option_rule, text or self._opening(state, role))
         warmth = policy.temperature if temperature is None else temperature
         stop_text = policy.template.stop_text
         return [GenerationRequest(prompt, own, max_tokens, rule, warmth, stop_text) for own in seeds]
@@ -116,7 +126,11 @@ class Simulator:
     ) -> list[State]:
         """Returns `num` ended states: the rollout policy completes the solution, as one option each."""
         requests = self._requests(state, num, seed, first_index, True, temperature, Role.ROLLOUT)
-        return [self.transition(state, option).state for option in await self._options(requests, Role.ROLLOUT)]
+        options = await self._options(requests, Role.ROLLOUT)
+        return [self._rolled_out(state, option) for option in options]
+
+    def _rolled_out(self, state: State, option: Option) -> State:
+        return self.transition(state, self._begun(state, option, Role.ROLLOUT)).state
 
     async def rollouts_of_each(
         self, states: Sequence[State], num: int, seeds: Sequence[int], *, temperature: float | None = None
@@ -128,7 +142,7 @@ class Simulator:
             for request in self._requests(state, num, seed, 0, True, temperature, Role.ROLLOUT)
         ]
         options = iter(await self._options(requests, Role.ROLLOUT))
-        return [[self.transition(state, next(options)).state for _ in range(num)] for state in states]
+        return [[self._rolled_out(state, next(options)) for _ in range(num)] for state in states]
 
     async def score(self, critic: str, states: Sequence[State]) -> list[float]:
         """Returns a score in [0, 1] per state, in order, from the critic called value, prm or orm.

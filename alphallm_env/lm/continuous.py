@@ -136,6 +136,7 @@ class ContinuousLM(TransformersLM, ForkAware):
             self._num_open += len(requests)
         try:
             encoded = self.vocabulary.encode([request.prompt for request in requests])
+            self.vocabulary.check_lengths(encoded, self.name, room=_LEAST_TOKENS)
             texts = [_Text(request, self.vocabulary, ids) for request, ids in zip(requests, encoded, strict=True)]
             samples: dict[str, list[_Text]] = {}
             for text in texts:
@@ -224,6 +225,6 @@ class _Text(Writing):
     """A text in progress, with its prompt's tokens and its random draws."""
 
     def __init__(self, request: GenerationRequest, vocabulary: Vocabulary, prompt: list[int]) -> None:
-        super().__init__(request, vocabulary)
+        super().__init__(request, vocabulary, len(prompt))
         self.prompt = prompt
         self.draws = Draws(request.seed, request.temperature, len(prompt), request.max_tokens)

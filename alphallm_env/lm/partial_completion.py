@@ -6,14 +6,18 @@ from collections.abc import Sequence
 
 from alphallm_env.lm.base import Completion, GenerationRequest
 from alphallm_env.lm.local.vocabulary import Vocabulary
+from alphallm_env.mdp.options import UNFINISHED
 from alphallm_env.types import StopReason
 
 
 class Writing:
     """The tokens generated so far for one request, and the reason why its text ends, once it does."""
 
-    def __init__(self, request: GenerationRequest, vocabulary: Vocabulary) -> None:
+    def __init__(self, request: GenerationRequest, vocabulary: Vocabulary, prompt_length: int = 0) -> None:
+        """Of a prompt of `prompt_length` tokens, the text ends where the model's context does."""
         self.request = request
+        room = request.max_tokens if vocabulary.context is None else vocabulary.context - prompt_length
+        self.max_tokens = min(request.max_tokens, max(1, room))
         self.tokens: list[int] = []
         self.log_prob = 0.0
         self.tokens_read = 0  # computed before decoding: the prompt, and what was computed again to resume
@@ -26,7 +30,7 @@ class Writing:
     @property
     def num_tokens_left(self) -> int:
         """Tokens to generate in the next piece: one where β is checked after every token, else all that are left."""
-        return 1 if not self.request.rule.trigger else self.request.max_tokens - len(self.tokens)
+        return 1 if not self.request.rule.trigger else self.max_tokens - len(self.tokens)
 
     def stop_ids(self) -> list[int]:
         """Returns the tokens after which the text may end. Empty where that is every token."""
@@ -50,7 +54,7 @@ class Writing:
             return StopReason.END_OF_TEXT
         if self._triggers[token] and self.request.rule.terminates(self.text):
             return StopReason.RULE
-        return StopReason.LENGTH if len(self.tokens) >= self.request.max_tokens else None
+        return StopReason.LENGTH if len(self.tokens) >= self.max_tokens else None
 
     @property
     def text(self) -> str:
@@ -59,9 +63,9 @@ class Writing:
         return self._vocabulary.decode([token for token in self.tokens if token not in ends])
 
     def completion(self) -> Completion:
-        """Returns the finished text. Raises RuntimeError while it has not ended."""
+        """Returns the finished text, whole characters only. Raises RuntimeError while it has not ended."""
         if self.stop_reason is None:
             raise RuntimeError(f"expected a finished text, got {self.text!r}")
         before = self.request.before_stop(self.text)
-        text = self.text if before is None else before
+        text = self.text.rstrip(UNFINISHED) if before is None else before
         return Completion(text, len(self.tokens), self.log_prob, self.stop_reason, self.tokens_read, self.tokens_saved)

@@ -20,7 +20,7 @@ from alphallm_env.types import Option
 # A dollar sign opens a formula before visible text and closes one after it, unless a digit follows: so
 # "$5 and $7" is money (the rule of pandoc).
 _FORMULA = re.compile(r"\$(?!\s)[^$]+(?<!\s)\$(?!\d)|\\\(.+?\\\)|\\\[.+?\\\]|<<[^>]*>>", re.DOTALL)
-_UNFINISHED = "\ufffd"  # what the first bytes of a character decode to
+UNFINISHED = "\ufffd"  # what the first bytes of a character decode to
 _BLANK_LINE = re.compile(r"\n[ \t]*\n$")
 
 
@@ -49,7 +49,7 @@ def said(text: str) -> str:
     >>> said("<think>2 + 2\\n</think>It is 4.\\n"), said("<think>2 + 2\\n")
     ('It is 4.\\n', '')
     """
-    return "" if text.endswith(_UNFINISHED) else outside_thinking(text) or ""
+    return "" if text.endswith(UNFINISHED) else outside_thinking(text) or ""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from alphallm_env.testing.critics import check_critic
 from alphallm_env.testing.environments import check_environment
 from alphallm_env.testing.faulty_server import FaultServer
 from alphallm_env.testing.fine_tuners import check_fine_tuner
+from alphallm_env.testing.forward_pass import check_forward_pass
 from alphallm_env.testing.language_models import check_language_model
 from alphallm_env.testing.planners import check_planner
 from alphallm_env.testing.problem_sets import check_problem_set
@@ -28,6 +29,7 @@ __all__ = [
     "check_critic",
     "check_environment",
     "check_fine_tuner",
+    "check_forward_pass",
     "check_language_model",
     "check_merge_rule",
     "check_planner",

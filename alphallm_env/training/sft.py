@@ -14,7 +14,7 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from alphallm_env.lm.local.transformers_lm import TransformersLM
-from alphallm_env.lm.prompts import PromptTemplate, plain
+from alphallm_env.lm.prompts import PromptTemplate, plain_solution, without_opening
 from alphallm_env.training.base import FineTuneResult, FineTuning, Lesson
 from alphallm_env.training.precision import multiplies_bfloat16
 
@@ -38,7 +38,11 @@ class SupervisedFineTuner:
         Raises ValueError where there is no lesson, one is longer than `max_length` tokens or than the model can read,
         or one has a weight of its own: all count alike here.
         """
-        rows = [{"prompt": template.solve(x.question, ""), "completion": plain(x.solution)} for x in lessons]
+        prompts = [template.solve(x.question, "") for x in lessons]
+        rows = [
+            {"prompt": prompt, "completion": without_opening(prompt, plain_solution(x.solution))}
+            for prompt, x in zip(prompts, lessons, strict=True)
+        ]
         longest = _longest(rows, lm, settings.max_length)
         _check_weights(lessons)
         at_once = _lessons_at_once(settings.batch_size, longest * lm.model.config.get_text_config().vocab_size)

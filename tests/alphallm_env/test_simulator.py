@@ -14,6 +14,7 @@ from alphallm_env.errors import CriticError, StateError
 from alphallm_env.lm.base import Completion, GenerationRequest
 from alphallm_env.lm.policy import Policy
 from alphallm_env.lm.prompts import TinyTemplate
+from alphallm_env.lm.prompts.thinking import continued
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.mdp.options import TO_THE_END
 from alphallm_env.runtime.engine import Engine
@@ -207,3 +208,26 @@ def test_a_critics_failure_is_never_a_score():
         run(world, world.score("value", [after(world), after(world)]))
     with pytest.raises(CriticError):
         run(world, world.score("orm", [after(world)]))
+
+
+class Thinking(TinyTemplate):
+    """Prompts whose answers begin in a thinking part."""
+
+    def solve(self, question: str, solution: str) -> str:
+        """Returns the question, an opened thinking part, and the solution in it and behind it."""
+        return continued(super().solve(question, "") + "<think>\n", solution)
+
+
+def test_a_thinking_part_that_the_prompt_opens_begins_the_first_option():
+    script = {"": [("2 + 3 = 6\n#### 6\nno, 5\n</think>\nIt is 5.\n", 1.0)], "IT": [("#### 5\n", 1.0)]}
+    lm = ScriptedLM(script, marker="<think>\n")
+    with Engine() as engine:
+        simulator = Simulator(Policy(lm, Thinking()), rules=Rules(), engine=engine)
+        start = simulator.initial_state(PROBLEM)
+        [option] = engine.run(simulator.propose(start, 1, 0))
+        assert option.text == "<think>\n2 + 3 = 6\n#### 6\nno, 5\n</think>\nIt is 5.\n"
+        after = simulator.transition(start, option).state
+        assert after.ending is None
+        assert simulator.policy.template.solve(PROBLEM.question, after.text).count("<think>") == 1
+        [end] = engine.run(simulator.rollouts(start, 1, 0))
+        assert end.text.startswith("<think>\n2 + 3")

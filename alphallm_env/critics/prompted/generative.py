@@ -45,14 +45,24 @@ class Labeller:
         """Returns p(True) / (p(True) + p(False)) per prompt. Counts the tokens read."""
         answers = await engine.submit(self.operation, prompts, role=Role.CRITIC)
         count_scored(answers)
-        return [share_of_true(answer.probs) for answer in answers]
+        return [share_of_true(answer.probs, self.labels) for answer in answers]
 
 
-def share_of_true(probs: tuple[float, ...]) -> float:
-    """Returns p(True) / (p(True) + p(False)). Raises CriticError where neither has any probability."""
+LEAST_MASS = 1e-3  # of the labels together: below it, their ratio says nothing
+
+
+def share_of_true(probs: tuple[float, ...], labels: tuple[str, str] = LABELS) -> float:
+    """Returns p(True) / (p(True) + p(False)).
+
+    Raises CriticError where both together are less likely than `LEAST_MASS`: the model does not answer the question,
+    as behind a prompt that opens a thinking part, or in another wording of the labels.
+    """
     true, false = probs
-    if not true + false > 0.0:
-        raise CriticError(f"expected some probability on True or False, got {true} and {false}")
+    if not true + false >= LEAST_MASS:
+        raise CriticError(
+            f"expected a probability of at least {LEAST_MASS} on the labels {labels[0]!r} and {labels[1]!r} together, "
+            f"got {true:.3g} and {false:.3g}: the model does not answer with them after this template's prompt"
+        )
     return true / (true + false)
 
 

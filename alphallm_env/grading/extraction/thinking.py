@@ -63,6 +63,31 @@ def _marks(text: str) -> list[Mark]:
     return found
 
 
+def mark_places(text: str) -> list[int]:
+    """Returns where the marks of thinking parts begin in a text."""
+    return [mark.start for mark in _marks(text)]
+
+
+_CLOSING = [  # an opening mark, and what closes a part of its form
+    (re.compile(r"<\|channel\|>\w+(?:<\|message\|>)?"), "<|end|><|start|>assistant<|channel|>final<|message|>"),
+    (re.compile(r"<\|(?:begin|start)_(.*)"), r"<|end_\1"),
+    (re.compile(r"(<\|\w+)_(?:begin|start)\|>"), r"\1_end|>"),
+    (re.compile(r"(<[|\uff5c]?|\u25c1|\[)([^/|].*)"), r"\1/\2"),
+]
+
+
+def closing_mark(opening: str) -> str:
+    """Returns the mark that closes the thinking part which a mark opens.
+
+    >>> closing_mark("<think>"), closing_mark("[THINK]"), closing_mark("<|begin_of_thought|>")
+    ('</think>', '[/THINK]', '<|end_of_thought|>')
+    """
+    for form, closing in _CLOSING:
+        if found := form.fullmatch(opening):
+            return found.expand(closing)
+    raise ValueError(f"expected an opening mark of a thinking part, got {opening!r}")
+
+
 def thinking_parts(text: str) -> list[Part]:
     """Returns the thinking parts of a text, in order. Linear in its length.
 

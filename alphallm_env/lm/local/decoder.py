@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from alphallm_env.errors import ModelError
 from alphallm_env.lm.base import Completion, GenerationRequest
 from alphallm_env.lm.local.forward import Passes, step_of
 from alphallm_env.lm.local.kv_cache import RowCache, layers_of
@@ -34,9 +35,9 @@ class Text(Writing):
     """A text in the batch, with its prompt's tokens and the uniform numbers that its own are drawn with."""
 
     def __init__(self, request: GenerationRequest, vocabulary: Vocabulary, prompt: Sequence[int]) -> None:
-        super().__init__(request, vocabulary)
+        super().__init__(request, vocabulary, len(prompt))
         self.prompt = prompt
-        self.uniforms: list[float] = uniforms(request.seed, request.max_tokens).tolist()
+        self.uniforms: list[float] = uniforms(request.seed, self.max_tokens).tolist()
 
     @property
     def last_token(self) -> int:
@@ -47,6 +48,20 @@ class Text(Writing):
     def tokens_kept(self) -> list[int]:
         """The tokens that the model has read, whose keys and values are in the cache."""
         return [*self.prompt, *self.tokens][:-1]
+
+
+class Refused:
+    """A request that no text was begun for: its completion raises the error, and the rest of the batch goes on."""
+
+    def __init__(self, error: ModelError) -> None:
+        self._error = error
+
+    def completion(self) -> Completion:
+        """Raises the error."""
+        raise self._error
+
+
+Job = Text | Refused
 
 
 class _Sharing:
@@ -91,9 +106,10 @@ class Decoder:
         self._cache = RowCache()
         self._rows: list[list[Text]] = []  # by row of the cache: the texts with the same tokens, of prompt and text
         self._sharing: _Sharing | None = None
+        self._refused: list[Refused] = []  # since the last step
 
     def __len__(self) -> int:
-        return sum(map(len, self._rows))
+        return sum(map(len, self._rows)) + len(self._refused)
 
     @property
     def num_rows(self) -> int:
@@ -105,15 +121,28 @@ class Decoder:
         return list(chain.from_iterable(self._rows))
 
     @torch.inference_mode()
-    def join(self, requests: Sequence[GenerationRequest]) -> list[Text]:
-        """Adds a text for each request to the batch. Returns them in order; `step` decodes them."""
+    def join(self, requests: Sequence[GenerationRequest]) -> list[Job]:
+        """Adds a text for each request to the batch. Returns them in order; `step` decodes them.
+
+        A prompt that fills the model's context is refused, by an error of that request alone.
+        """
         if not requests:
             return []
         prompts = list(dict.fromkeys(request.prompt for request in requests))
         encoded = dict(zip(prompts, self._vocabulary.encode(prompts), strict=True))
         if empty := [prompt for prompt, tokens in encoded.items() if not tokens]:
             raise ValueError(f"expected prompts of at least one token, got {empty[0]!r}")
-        texts = [Text(request, self._vocabulary, encoded[request.prompt]) for request in requests]
+        refused = {prompt: error for prompt, tokens in encoded.items() if (error := self._refusal(tokens)) is not None}
+        for prompt in refused:
+            del encoded[prompt]
+        jobs: list[Job] = [
+            Refused(refused[request.prompt])
+            if request.prompt in refused
+            else Text(request, self._vocabulary, encoded[request.prompt])
+            for request in requests
+        ]
+        self._refused += [job for job in jobs if isinstance(job, Refused)]
+        texts = [job for job in jobs if isinstance(job, Text)]
         cached = [self._prefixes.lookup(tokens) for tokens in encoded.values()]
         self._count(texts, list(encoded.values()), cached)
         groups: dict[str, list[Text]] = {}
@@ -121,7 +150,14 @@ class Decoder:
             groups.setdefault(text.request.prompt, []).append(text)
         for prompt_states, batch in self._prompt_states(list(encoded.items()), cached):
             self._add(prompt_states, [groups[prompt] for prompt in batch])
-        return texts
+        return jobs
+
+    def _refusal(self, prompt: Sequence[int]) -> ModelError | None:
+        try:
+            self._vocabulary.check_lengths([prompt], type(self._model).__name__, room=1)
+        except ModelError as error:
+            return error
+        return None
 
     def _count(self, texts: Sequence[Text], encoded: Sequence[list[int]], cached: Sequence[list[int]]) -> None:
         """Counts the tokens to prefill. The first text of each prompt is charged for them, the others for one token."""
@@ -183,11 +219,14 @@ class Decoder:
         self._sharing = None
 
     @torch.inference_mode()
-    def step(self) -> list[Text]:
-        """Decodes one token of every text. Returns those that ended, which leave the batch.
+    def step(self) -> list[Job]:
+        """Decodes one token of every text. Returns those that ended, and what was refused, which leave the batch.
 
         After an error of the model the batch is empty, and no text has ended.
         """
+        refused, self._refused = self._refused, []
+        if not self._rows:
+            return list(refused)
         device = self._model.device
         ids = torch.tensor([texts[0].last_token for texts in self._rows], device=device)
         try:
@@ -206,7 +245,7 @@ class Decoder:
         except BaseException:
             self._reset()
             raise
-        return list(chain.from_iterable(ended.values()))
+        return [*refused, *chain.from_iterable(ended.values())]
 
     def _sample(self, logits: torch.Tensor, texts: Sequence[Text]) -> tuple[list[int], list[float]]:
         """Returns per text the next token and its log-probability at temperature 1, banned tokens excluded."""
@@ -245,6 +284,7 @@ class Decoder:
     def leave(self, texts: Sequence[object]) -> None:
         """Removes texts before they have ended."""
         gone = set(map(id, texts))
+        self._refused = [job for job in self._refused if id(job) not in gone]
         self._rows = [[text for text in shared if id(text) not in gone] for shared in self._rows]
         self._sharing = None
         self._close_gaps()
@@ -257,10 +297,10 @@ class Decoder:
 
 def written(decoder: Decoder, requests: Sequence[GenerationRequest]) -> list[Completion]:
     """Returns the completions of all requests, in order, from a decoder that is otherwise empty."""
-    texts = decoder.join(requests)
+    jobs = decoder.join(requests)
     while len(decoder):
         decoder.step()
-    return [text.completion() for text in texts]
+    return [job.completion() for job in jobs]
 
 
 def uniforms(seed: int, num: int) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
+from alphallm_env.lm.local.attention import Mask, WindowMasks, window_of
 from alphallm_env.lm.local.llama import LlamaStep, LlamaTrunk, is_llama_shaped
 
 if TYPE_CHECKING:
@@ -81,6 +82,14 @@ class ModuleTrunk:
 
     def __init__(self, model: PreTrainedModel) -> None:
         self._model = model
+        self._windows = None if window_of(model) is None else WindowMasks(model)
+
+    def _mask(self, mask: torch.Tensor, places: torch.Tensor) -> torch.Tensor | Mask:
+        """Returns what the forward pass takes as its mask: windows are cut here, by position."""
+        if self._windows is None:
+            return mask
+        keys = (mask.cumsum(-1) - 1).clamp(min=0)
+        return self._windows(mask[:, None].bool().expand(-1, places.shape[1], -1), places, keys)
 
     def hidden(
         self, ids: torch.Tensor, mask: torch.Tensor, places: torch.Tensor, cache: Cache, after: Sequence[int] = ()
@@ -89,7 +98,7 @@ class ModuleTrunk:
         trunk = self._model.base_model
         output = trunk(
             input_ids=ids,
-            attention_mask=mask,
+            attention_mask=self._mask(mask, places),
             position_ids=places,
             past_key_values=cache,
             output_hidden_states=bool(after),
@@ -103,7 +112,11 @@ class ModuleTrunk:
     ) -> torch.Tensor:
         """See `Trunk`."""
         return self._model(
-            input_ids=ids, attention_mask=mask, position_ids=places, past_key_values=cache, logits_to_keep=num_kept
+            input_ids=ids,
+            attention_mask=self._mask(mask, places),
+            position_ids=places,
+            past_key_values=cache,
+            logits_to_keep=num_kept,
         ).logits
 
 
@@ -129,12 +142,16 @@ class ModuleStep:
 
     def __init__(self, model: PreTrainedModel) -> None:
         self._model = model
+        self._windows = None if window_of(model) is None else WindowMasks(model)
 
     def __call__(self, ids: torch.Tensor, places: torch.Tensor, mask: torch.Tensor, cache: RowCache) -> torch.Tensor:
         """See `Step`."""
+        queries = places[:, None]
+        if self._windows is None:
+            seen: torch.Tensor | Mask = mask.long()
+        else:  # a row's tokens stand in the columns of their positions
+            columns = torch.arange(mask.shape[1], device=mask.device)[None].expand(len(mask), -1)
+            seen = self._windows(mask[:, None], queries, columns)
         return self._model(
-            input_ids=ids[:, None],
-            attention_mask=mask.long(),
-            position_ids=places[:, None],
-            past_key_values=cache,
+            input_ids=ids[:, None], attention_mask=seen, position_ids=queries, past_key_values=cache
         ).logits[:, -1]

@@ -28,6 +28,7 @@ from alphallm_env.lm.local.decoder import Decoder, written
 from alphallm_env.lm.local.forward import Forward, Passes
 from alphallm_env.lm.local.prefix_cache import PrefixCache
 from alphallm_env.lm.local.scoring import last_outputs, token_log_probs
+from alphallm_env.lm.local.supported import require_supported
 from alphallm_env.lm.local.vocabulary import vocabulary_of
 from alphallm_env.lm.revision import source_revision
 
@@ -39,6 +40,7 @@ class TransformersLM:
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> None:
         self.model = model.eval()
+        require_supported(self.model)
         self.tokenizer = tokenizer
         self.name = name
         self.vocabulary = vocabulary_of(model, tokenizer)
@@ -107,11 +109,13 @@ class TransformersLM:
 
         Also returns how many tokens of each text were cached and not computed.
         """
+        self.vocabulary.check_lengths(encoded, self.name)
         return last_outputs(forward, encoded, self.prefixes, self.vocabulary.pad_id)
 
     def read(self, passages: Sequence[Passage]) -> list[Reading]:
         """Returns, per passage, the lowest log-probability of a token in each of its lines."""
         parts = [self.vocabulary.encode([passage.prompt, *passage.lines]) for passage in passages]
+        self.vocabulary.check_lengths([list(chain(*pieces)) for pieces in parts], self.name)
         log_probs, saved = token_log_probs(
             self.passes.logits,
             [list(chain(*pieces)) for pieces in parts],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -26,6 +26,16 @@ class Vocabulary:
     end_ids: frozenset[int]
     banned: torch.Tensor  # bool [vocabulary]: special tokens that are never generated
     pad_id: int
+    context: int | None = None  # the most tokens of a text with its prompt; None where the model names no limit
+
+    def check_lengths(self, texts: Sequence[Sequence[int]], name: str, *, room: int = 0) -> None:
+        """Raises ModelError, with both lengths, for a text that leaves less than `room` tokens of the context."""
+        longest = max(map(len, texts), default=0)
+        if self.context is not None and longest + room > self.context:
+            raise ModelError(
+                f"expected texts of at most {self.context - room} tokens, as {name} reads {self.context} in all, got "
+                f"one of {longest}"
+            )
 
 
 def vocabulary_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Vocabulary:
@@ -50,7 +60,21 @@ def vocabulary_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) ->
         return np.array([text in piece for piece in pieces] + [False] * max(0, size - len(pieces)))
 
     pad_id = min(ends) if tokenizer.pad_token_id is None else cast(int, tokenizer.pad_token_id)
-    return Vocabulary(encode, decode, triggers, ends, banned, pad_id)
+    return Vocabulary(encode, decode, triggers, ends, banned, pad_id, _context(model))
+
+
+_CONTEXT_NAMES = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "seq_length")
+
+
+def _context(model: PreTrainedModel) -> int | None:
+    """Returns how many tokens a model reads at most; with stretched rotations, what they are stretched to."""
+    config: Any = model.config.get_text_config()
+    lengths = [length for name in _CONTEXT_NAMES if isinstance(length := getattr(config, name, None), int)]
+    rotations = getattr(config, "rope_parameters", None) or {}
+    original, factor = rotations.get("original_max_position_embeddings"), rotations.get("factor")
+    if original and factor:
+        lengths.append(int(original * factor))
+    return max(lengths, default=None)
 
 
 def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:

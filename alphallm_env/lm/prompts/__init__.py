@@ -7,6 +7,7 @@ from alphallm_env.lm.prompts.base import LABELS, PromptTemplate, ToolTemplate, p
 from alphallm_env.lm.prompts.chat import ChatTemplate
 from alphallm_env.lm.prompts.choosing import bos_token, mark_as_taught, template_for
 from alphallm_env.lm.prompts.few_shot import FewShotTemplate
+from alphallm_env.lm.prompts.thinking import plain_solution, without_opening
 from alphallm_env.lm.prompts.tiny import TinyTemplate
 
 __all__ = [
@@ -19,5 +20,7 @@ __all__ = [
     "bos_token",
     "mark_as_taught",
     "plain",
+    "plain_solution",
     "template_for",
+    "without_opening",
 ]

@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 LABELS = ("True", "False")
 # <|end|>, the same with U+FF5C for |, <s>, </s>, <bos>, <start_of_turn>, </think>; a<b>c is mathematics.
-_SPECIAL = re.compile(r"<(?=[|\uff5c]|/?(?:s|[A-Za-z]\w+)>)|\[(?=/?INST\])")
+SPECIAL = re.compile(r"<(?=[|\uff5c]|/?(?:s|[A-Za-z]\w+)>)|\[(?=/?INST\])")
 
 
 def plain(text: str) -> str:
@@ -17,7 +17,7 @@ def plain(text: str) -> str:
     >>> plain("7 <|im_end|> <5")
     '7 < |im_end|> <5'
     """
-    return _SPECIAL.sub(lambda match: match.group() + " ", text)
+    return SPECIAL.sub(lambda match: match.group() + " ", text)
 
 
 @runtime_checkable

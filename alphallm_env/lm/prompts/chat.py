@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from alphallm_env.lm.prompts.base import LABELS, plain
+from alphallm_env.lm.prompts.thinking import closed, continued, plain_solution
 from alphallm_env.lm.prompts.tools import SHOTS
 from alphallm_env.lm.prompts.wording import (
     IMAGINE,
@@ -26,7 +27,8 @@ class ChatTemplate:
 
     Worked examples are earlier turns of the chat. Without them, small models write long texts under headings, with two
     or three times the tokens, that seldom end. `examples=False` leaves them out, as a model does without that was
-    taught on lessons.
+    taught on lessons. A thinking part that the tokenizer's template opens is closed where a critic is asked; where the
+    policy solves, it is the beginning of the solution.
     """
 
     name = "chat"
@@ -62,19 +64,20 @@ class ChatTemplate:
     def imagine(self, opening: str, examples: Sequence[str]) -> str:
         """Returns a user turn that asks for a new problem like the examples."""
         listed = "\n\n".join(f"Problem: {plain(example)}" for example in examples)
-        return self._ask(IMAGINE.format(examples=listed)) + plain(opening)
+        return closed(self._ask(IMAGINE.format(examples=listed))) + plain(opening)
 
     def judge_state(self, question: str, solution: str, notes: str = "") -> str:
         """Returns the worked examples as turns, a user turn with the problem, and the opened answer."""
-        return self._ask(noted(notes) + SOLVE.format(question=plain(question)), self._shots) + plain(solution)
+        prompt = self._ask(noted(notes) + SOLVE.format(question=plain(question)), self._shots)
+        return continued(prompt, plain_solution(solution))
 
     def judge_step(self, question: str, before: str, step: str, notes: str = "") -> str:
         """Returns a user turn that asks for True or False about the step."""
-        return self._ask(step_question(question, before, step, notes))
+        return closed(self._ask(step_question(question, before, step, notes)))
 
     def judge_outcome(self, question: str, solution: str, notes: str = "") -> str:
         """Returns a user turn that asks for True or False about the solution."""
-        return self._ask(outcome_question(question, solution, notes))
+        return closed(self._ask(outcome_question(question, solution, notes)))
 
     def check_outcome(self, question: str, solution: str, work: str) -> str:
         """Returns checks of other solutions as turns, a user turn that asks for this one, and the opened check."""
@@ -86,4 +89,4 @@ class ChatTemplate:
                 {"role": "assistant", "content": check},
             )
         ]
-        return self._ask(check_question(question, solution), shots) + plain(work)
+        return closed(self._ask(check_question(question, solution), shots)) + plain(work)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from alphallm_env.lm.prompts.base import plain
+from alphallm_env.lm.prompts.thinking import plain_solution
 from alphallm_env.lm.prompts.tools import SHOTS
 from alphallm_env.lm.prompts.wording import WORKED_EXAMPLES, check_question, noted, outcome_question, step_question
 
@@ -40,7 +41,8 @@ class FewShotTemplate:
 
     def judge_state(self, question: str, solution: str, notes: str = "") -> str:
         """Returns the worked examples, the question and the opened answer."""
-        return f"{self._bos_token}{noted(notes)}{self._shots}Question: {plain(question)}\nAnswer:\n{plain(solution)}"
+        own = plain_solution(solution)
+        return f"{self._bos_token}{noted(notes)}{self._shots}Question: {plain(question)}\nAnswer:\n{own}"
 
     def judge_step(self, question: str, before: str, step: str, notes: str = "") -> str:
         """Returns the question of the PRM as a completion prompt."""

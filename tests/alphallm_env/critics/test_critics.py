@@ -36,8 +36,9 @@ from alphallm_env.types import Option, Problem, State, StopReason
 
 def test_the_score_is_the_share_of_true_among_both_labels() -> None:
     assert share_of_true((0.2, 0.6)) == pytest.approx(0.25)
-    with pytest.raises(CriticError, match="True or False"):
-        share_of_true((0.0, 0.0))
+    for probs in ((0.0, 0.0), (1e-30, 3e-30), (2e-4, 3e-4)):
+        with pytest.raises(CriticError, match=f"'True' and 'False' together, got {probs[0]:.3g} and {probs[1]:.3g}"):
+            share_of_true(probs)
 
 
 def test_a_score_out_of_range_or_missing_is_an_error_never_a_zero() -> None:

@@ -242,6 +242,19 @@ def test_the_labels_follow_the_prompt_as_text_goes_on(template: PromptTemplate):
         assert prompt.endswith("\nAnswer:") == template.labels[0].startswith(" ")
 
 
+def test_a_thinking_part_that_the_chat_opens_is_closed_for_critics_and_continued_by_the_policy():
+    chat = ChatTemplate(foreign_tokenizer("{% for m in messages %}{{ m.content }}{% endfor %}<think>\n"))
+    for asked in (
+        chat.judge_outcome("Q", "s"), chat.judge_step("Q", "a", "b"), chat.imagine("", []), chat.check_outcome("Q", "s", ""),
+    ):  # fmt: skip
+        assert asked.endswith("<think>\n\n</think>\n\n")
+    opened = chat.solve("Q", "")
+    assert opened.endswith("<think>\n")
+    assert chat.solve("Q", "<think>\n2 + 2") == opened + "2 + 2"
+    assert chat.solve("Q", "<think>\n2</think>4<|im_end|>") == opened + "2</think>4< |im_end|>"
+    assert "< think>" in chat.solve("a <think> question", "")
+
+
 def test_a_chat_template_needs_one():
     with pytest.raises(ValueError, match="expected a tokenizer with a chat template"):
         ChatTemplate(foreign_tokenizer(None))
