@@ -64,8 +64,10 @@ def _marks(text: str) -> list[Mark]:
 
 
 def mark_places(text: str) -> list[int]:
-    """Returns where the marks of thinking parts begin in a text."""
-    return [mark.start for mark in _marks(text)]
+    """Returns where the marks begin that open or close a thinking part of a text."""
+    parts = thinking_parts(text)
+    starts, ends = {part.start for part in parts if part.opening}, {part.end for part in parts if part.is_closed}
+    return [mark.start for mark in _marks(text) if mark.start in starts or mark.end in ends] if parts else []
 
 
 _CLOSING = [  # an opening mark, and what closes a part of its form

@@ -243,10 +243,9 @@ def test_the_labels_follow_the_prompt_as_text_goes_on(template: PromptTemplate):
 
 
 def test_a_thinking_part_that_the_chat_opens_is_closed_for_critics_and_continued_by_the_policy():
-    chat = ChatTemplate(foreign_tokenizer("{% for m in messages %}{{ m.content }}{% endfor %}<think>\n"))
-    for asked in (
-        chat.judge_outcome("Q", "s"), chat.judge_step("Q", "a", "b"), chat.imagine("", []), chat.check_outcome("Q", "s", ""),
-    ):  # fmt: skip
+    chat = ChatTemplate(foreign_tokenizer("{% for m in messages %}{{ m.content }}{% endfor %}{{ '<think>\\n' }}"))
+    judged = (chat.judge_outcome("Q", "s"), chat.judge_step("Q", "a", "b"), chat.check_outcome("Q", "s", ""))
+    for asked in (*judged, chat.imagine("", [])):
         assert asked.endswith("<think>\n\n</think>\n\n")
     opened = chat.solve("Q", "")
     assert opened.endswith("<think>\n")
