@@ -29,10 +29,10 @@ def test_a_search_survives_the_death_of_the_engine(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("VLLM_CPU_OMP_THREADS_BIND", "nobind")
     lm = VLLMLM(TINY_POLICY, dtype="float32")
     [problem] = gsm_symbolic.problems("test", 1)
-    planner = eta_mcts("tiny_small", max_simulations=200, num_rollouts=1)
+    planner = eta_mcts("tiny_small", max_simulations=40, num_rollouts=1)
     with Engine() as engine:
         simulator = build_simulator(Policy(lm, TinyTemplate()), "tiny", Rules(), engine)
-        search = planner.begin(simulator, simulator.initial_state(problem), budget=Budget(simulations=200))
+        search = planner.begin(simulator, simulator.initial_state(problem), budget=Budget(simulations=40))
         assert search.simulate(3) == 3
         [process] = lm.process_ids
         threading.Timer(0.3, os.kill, (process, signal.SIGKILL)).start()
