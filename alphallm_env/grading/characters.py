@@ -20,6 +20,7 @@ _SIGNS = {
     "∫": r"\int ", "∑": r"\sum ", "∏": r"\prod ", "°": r"^\circ ", "º": r"^\circ ", "˚": r"^\circ ",
     "′": "'", "″": "''", "‘": "'", "’": "'", "“": '"', "”": '"', "。": ".", "、": ",", "٫": ".", "٬": ",",
     "\N{CUBE ROOT}": r"\sqrt[3]", "\N{FOURTH ROOT}": r"\sqrt[4]", "\N{MULTIPLICATION X}": r"\times ",
+    "万": " wan ", "萬": " wan ", "亿": " yi ", "億": " yi ",
     "\N{INVISIBLE TIMES}": "", "\N{INVISIBLE SEPARATOR}": ",", "\N{INVISIBLE PLUS}": "", "\u00ad": "",
 }  # fmt: skip
 _GREEK = re.compile(r"GREEK (SMALL|CAPITAL) LETTER (FINAL )?([A-Z]+)")

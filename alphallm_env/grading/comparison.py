@@ -52,6 +52,8 @@ def compare(gold: Node, answer: Node, oracle: Oracle) -> bool | None:
             return isinstance(one, Matrix) and isinstance(other, Matrix) and compare(one, other, oracle)
         case Cases(), Cases():
             return _same_branches(gold, answer, oracle)
+        case (Listing(parts=(Leaf(text),)), _) | (_, Listing(parts=(Leaf(text),))) if "emptyset" in text:
+            return gold == answer  # the set that holds the empty set is not empty
         case (Listing(parts=(only,)), _) if not isinstance(answer, Listing):
             return compare(only, answer, oracle)  # the braces of a set may be left out
         case (_, Listing(parts=(only,))) if not isinstance(gold, Listing):
@@ -295,6 +297,9 @@ def _as_set(node: Node) -> Node:
         return node
     if len(sides) == 3 and _VARIABLE.fullmatch(sides[1]):
         return _interval("(" if signs[0] == "<" else "[", sides[0], sides[2], ")" if signs[1] == "<" else "]")
+    if len(sides) == 2 and (within := _ABSOLUTE.fullmatch(sides[0])) and _VARIABLE.fullmatch(within[1].strip()):
+        closing = ")" if signs[0] == "<" else "]"
+        return _interval("(" if signs[0] == "<" else "[", f"-({sides[1]})", sides[1], closing)
     if len(sides) == 2 and _VARIABLE.fullmatch(sides[0]):
         return _interval("(", r"-\infty", sides[1], ")" if signs[0] == "<" else "]")
     if len(sides) == 2 and _VARIABLE.fullmatch(sides[1]):
@@ -302,6 +307,7 @@ def _as_set(node: Node) -> Node:
     return node
 
 
+_ABSOLUTE = re.compile(r"\|([^|]+)\|")
 _MIRRORED = {">": "<", r"\geq": r"\leq"}
 
 

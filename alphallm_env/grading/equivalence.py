@@ -12,7 +12,7 @@ from alphallm_env.grading.comparison import compare
 from alphallm_env.grading.plain_numbers import decimal_comma, plain_number
 from alphallm_env.grading.quantities.phrases import Measure, compound, measure
 from alphallm_env.grading.quantities.sentences import stated_number
-from alphallm_env.grading.quantities.spelled import in_digits
+from alphallm_env.grading.quantities.spelled import in_symbols
 from alphallm_env.grading.quantities.units import compatible, marks_agree
 from alphallm_env.grading.structure import Node, parse
 from alphallm_env.grading.verdict import Verdict
@@ -54,7 +54,7 @@ def decide(answer: str | None, gold: str) -> Verdict | OpenComparison:
     if answer is None or not answer.strip():
         return Verdict.INCORRECT
     gold, answer = plain_characters(gold), plain_characters(answer)
-    gold_text, answer_text = in_digits(notation.normalise(gold)), in_digits(notation.normalise(answer))
+    gold_text, answer_text = in_symbols(notation.normalise(gold)), in_symbols(notation.normalise(answer))
     if not gold_text:
         return Verdict.UNGRADABLE
     if not answer_text or not marks_agree(answer, gold):
@@ -81,12 +81,18 @@ def _is_excessive(text: str) -> bool:
     return deepest > MAX_NESTING
 
 
+# Digits in groups as in India (12,34,567), in program texts (12_500), or with two points or more (1.250.000).
+_GROUPED = re.compile(r"[+-]?(?:\d{1,2}(?:,\d{2})+,\d{3}|\d{1,3}(?:_\d{3})+|\d{1,3}(?:\.\d{3}){2,})")
+
+
 def _as_stated(answer: str, gold: str) -> str:
     """Returns the number that a sentence or a decimal comma states, where the gold answer is a number."""
     value = _value(measure(gold))
     if value is None:
         return answer
-    number = answer
+    number = (
+        _GROUPED.sub(lambda found: re.sub(r"[,._]", "", found[0]), answer) if _GROUPED.fullmatch(answer) else answer
+    )
     if _value(measure(answer)) is None and re.search("[A-Za-z]{2}", answer):
         number = stated_number(answer) or answer
     decimal = decimal_comma(measure(number).value)

@@ -59,6 +59,12 @@ _REWRITES: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     (r"(?<=\d)(?:\\[,;: ]|~)\s*(?=\d{3}(?!\d))", ""),
     (_TEXT + r"\s*\{([^{}]*\b(?:or|and)\b[^{}]*)\}", r" \1 "),
     (r"(?<!\\)\\(?:q?quad|displaystyle|(?:[Bb]igg?[lr]?|left|right)(?![A-Za-z])|[!,;: ])|~", " "),
+    (r"\\colon(?![A-Za-z])", ":"),
+    (r"\bper\s+cent\b", "percent"),
+    (r"(?<=\d)\s*secs?\.?\s*$", " seconds"),
+    (r"^\s*([+-]?)\s*infinity\s*$", r"\1\\infty"),
+    (r"\s+after all\s*$", ""),
+    (r"(?<=\d)\s{0,3}\^\s{0,3}\{\s{0,3}(st|nd|rd|th)\s{0,3}\}", r"\1"),
     (r"(?<=\d)\s*[xX]\s*(?=10\s*(?:\^|\*\*))", r"\\times "),
     (r"\\(?:d|t|c|x|nice|s|flat)frac(?:\[[lcr]\])?", r"\\frac"),
     (r"\\[dt]binom", r"\\binom"),
@@ -99,6 +105,10 @@ _ANY_TEXT = re.compile(_TEXT + r"\s*\{([^{}]*)\}")
 _APPROXIMATELY = re.compile(r"(?:[A-Za-z]\s*)?\\approx\s*(?=[-+\d.])")
 
 
+_QUOTED = re.compile(r"^\s*(`{1,3}|_{1,2})([^`_]+)\1\s*$")
+_OR_BETWEEN_INTERVALS = re.compile(r"(?<=[)\]])\s*(?:\\text\{\s*or\s*\}|\bor\b)\s*(?=[(\[])")
+
+
 def normalise(text: str) -> str:
     r"""Returns the answer in plain LaTeX: no delimiters, spacing commands, boxes, percent or degree signs.
 
@@ -106,6 +116,12 @@ def normalise(text: str) -> str:
     '\\frac{3}{4} cups'
     """
     text = _unstyled(plain_characters(boxed_answer(text) or text))
+    text = re.sub(r"\b(?:US|AU|CA|NZ|HK)\s?(?=\\?\$\s*[\d.])", "", text)
+    text = _QUOTED.sub(r"\2", re.sub(r"\{\s*\n\s*|\s*\n\s*\}", lambda found: found[0].strip(), text))
+    if r"\pm" not in text:
+        text = text.replace(r"\mp", r"\pm")
+    if r"\infty" in text:
+        text = _OR_BETWEEN_INTERVALS.sub(r" \\cup ", text)
     around = [*_ROWS, *_AROUND_MATRICES] if r"\begin" in text else _OUTSIDE_MATRICES
     for pattern, replacement in [*around, *_REWRITES]:
         dots = isinstance(replacement, str) and "pmatrix" in replacement

@@ -232,7 +232,7 @@ def _inequality(text: str, depth: int) -> Node | None:  # noqa: ARG001
     return Inequality(sides, tuple(signs), text) if signs and all(sides) and "=" not in text else None
 
 
-_NAME = re.compile(r"[A-Za-z\\{}|:(),\s']*(?:_\{?\w+\}?[A-Za-z\\{}|:(),\s']*)*")
+_NAME = re.compile(r"(?:[A-Za-z]\^\{?-1\}?)?[A-Za-z\\{}|:(),\s']*(?:_\{?\w+\}?[A-Za-z\\{}|:(),\s']*)*")
 MAX_SIDES = 8
 
 

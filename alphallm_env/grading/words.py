@@ -51,9 +51,10 @@ def literally_equal(answer: str, gold: str) -> bool:
     times = _minutes(answer), _minutes(gold)
     if None not in times:
         return times[0] == times[1]
-    return letters(answer) == letters(gold) or are_synonyms(answer, gold)
+    return letters(_ARTICLE.sub("", answer)) == letters(_ARTICLE.sub("", gold)) or are_synonyms(answer, gold)
 
 
+_ARTICLE = re.compile(r"^\s*(?:an?|the)\s+(?=[a-z]{3})", re.IGNORECASE)
 _CLOCK = re.compile(r"(\d{1,2})(?:[:.](\d{2}))?\s*(?:([ap])\.?\s*m\.?)?(?:\s*o'?clock)?", re.IGNORECASE)
 
 

@@ -288,7 +288,7 @@ def _joint(between: str) -> str:
     if len(between) > _REACH or HIDDEN in between:
         return ""
     words = _DECORATION.sub(" ", between).lower().split()
-    if len(words) <= 8 and not _ALTERNATIVES.isdisjoint(words):
+    if len(words) <= 8 and not _ALTERNATIVES.isdisjoint(words) and "not" not in words:
         return " or "
     one_sentence = len(words) <= 2 and not re.search(r"[.=]", between)
     return ", " if not words or ("and" in words and one_sentence) else ""

@@ -66,10 +66,10 @@ _CHECK = re.compile(
 _WRONG = r"(?:wrong|incorrect|mistaken|false|impossible|a mistake|an error|not (?:right|correct|quite|true|it|possible)|(?:a |an )?(?:typo|slip)|off by)"
 _RETRACTION = re.compile(
     rf"{_LEAD}(?:no(?:pe)?(?:$|\s+(?:wait|sorry|actually|that|it|this|the answer|not|i)\b)|no\s+{_NUMBER}\s*\w*$"
-    r"|(?:scratch|strike|forget|ignore|disregard)\s+(?:that|this|it|the)|never\s*mind|correction\b|oops|whoops|my (?:bad|mistake)"
-    rf"|i (?:was|am|think i(?:'m| am|was)) (?:wrong|mistaken)|i(?:'ve| have)? (?:made|see|miscalc\w+|misread\w*|miscount\w*|mistyp\w+)"
+    r"|(?:scratch|strike|forget|ignore|disregard)\s+(?:that|this|it|the|my)|never\s*mind|correction\b|oops|whoops|my (?:bad|mistake)"
+    rf"|i (?:was|am|think i(?:'m| am|was)) (?:wrong|mistaken)|i(?:'ve| have)? (?:made|see|miscalc\w+|mis-?\w+)"
     r"|i(?:'ve)? (?:forgot|missed|overlooked|neglected)\b(?! to (?:mention|say|note|state))|i take (?:that|it) back|i (?:hereby )?(?:retract|withdraw)\b"
-    r"|(?:\S+\s+){0,4}contradicts?\b|(?:\S+\s+){0,4}(?:is|leads to|gives) a contradiction"
+    r"|(?:it|this|that|which) fails\b|(?:\S+\s+){0,4}contradicts?\b|(?:\S+\s+){0,4}(?:is|leads to|gives) a contradiction"
     r"|(?:it|this|that|which|(?:the|my) (?:answer|result)) (?:does not|doesn't|doesn\u2019t|can't|cannot|won't|didn't) (?:\w+ly )?"
     r"(?:add up|make (?:any )?sense|work|fit|match|hold|check out|satisfy|agree|look right|seem right)\b(?!\s+(?:for|to|that|if|when)\b)"
     rf"|(?:(?:\S+\s+){{0,6}})?(?:is|was|'s|\u2019s|be|are|seems|looks)(?:\s+\w+ly|\s+also|\s+still)?\s+{_WRONG}"

@@ -162,12 +162,17 @@ _SENTENCE_END = re.compile(r"[.!?](?=[\s*\"'\u201d)]|$)|,?\s+(?:because|since|wh
 # What frames a sentence so that the text does not assert it: a supposition, or what others may think.
 _HYPOTHESIS = re.compile(
     r"\b(?:(?:might|may|could|would|will|to|often|wrongly|mistakenly|initially|at first|many|some|people|students)\s+(?:\w+\s+){0,2}?"
-    r"(?:think|say|guess|assume|expect|believe|conclude|claim|answer)|if|whether|unless|suppos(?:e|ing)|assum(?:e|ing)|imagine|pretend|say(?:ing)?|until|case)"
+    r"(?:think|say|guess|assume|expect|believe|conclude|claim|answer)|(?:false|wrong|untrue|doubtful|unlikely)\s+that"
+    r"|(?:said|claimed|wrote|thought|believed|assumed|guessed)|let(?:'s|\u2019s| us)\s+(?:guess|try|say|assume|suppose)"
+    r"|if|whether|unless|suppos(?:e|ing)|assum(?:e|ing)|imagine|pretend|say(?:ing)?|until|case)"
     r"\s+(?:that\s+)?(?:(?:the|my|our|final|correct)\s+)*$",
     re.IGNORECASE,
 )
+_REJECTED = re.compile(r"\b(?:wrong|incorrect|false|tempting|naive|mistaken)\s+$", re.IGNORECASE)
 _ASKED = re.compile(
-    r"(?:^|[.!?\n,;:]\s*|\b(?:so|but|then|and)\s+)(?:is|are|was|could|can|might|would|should)\s+\W*$", re.IGNORECASE
+    r"(?:^|[.!?\n,;:]\s*|\b(?:so|but|then|and)\s+)(?:is|are|was|could|can|might|would|should)\s+\W*$"
+    r"|\b(?:maybe|perhaps|possibly)\s*,?\s*$",
+    re.IGNORECASE,
 )
 _DENIED = re.compile(r"(?:not|never|cannot|neither)\b[\s:*_]*(?:equal\s+to\s+|be\s+)?", re.IGNORECASE)
 _ADVERB = re.compile(
@@ -202,7 +207,7 @@ def sentences(text: str) -> list[Statement]:
 def _sentence(text: str, sentence: re.Match[str], part: str) -> Statement | None:
     """Returns the statement of a match of `_SENTENCE`, None where it supposes or judges an answer only."""
     before = text[max(0, sentence.start() - 60) : sentence.start()]
-    if _HYPOTHESIS.search(before):
+    if _HYPOTHESIS.search(before) or _REJECTED.search(before):
         return None
     asked = part == "asked" or _ASKED.search(before) is not None
     if part == "before":
@@ -228,16 +233,22 @@ def _sentence(text: str, sentence: re.Match[str], part: str) -> Statement | None
 
 # Words that correct what stands before them in the same sentence.
 _CORRECTION = re.compile(
-    r"[\s,;:(\u2013\u2014-]*\b(?:no|wait|actually|sorry|oops|hmm+|hm|or,?\s+rather|rather|i\s+mean|i\s+meant|correction"
+    r"[\s,;:(\u2013\u2014-]*\b(?:no|wait|actually|sorry|oops|hmm+|hm|or,?\s+rather|rather|instead\s+of|i\s+mean|i\s+meant|correction"
     r"|er|erm|uh|um|scratch\s+that|strike\s+that|make\s+that|hold\s+on|never\s*mind|not|but|let\s+me|let's)\b",
     re.IGNORECASE,
 )
 _VALUE_BEGINS = re.compile(
     r"[*_(\[{+\-\u2212\s]*(?:\d|\$|\u20ac|\u00a3|\\[(\[a-zA-Z]|\.\d|[A-Za-z](?![A-Za-z'])|[a-z]+\([a-z]\)\s*=)"
 )
-_ALTERNATIVE = re.compile(r"(?:or|and|maybe|perhaps|possibly|alternatively|either)\b", re.IGNORECASE)
+_ALTERNATIVE = re.compile(
+    r"(?:or|and|maybe|perhaps|possibly|alternatively|either|give or take|more or less|at (?:least|most|best)|roughly"
+    r"|approximately|plus or minus)\b",
+    re.IGNORECASE,
+)
+_REASON = re.compile(r"[\s(]*(?:since|because|as)\b", re.IGNORECASE)
 _PAUSE = re.compile(
-    r",\s+|;\s*|\s+[(\u2013\u2014]\s*|\s+-+\s+|\s(?=or\b|but\b|no\b|wait\b|actually\b|hmm)", re.IGNORECASE
+    r",\s+|;\s*|\s+[(\u2013\u2014]\s*|\s+-+\s+|\s(?=or\b|but\b|no\b|wait\b|actually\b|hmm|rather than\b|instead of\b)",
+    re.IGNORECASE,
 )
 
 
@@ -249,7 +260,7 @@ def first_break(stated: str) -> int:
     for pause in _PAUSE.finditer(stated[:end]):
         rest, following = stated[pause.start() :], stated[pause.end() :]
         in_formula = stated.count("$", 0, pause.start()) % 2 == 1 and stated.count("$", 0, end) % 2 == 0
-        if pause.start() > 0 and not in_formula and _CORRECTION.match(rest):
+        if pause.start() > 0 and not in_formula and (_CORRECTION.match(rest) or _REASON.match(rest)):
             return pause.start()
         ends_at_words = pause[0].startswith(",") and re.match(r"[A-Za-z]{2}", following)
         if ends_at_words and not in_formula and not _ALTERNATIVE.match(following):

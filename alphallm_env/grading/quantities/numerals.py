@@ -39,12 +39,16 @@ _PARTICLES = frozenset(
         "from", "where", "when", "with", "for", "is", "are", "was", "were", "of", "all", "both", "pi", "sin", "cos",
         "tan", "log", "ln", "exp", "max", "min", "power", "choose", "multiple", "divides", "digit", "digits", "pair",
         "pairs", "exclude", "excludes", "excluding", "ignore", "fails", "couple", "trio", "duo", "quartet", "bakers",
+        "circa", "ca", "exceeds",
+        "exceed", "exceeding", "under", "beyond", "might", "may", "could", "would", "should", "must", "best", "worst",
+        "shy", "short", "upwards", "minimum", "maximum", "ish", "give", "take", "seems", "appears", "said",
     ]
 )  # fmt: skip
 _VALUES = {
     "hundred": 100, "thousand": 1_000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "lakh": 10**5,
     "lac": 10**5, "crore": 10**7,
     "dozen": 12, "mln": 10**6, "mn": 10**6, "bn": 10**9, "tn": 10**12, "k": 1_000, "mil": 10**6,
+    "grand": 1_000, "score": 20, "wan": 10**4, "yi": 10**8, "myriad": 10**4, "gross": 144,
     "quadrillion": 10**15, "quintillion": 10**18, "m": 10**6, "b": 10**9,
 }  # fmt: skip
 

@@ -23,6 +23,46 @@ _MATHEMATICAL = re.compile(r"[\\^_=+*/<>{}.]")
 MAX_CHARACTERS = 200
 
 
+_IDIOMS = [
+    (re.compile(r"\bhalf an? dozen\b|\ba half[- ]dozen\b", re.IGNORECASE), "6"),
+    (re.compile(r"\b(?:a |one )?baker'?s dozen\b", re.IGNORECASE), "13"),
+    (re.compile(r"\b(?:an? )?(?:grand )?total of (?=[\d$])", re.IGNORECASE), ""),
+]
+_N = r"(\d+(?:\.\d+)?)"
+# Operations that a whole answer names in words, and the same in symbols.
+_OPERATIONS = [
+    (re.compile(rf"(?:minus|negative) {_N}", re.IGNORECASE), r"-\1"),
+    (re.compile(rf"(?:twice|double) {_N}", re.IGNORECASE), r"2*\1"),
+    (re.compile(rf"(?:thrice|triple|three times) {_N}", re.IGNORECASE), r"3*\1"),
+    (re.compile(rf"half(?: of)? {_N}", re.IGNORECASE), r"\1/2"),
+    (re.compile(rf"{_N} squared", re.IGNORECASE), r"\1^2"),
+    (re.compile(rf"{_N} cubed", re.IGNORECASE), r"\1^3"),
+    (re.compile(rf"{_N} factorial", re.IGNORECASE), r"\1!"),
+    (re.compile(rf"{_N} choose {_N}", re.IGNORECASE), r"\\binom{\1}{\2}"),
+    (re.compile(rf"(?:the )?square root of {_N}", re.IGNORECASE), r"\\sqrt{\1}"),
+    (re.compile(rf"{_N} (?:plus) {_N}", re.IGNORECASE), r"\1+\2"),
+    (re.compile(rf"{_N} (?:minus) {_N}", re.IGNORECASE), r"\1-\2"),
+    (re.compile(rf"{_N} (?:times|multiplied by) {_N}", re.IGNORECASE), r"\1*\2"),
+    (re.compile(rf"{_N} (?:over|divided by) {_N}", re.IGNORECASE), r"\1/\2"),
+    (re.compile(rf"{_N} point (\d+)", re.IGNORECASE), r"\1.\2"),
+]
+
+
+def in_symbols(text: str) -> str:
+    r"""Returns an answer that is an operation in words, in symbols; any other text with its numbers in digits.
+
+    >>> in_symbols("minus fourteen"), in_symbols("13 squared"), in_symbols("9 choose 2"), in_symbols("18 doubled")
+    ('-14', '13^2', '\\binom{9}{2}', '18 doubled')
+    """
+    for idiom, number in _IDIOMS:
+        text = idiom.sub(number, text)
+    text = in_digits(text)
+    for words, symbols in _OPERATIONS:
+        if found := words.fullmatch(text):
+            return found.expand(symbols)
+    return text
+
+
 def in_digits(text: str) -> str:
     """Returns the text with the numbers that it spells out in digits.
 

@@ -83,14 +83,32 @@ def singular(name: str) -> str:
     return _NAMES.get(stem, stem if len(name) > 3 else name)
 
 
-def _has_case(word: str) -> bool:
-    """Returns whether a symbol's case tells its prefix: mPa is no MPa, mW no MW."""
-    return len(word) > 1 and word[0] in "mM" and _SYMBOL.fullmatch(word) is not None and word.lower() not in _NAMES
+_PREFIXES = {
+    "T": "tera", "G": "giga", "M": "mega", "k": "kilo", "h": "hecto", "d": "deci", "c": "centi", "m": "milli",
+    "n": "nano", "p": "pico",
+}  # fmt: skip
+_BASES = {
+    "m": "meter", "g": "gram", "L": "liter", "l": "liter", "s": "second", "J": "joule", "N": "newton", "W": "watt",
+    "V": "volt", "A": "ampere", "Pa": "pascal", "cal": "calorie", "B": "byte", "Hz": "hz", "ohm": "ohm", "mol": "mole",
+}  # fmt: skip
+_PREFIXED_SYMBOL = re.compile(rf"(?P<prefix>[{''.join(_PREFIXES)}]?)(?P<base>{'|'.join(_BASES)})")
+
+
+def _of_symbol(word: str) -> str:
+    """Returns the name of a symbol, whose case tells its prefix: mPa is no MPa. "" for other words."""
+    found = _PREFIXED_SYMBOL.fullmatch(word)
+    if (
+        found is None
+        or (word.lower() in _NAMES and not word.startswith("M"))
+        or (len(word) == 1 and word not in _SINGLE)
+    ):
+        return ""
+    return _PREFIXES.get(found["prefix"], "") + _BASES[found["base"]]
 
 
 def canonical(words: list[str], power: str) -> str:
     """Returns the canonical spelling of a unit of some words, `/` among them, and a power, "" for none."""
-    names = [word if _has_case(word) else singular(word.lower()) for word in words]
+    names = [_of_symbol(word) or singular(word.lower()) for word in words]
     joined = re.sub(r"\s*/\s*", "/", " ".join(names).replace(" per ", "/"))
     joined = _NAMES.get(joined, joined)
     return f"{joined}^{power}" if power else joined
@@ -115,7 +133,7 @@ def compatible(one: str, other: str) -> bool:
 
 
 _MARKS = [
-    ("percent", re.compile(r"%|\bpercent|\bpct\b")),
+    ("percent", re.compile(r"%|\bper\s?cent|\bpct\b")),
     ("degree", re.compile(r"°|\\circ\b|\bdegrees?\b|\\degree")),
     ("dollar", re.compile(r"\\\$|\bdollars?\b|\bUSD\b")),
     ("cent", re.compile(r"¢|\bcents?\b")),
@@ -126,7 +144,17 @@ _MARKS = [
 ]
 
 
+_BARE_DOLLAR = re.compile(r"(?<!\\)\$\s*\d")
+
+
+def _marks_of(text: str) -> set[str]:
+    names = {name for name, sign in _MARKS if sign.search(text)}
+    if text.count("$") % 2 and _BARE_DOLLAR.search(text):
+        names.add("dollar")  # a pair of dollar signs delimits a formula
+    return names
+
+
 def marks_agree(answer: str, gold: str) -> bool:
     """Returns whether the currency, percent and degree signs of two raw texts do not contradict each other."""
-    one, other = ({name for name, sign in _MARKS if sign.search(text)} for text in (answer, gold))
+    one, other = _marks_of(answer), _marks_of(gold)
     return not one or not other or bool(one & other)

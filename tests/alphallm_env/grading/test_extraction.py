@@ -33,6 +33,14 @@ THINKING = [
         ("The answer is 40. This contradicts the question, so the answer is 44.", "44"),
         ("Students often say the answer is 40. In fact the answer is 44.", "44"),
         ("If rent were free the answer would be 40. The answer is 44.", "44"),
+        ("The answer is 44 rather than 40.", "44"),
+        ("The answer is 44 (since 50 - 6 = 44).", "44"),
+        ("A common wrong answer is 40. The answer is 44.", "44"),
+        ("The answer is 44. (Before I had said the answer is 40.)", "44"),
+        (
+            "The answer is 40. Wait, that's not right. The answer is 41. No, that's not right either. The answer is 44.",
+            "44",
+        ),
         ("Is the answer 40? Yes.", "40"),
         ("Is the answer 40? No. The answer is 44.", "44"),
     ],
@@ -46,7 +54,7 @@ def test_a_text_answers_what_it_settles_on(text, answer):
     [
         "Wait, that's wrong.", "Let me recheck.", "Scratch that.", "I made a mistake.", "Hmm.", "No, that is not right.",
         "Oops, I forgot to add 4.", "No, the answer is not 40.", "On second thought, let me redo this.",
-        "I retract that.", "That does not add up.", "However, this contradicts the first line.", "Is it 44?",
+        "I retract that.", "Disregard my answer.", "[Later: I mis-added.]", "That does not add up.", "However, this contradicts the first line.", "Is it 44?",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("statement", ["The answer is 40.", r"\boxed{40}.", "#### 40\n"])
@@ -75,7 +83,8 @@ def test_a_remark_or_a_confirmation_changes_nothing(statement, after):
 @pytest.mark.parametrize(
     "text",
     ["If the answer is 40 then we are done.", "Suppose the answer is 40. Then x = 3.", "The answer is not 40.",
-     "Is the answer 40?", "The answer would be 40 if x were 3.", "One might think the answer is 40.", "Put the answer in \\boxed{}.", "\\boxed{...}"],
+     "Is the answer 40?", "The answer would be 40 if x were 3.", "One might think the answer is 40.",
+     "It is false that the answer is 40.", "Maybe the answer is 40.", "Let's guess the answer is 40.", "Put the answer in \\boxed{}.", "\\boxed{...}"],
 )  # fmt: skip
 def test_what_is_supposed_denied_or_asked_is_no_answer(text):
     assert extract_answer(text) is None

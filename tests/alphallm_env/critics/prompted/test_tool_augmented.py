@@ -158,13 +158,12 @@ def test_by_name_it_is_the_orm_of_a_policy_that_is_prompted() -> None:
 
 
 def test_a_real_model_is_asked_in_a_chat(sandbox: Sandbox) -> None:
-    """The tiny policy knows no chat and writes what it likes: whatever it is, it is a check, and a score follows."""
+    """The tiny policy knows no chat: what it writes is a check, and no label after it is an error."""
     lm = load_policy(device="cpu").lm
     with Engine() as engine:
         orm = ToolAugmentedORM(lm, ChatTemplate(lm.tokenizer), engine, sandbox, max_tokens=12)  # type: ignore[attr-defined]
-        score, transcript, meter = judged(orm, engine, solved())
-    assert 0.0 <= score <= 1.0
-    assert transcript.score == score
+        with metering(Meter()) as meter, pytest.raises(CriticError, match="does not answer with them"):
+            engine.run(orm.evaluate([solved()]))
     assert 1 <= meter.usage.critic.generated <= 12
 
 
