@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -160,6 +161,7 @@ def test_by_name_it_is_the_orm_of_a_policy_that_is_prompted() -> None:
 def test_a_real_model_is_asked_in_a_chat(sandbox: Sandbox) -> None:
     """The tiny policy knows no chat: what it writes is a check, and no label after it is an error."""
     lm = load_policy(device="cpu").lm
+    lm.vocabulary = replace(lm.vocabulary, context=1_024)  # type: ignore[attr-defined]  # the examples take 675 tokens
     with Engine() as engine:
         orm = ToolAugmentedORM(lm, ChatTemplate(lm.tokenizer), engine, sandbox, max_tokens=12)  # type: ignore[attr-defined]
         with metering(Meter()) as meter, pytest.raises(CriticError, match="does not answer with them"):
