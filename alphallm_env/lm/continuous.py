@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import threading
 from collections.abc import Generator, Sequence
-from typing import cast
+from typing import Any, cast
 
 from transformers import (
     ContinuousBatchingConfig,
@@ -55,12 +55,24 @@ class ContinuousLM(TransformersLM, ForkAware):
         max_batch: int = 256,
     ) -> None:
         super().__init__(model, tokenizer, name)
+        self._require_paging()
         self.page_size = page_size  # tokens in a block: prefixes are shared by whole blocks
         self.max_batch = max_batch
         self._thread = LoopThread(f"continuous {name}")
         self._names = map(str, itertools.count())
         self.after_fork_in_child()
         self.follow_forks()
+
+    def _require_paging(self) -> None:
+        """Raises ModelError for attention that `transformers` does not compute, or computes wrongly, from blocks."""
+        config: Any = self.model.config
+        is_eager = getattr(config, "_attn_implementation", None) == "eager"
+        if is_eager or hasattr(self.model.base_model, "build_alibi_tensor"):
+            what = "attention that needs all keys at once (eager)" if is_eager else "positions as biases (ALiBi)"
+            raise ModelError(
+                f"expected a model that continuous batching can page, got {type(self.model).__name__} with {what}: "
+                "use the backend transformers"
+            )
 
     def after_fork_in_child(self) -> None:
         """Starts without a manager: its thread is the parent's."""

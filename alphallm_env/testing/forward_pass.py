@@ -32,18 +32,20 @@ def check_forward_pass(
     labels: Sequence[str] = LABELS,
     max_tokens: int = 24,
     most_nats: float = MOST_NATS,
+    over_all_tokens: bool = False,
 ) -> float:
     """Checks a backend of `model` and returns the largest difference from its bare forward pass, in nats.
 
     Greedy texts of one batch, their log-probabilities, and the probabilities of labels after prompts whose beginnings
-    were read before, are held beside forward passes over each text alone, without padding and without a cache. Raises
-    AssertionError for another token, or a difference of more than `most_nats`.
+    were read before, are held beside forward passes over each text alone, without padding and without a cache. With
+    `over_all_tokens` the log-probabilities of texts are those of a distribution that includes the special tokens which
+    are never generated. Raises AssertionError for another token, or a difference of more than `most_nats`.
     """
     requests = [GenerationRequest(prompt, 0, max_tokens, temperature=0.0) for prompt in prompts]
     differences = [0.0]
     completions = lm.generate(requests)
     for request, completion in zip(requests, completions, strict=True):
-        differences.append(_of_text(request, completion, model, vocabulary))
+        differences.append(_of_text(request, completion, model, vocabulary, over_all_tokens))
     longer = [request.prompt + done.text for request, done in zip(requests, completions, strict=True)]
     for asked in (list(prompts), longer, [*prompts, *longer][::-1]):
         for prompt, found in zip(asked, lm.label_probs(asked, labels), strict=True):
@@ -53,7 +55,7 @@ def check_forward_pass(
     return largest
 
 
-def _log_probs(ids: Sequence[int], model: PreTrainedModel) -> torch.Tensor:
+def _logits(ids: Sequence[int], model: PreTrainedModel) -> torch.Tensor:
     """Returns the logits [vocabulary] after `ids`, by a forward pass over them alone."""
     import torch
 
@@ -62,16 +64,21 @@ def _log_probs(ids: Sequence[int], model: PreTrainedModel) -> torch.Tensor:
 
 
 def _of_text(
-    request: GenerationRequest, completion: Completion, model: PreTrainedModel, vocabulary: Vocabulary
+    request: GenerationRequest,
+    completion: Completion,
+    model: PreTrainedModel,
+    vocabulary: Vocabulary,
+    over_all_tokens: bool,
 ) -> float:
     """Returns the difference in the log-probability of a greedy text."""
     ids = list(vocabulary.encode([request.prompt])[0])
     start, total = len(ids), 0.0
     for _ in range(request.max_tokens):
-        scores = _log_probs(ids, model).masked_fill(vocabulary.banned.to(model.device), float("-inf")).log_softmax(-1)
-        token = int(scores.argmax())
+        every = _logits(ids, model)
+        allowed = every.masked_fill(vocabulary.banned.to(model.device), float("-inf"))
+        token = int(allowed.argmax())
         ids.append(token)
-        total += float(scores[token])
+        total += float((every if over_all_tokens else allowed).log_softmax(-1)[token])
         if token in vocabulary.end_ids:
             break
     text = vocabulary.decode([token for token in ids[start:] if token not in vocabulary.end_ids])
@@ -88,5 +95,5 @@ def _of_labels(
     from alphallm_env.lm.base import first_label_tokens
 
     ids = first_label_tokens(labels, vocabulary.encode)
-    scores = _log_probs(vocabulary.encode([prompt])[0], model).log_softmax(-1)
+    scores = _logits(vocabulary.encode([prompt])[0], model).log_softmax(-1)
     return max(abs(float(scores[token]) - math.log(prob)) for token, prob in zip(ids, probs, strict=True))

@@ -37,6 +37,12 @@ def test_continuous_batching_computes_the_bare_forward_pass(kind: str):
         lm.close()
 
 
+@pytest.mark.parametrize("kind", ["gpt_oss", "bloom"])
+def test_continuous_batching_refuses_what_it_cannot_page(kind: str):
+    with pytest.raises(ModelError, match="use the backend transformers"):
+        ContinuousLM(*random_model(kind), kind)
+
+
 def test_a_window_is_cut_by_position():
     masks = WindowMasks(random_model("mistral")[0])
     seen = torch.tensor([[[True, False, True, True]]])
