@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from paths import DATA
 
+from alphallm_env.critics.loading import TINY_CRITICS
 from alphallm_env.errors import CriticError, ProblemError
 from alphallm_env.types import State
 from experiments import processbench
@@ -111,7 +112,8 @@ def test_the_command_measures_critics_by_name(critic: str, tmp_path: Path) -> No
         for answer, label in ((n + 2, -1), (n + 9, 1))
     ]
     out, path = tmp_path / "found.json", write(tmp_path / "rows.jsonl", rows)
-    config = BenchConfig(rows=path, critic=critic, json=out, development=4, device="cpu")
+    policy = str(TINY_CRITICS) if critic == "prompted" else "tiny"  # a model that answers by a label
+    config = BenchConfig(rows=path, critic=critic, policy=policy, json=out, development=4, device="cpu")
     found = processbench.main(config)
     record = json.loads(out.read_text())
     assert found.num_wrong + found.num_right == 8
@@ -122,6 +124,12 @@ def test_the_command_measures_critics_by_name(critic: str, tmp_path: Path) -> No
     assert record["critic_tokens"] > 0
     with pytest.raises(ValueError, match=r"development must be in \[0, 12\), got 12"):
         processbench.main(BenchConfig(rows=config.rows, critic=critic, development=12, device="cpu"))
+
+
+def test_a_model_that_answers_by_no_label_is_an_error(tmp_path: Path) -> None:
+    rows = [AnnotatedSolution("", "Ana has 3 apples and buys 2. How many has she?", ("3 + 2 = 5", "#### 5"), -1)]
+    with pytest.raises(CriticError, match="does not answer with them"):
+        processbench.main(BenchConfig(rows=write(tmp_path / "rows.jsonl", rows), critic="prompted", device="cpu"))
 
 
 def test_the_real_rows_are_as_expected() -> None:
