@@ -70,7 +70,7 @@ def main(config: AttentionBenchConfig) -> dict[str, dict[str, float | str]]:
     figures = {kind: {backend: difference(kind, backend) for backend in config.backends} for kind in config.kinds}
     table = Table("attention", *config.backends, title="largest difference from a bare forward pass, nats")
     for kind, row in figures.items():
-        table.add_row(kind, *(f"{found:.1e}" if isinstance(found, float) else found[:60] for found in row.values()))
+        table.add_row(kind, *(found[:60] if isinstance(found, str) else f"{found:.1e}" for found in row.values()))
     results_console().print(table)
     if config.json is not None:
         write_whole(config.json, json.dumps(figures, indent=2) + "\n")

@@ -25,7 +25,7 @@ from agents.base import Budget
 from agents.mcts import eta_mcts
 from agents.running import run_episodes
 from alphallm_env.lm.base import GenerationRequest
-from alphallm_env.lm.local.decoder import Decoder, Text, written
+from alphallm_env.lm.local.decoder import Decoder, Job, Text, written
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.policy import Policy
 from alphallm_env.loading import build_simulator, load_policy
@@ -120,7 +120,7 @@ def raw_tokens_per_second(lm: TransformersLM, requests: Sequence[GenerationReque
         room = concurrency - len(decoder)
         decoder.join(waiting[:room])
         del waiting[:room]
-        num_written += sum(len(text.tokens) for text in decoder.step())
+        num_written += sum(len(job.tokens) for job in decoder.step() if isinstance(job, Text))
     return num_written / (time.perf_counter() - started)
 
 
@@ -130,7 +130,7 @@ def prefill_ratio(simulator: Simulator, lm: TransformersLM, problems: Sequence[P
     decoder = lm.stepped_batch
     join = decoder.join
 
-    def remember(requests: Sequence[GenerationRequest]) -> Sequence[Text]:
+    def remember(requests: Sequence[GenerationRequest]) -> Sequence[Job]:
         prompts.update(request.prompt for request in requests)
         return join(requests)
 
