@@ -60,7 +60,7 @@ def has_mark(text: str) -> bool:
 def has_answer_word(text: str) -> bool:
     """Returns False only for a text in which no sentence can state an answer."""
     folded = text.casefold()
-    return "answer" in folded or "solut" in folded
+    return "answer" in folded or "solut" in folded or "correct option" in folded or "correct choice" in folded
 
 
 def hash_lines(text: str) -> list[Statement]:
@@ -149,7 +149,7 @@ def without_overlaps(statements: list[Statement], taken: list[Statement]) -> lis
 
 _SENTENCE = re.compile(
     r"(?:\b(?:the|my|our|final|correct|right|actual|revised|updated|corrected)\s+){0,4}\b"
-    r"(?:answers?\b[*_]*(?:\s+to\s+(?:the|this|your)\s+\w+)?|(?<=the )solution)"
+    r"(?:answers?\b[*_]*(?:\s+to\s+(?:the|this|your)\s+\w+)?|(?<=the )solution|(?<=correct )(?:option|choice))"
     r"\s*(?:[:=]|\bis\b|\bare\b|\b(?:would|should|must) be\b|\b(?:equals|becomes)\b|(?=\$|\\\())"
     r"\s{0,9}:?[*_\s]{0,9}(?P<after>[^\n]{1,500})"
     r"|\b(?:is|could)\s+(?:the|my|our)\s+(?:final\s+)?answers?\s+(?:be\s+)?(?P<asked>[^\n?]{1,200})(?=\?)"

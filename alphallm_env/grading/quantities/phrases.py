@@ -94,6 +94,8 @@ def _scaled(words: list[str]) -> tuple[Fraction, list[str]]:
 
 def _noun(words: list[str]) -> list[str]:
     """Returns the noun phrase that some words begin with; a rate's second unit belongs to it."""
+    if words == ["in"]:
+        return words  # inches
     for place, word in enumerate(words):
         if word.lower() == "per" or word == "/":
             return words[: place + 2] if place else []

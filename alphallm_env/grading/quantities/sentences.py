@@ -15,6 +15,14 @@ _NUMBER = re.compile(
 )
 _WORD = re.compile(r"[A-Za-z]+(?:['-][A-Za-z]+)*")
 MAX_WORDS = 15
+# What may stand alone before a number; any other single word there may be one that changes it.
+_LABELS = frozenset(
+    [
+        "altogether", "answer", "count", "equals", "exactly", "gives", "hence", "is", "just", "number", "only",
+        "result",
+        "so", "solution", "sum", "the", "therefore", "thus", "total", "value",
+    ]
+)  # fmt: skip
 
 
 def stated_number(text: str) -> str | None:
@@ -30,6 +38,9 @@ def stated_number(text: str) -> str | None:
         return None
     found = _NUMBER.search(text)
     if found is None or any(map(_may_change, all_words)):
+        return None
+    before = text[: found.start()].strip()
+    if len(all_words) == 1 and before and before[-1].isalpha() and before.lower() not in _LABELS:
         return None
     number = re.sub(r"[^\d.,/+-]|[.,]+$", "", found[0])
     behind = _WORD.findall(re.split(r"[.,;:!)]", text[found.end() :])[0])

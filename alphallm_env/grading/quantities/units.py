@@ -33,7 +33,7 @@ _POWERS = {"square": "2", "sq": "2", "cubic": "3", "cu": "3", "squared": "2", "c
 _SYMBOL = re.compile(
     r"(?:[YZEPTGMkhdcmunpf]|da)?(?:m|g|s|A|mol|cd|Hz|N|Pa|J|W|C|V|F|S|Wb|T|lm|lx|Bq|Gy|Sv|L|l|eV|B|b|bit|byte|cal|Wh|Hz|bps|ohm)"
 )
-_SINGLE = frozenset("NJWVA")  # symbols that are one capital and no usual abbreviation of a number
+_SINGLE = frozenset("NJWVAL")  # symbols that are one capital and no usual abbreviation of a number
 _IRREGULAR = frozenset(
     [
         "people", "men", "women", "children", "feet", "teeth", "geese", "mice", "lice", "oxen", "dice", "fish",

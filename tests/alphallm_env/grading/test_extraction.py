@@ -41,6 +41,8 @@ THINKING = [
             "The answer is 40. Wait, that's not right. The answer is 41. No, that's not right either. The answer is 44.",
             "44",
         ),
+        ("The correct option is (B).", "(B)"),
+        ("So the correct choice is C.", "C"),
         ("Is the answer 40? Yes.", "40"),
         ("Is the answer 40? No. The answer is 44.", "44"),
     ],
