@@ -19,7 +19,8 @@ class Problem:
     """A question with, where it is known, its final answer and a worked solution.
 
     Only the grader reads `answer` and `solution`; no policy or critic ever receives a `Problem`.
-    An imagined problem has neither.
+    An imagined problem has neither. `verifier` names what judges solutions by the question alone
+    (`problems/verifiers.py`), empty where the answer is compared with the gold answer.
     """
 
     id: str
@@ -27,6 +28,12 @@ class Problem:
     answer: str | None = None
     solution: str | None = None
     source: str = ""
+    verifier: str = ""
+
+    @property
+    def is_gradable(self) -> bool:
+        """Whether a solution can be judged: by a verifier, or by the gold answer."""
+        return bool(self.verifier) or self.answer is not None
 
 
 class StopReason(enum.Enum):
@@ -90,6 +97,7 @@ class State:
     depth: int = 0  # options taken
     num_tokens: int = 0  # tokens of all options taken
     ending: Ending | None = None
+    verifier: str = ""  # of the problem: what tells legal lines, and free to ask
     _digest: bytes | None = field(default=None, init=False, repr=False)
     _text: str | None = field(default=None, init=False, repr=False)
 
@@ -108,6 +116,8 @@ class State:
             problem_id = self.problem_id.encode("utf-8", "surrogatepass")
             hasher.update(b"root" + struct.pack("<q", len(problem_id)) + problem_id)
             hasher.update(self.question.encode("utf-8", "surrogatepass"))
+            if self.verifier:
+                hasher.update(b"\0verifier" + self.verifier.encode())
             return hasher.digest()
         option = self.option
         log_prob = b"none" if option.log_prob is None else struct.pack("<d", option.log_prob)
@@ -173,6 +183,8 @@ class State:
             for s in self.path() if s.option is not None
         ]  # fmt: skip
         record = {"problem_id": self.problem_id, "question": self.question, "steps": steps[::-1]}
+        if self.verifier:
+            record["verifier"] = self.verifier
         # Not ASCII: two adjacent surrogates would be read back as one character.
         return json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
 
@@ -181,7 +193,7 @@ class State:
         """Returns the state that `to_bytes` wrote. Raises StateError if the bytes are not one."""
         try:
             record = json.loads(data.decode("utf-8", "surrogatepass"))
-            state = State(str(record["problem_id"]), str(record["question"]))
+            state = State(str(record["problem_id"]), str(record["question"]), verifier=str(record.get("verifier", "")))
             for text, num_tokens, log_prob, stop_reason, ending in record["steps"]:
                 log_prob = None if log_prob is None else float(log_prob)
                 option = Option(str(text), int(num_tokens), log_prob, StopReason(stop_reason))
@@ -200,6 +212,7 @@ class State:
             depth=self.depth + 1,
             num_tokens=self.num_tokens + option.num_tokens,
             ending=ending,
+            verifier=self.verifier,
         )
 
 

@@ -25,21 +25,23 @@ import torch
 from safetensors.torch import load_file
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from alphallm_env.lm.word_tokenizer import build_tokenizer
-from alphallm_env.problems import gsm_symbolic
 from alphallm_env.training.optimizers import MuonAndAdam
 from alphallm_env.types import Problem
+from experiments.pretraining import countdown, gsm_symbolic
 from experiments.pretraining.config import PretrainConfig
-from experiments.pretraining.documents import documents, encode
+from experiments.pretraining.documents import encode
 from experiments.pretraining.model import build_model, export, greedy_accuracy, loss_of, recover, save
 from experiments.runs.settings import settings_of
+
+WORLDS = {"gsm_symbolic": gsm_symbolic, "countdown": countdown}
 
 
 def main(config: PretrainConfig) -> None:
     """Trains until `tokens` are seen or the development accuracy is reached."""
     torch.set_num_threads(config.threads)
     folder = config.out / "checkpoint"
-    development = gsm_symbolic.problems("development", config.development_problems, level=config.level)
+    world = WORLDS[config.world]
+    development = world.development(config)
     tokens_seen = 0
     config.out.mkdir(parents=True, exist_ok=True)
     recover(folder)
@@ -54,11 +56,7 @@ def main(config: PretrainConfig) -> None:
         model = LlamaForCausalLM.from_pretrained(config.start, dtype=torch.float32, attn_implementation="eager")
         optimizer = MuonAndAdam(model.named_parameters(), config.muon_lr, config.adam_lr)
     else:
-        sample = itertools.islice(gsm_symbolic.stream("train", config.seed, config.level), 20_000)
-        unseen = itertools.islice(gsm_symbolic.stream("unseen_templates", config.seed, config.level), 1_000)
-        tokenizer = build_tokenizer(
-            text for p in itertools.chain(sample, unseen) for text in (p.question, p.solution or "")
-        )
+        tokenizer = world.tokenizer_of(config)
         model = build_model(config, tokenizer)
         optimizer = MuonAndAdam(model.named_parameters(), config.muon_lr, config.adam_lr)
     print(f"{model.num_parameters():,} weights, vocabulary {len(tokenizer)}", flush=True)
@@ -122,15 +120,14 @@ def train_segment(
 
     The documents of a segment depend on the seed and on where it begins only.
     """
-    stream = documents(config, Random(f"{config.seed}:{tokens_seen}"), tokens_seen)
+    stream = WORLDS[config.world].documents(config, Random(f"{config.seed}:{tokens_seen}"), tokens_seen)
     target = (tokens_seen // config.save_every + 1) * config.save_every
     losses: list[float] = []
     while tokens_seen < target:
         batch = list(itertools.islice(stream, config.batch_documents))
-        ids, weights = encode(batch, tokenizer, config.question_weight)
-        loss = loss_of(model, ids, weights)
-        losses.append(optimizer.step(loss, lr_factor(tokens_seen, config)))
-        tokens_seen += int((weights > 0).sum())
+        parts = encode(batch, tokenizer, config.question_weight)
+        losses.append(optimizer.step(loss_of(model, parts), lr_factor(tokens_seen, config)))
+        tokens_seen += sum(int((weights > 0).sum()) for _, weights in parts)
     return tokens_seen, sum(losses) / len(losses)
 
 

@@ -1,4 +1,8 @@
-"""The verifier: an oracle with the gold answers. For upper bounds, not for comparisons of planners."""
+"""The verifier as a critic: a problem's own, or an oracle with the gold answers.
+
+With gold answers it is for upper bounds, not for comparisons of planners. A verifier that judges by the question alone,
+as Countdown's, knows nothing that a planner may not know.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +11,20 @@ from collections.abc import Iterable, Sequence
 
 from alphallm_env.critics.provenance import Provenance
 from alphallm_env.errors import CriticError
-from alphallm_env.grading import Verdict, extract_answer, grade
+from alphallm_env.grading import Verdict
+from alphallm_env.mdp.rewards import CORRECT, verdict_of
 from alphallm_env.types import Problem, State
 
 
 class Verifier:
-    """Scores a finished solution 1 if its answer is the gold answer, else 0."""
+    """Scores a finished solution 1 if it solves the problem, else 0."""
 
     name = "verifier"
     is_reproducible = True
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        """`problems` hold those of all states to score, each with a gold answer; others are ignored."""
-        self._answers = {problem.id: problem.answer for problem in problems if problem.answer is not None}
+        """`problems` hold those of all states to score; those that cannot be judged are ignored."""
+        self._problems = {problem.id: problem for problem in problems if problem.is_gradable}
 
     @property
     def provenance(self) -> Provenance:
@@ -38,11 +43,11 @@ class Verifier:
             raise CriticError(
                 "a verifier judges finished solutions; expected a state that has ended, got a running one"
             )
-        if state.problem_id not in self._answers:
+        if state.problem_id not in self._problems:
             raise CriticError(f"expected a problem with a gold answer, got {state.problem_id!r} without")
-        verdict = grade(extract_answer(state.text), self._answers[state.problem_id])
-        if verdict is Verdict.UNGRADABLE:
+        verdict = verdict_of(state.text, self._problems[state.problem_id])
+        if verdict == Verdict.UNGRADABLE.value:
             raise CriticError(
                 f"the answer of {state.problem_id!r} could not be graded, which is not to say it is wrong"
             )
-        return 1.0 if verdict is Verdict.CORRECT else 0.0
+        return float(verdict == CORRECT)

@@ -300,6 +300,6 @@ def _by_id(problems: Sequence[Problem], needs_answers: bool, reward: str | Rewar
     for problem in problems:
         if not problem.question:
             raise ProblemError(f"expected a question in problem {problem.id!r}, got an empty one")
-        if needs_answers and problem.answer is None:
+        if needs_answers and not problem.is_gradable:
             raise ProblemError(f"reward={reward!r} needs gold answers, and problem {problem.id!r} has none")
     return by_id

@@ -1,4 +1,4 @@
-"""Builds the tiny policy's tokenizer: whole words, every digit a token, decoding restores the text."""
+"""Builds the tokenizers of the tiny policies: whole words or numbers, decoding restores the text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ SPECIAL_TOKENS = (PAD, UNKNOWN, QUESTION, SOLUTION, STEP, OUTCOME, END)
 
 # An operator between numbers includes the spaces on both sides; a word or a mark includes the one before it;
 # a digit is a token of its own, so that 7 is the same token in 7, 17 and £70.
-_PIECES = r" [-+*/=x] (?=[\d£$])| ?\p{L}+|\d|\n| ?[^\s\p{L}\d]|\s"
+WORDS_AND_DIGITS = r" [-+*/=x] (?=[\d£$])| ?\p{L}+|\d|\n| ?[^\s\p{L}\d]|\s"
+# A number below 100 is one token, with the space before it; a longer one falls into its digits.
+WORDS_AND_NUMBERS = r"(?<!\d) ?[1-9]?\d(?!\d)|\d|\n| ?\p{L}+|#+| ?[^\s\p{L}\d]|\s"
 _LETTERS = [
     *"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
     *" \n.,;:!?'\"()%$£€#/*+-=<>[]{}_&@|\\^~`",
@@ -31,16 +33,21 @@ CHAT_TEMPLATE = (
 )
 
 
-def build_tokenizer(texts: Iterable[str], min_count: int = 2) -> PreTrainedTokenizerFast:
-    """Returns a tokenizer whose words are those seen at least `min_count` times in `texts`."""
+def build_tokenizer(
+    texts: Iterable[str], min_count: int = 2, pieces: str = WORDS_AND_DIGITS
+) -> PreTrainedTokenizerFast:
+    """Returns a tokenizer whose words are those seen at least `min_count` times in `texts`.
+
+    `pieces` is a pattern of Oniguruma's: each match of it is a word.
+    """
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    splitter = pre_tokenizers.Split(Regex(_PIECES), behavior="isolated")
+    splitter = pre_tokenizers.Split(Regex(pieces), behavior="isolated")
     counts = Counter(piece for text in texts for piece, _ in splitter.pre_tokenize_str(text))
     words = sorted(word for word, count in counts.items() if count >= min_count)
-    pieces = dict.fromkeys([*SPECIAL_TOKENS, *_LETTERS, *_MARKS, *words])
-    tokenizer = Tokenizer(models.WordLevel({piece: i for i, piece in enumerate(pieces)}, unk_token=UNKNOWN))
+    vocabulary = dict.fromkeys([*SPECIAL_TOKENS, *_LETTERS, *_MARKS, *words])
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(vocabulary)}, unk_token=UNKNOWN))
     tokenizer.pre_tokenizer = splitter
     tokenizer.decoder = decoders.Fuse()
     tokenizer.add_special_tokens(list(SPECIAL_TOKENS))

@@ -36,7 +36,7 @@ class Rules:
 
 def initial_state(problem: Problem) -> State:
     """Returns the state before the first option. It holds the question and no answer."""
-    return State(problem_id=problem.id, question=problem.question)
+    return State(problem_id=problem.id, question=problem.question, verifier=problem.verifier)
 
 
 def transition(state: State, option: Option, rules: Rules) -> Transition:

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
+from alphallm_env.problems.verifiers import VERIFIERS
 from alphallm_env.registry import Registry
 from alphallm_env.types import Ending, Problem, State
 
 CORRECT = "correct"
 UNANSWERED = "unanswered"  # the episode ended without a final answer
-NO_GOLD = "no_gold"  # the problem has no gold answer to compare with
+INCORRECT = "incorrect"
+NO_GOLD = "no_gold"  # the problem has neither a verifier nor a gold answer to compare with
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class RewardFunction(Protocol):
 
     @property
     def needs_answers(self) -> bool:
-        """Whether every problem must have a gold answer: an environment refuses other problems when it is made."""
+        """Whether every problem must be gradable: an environment refuses other problems when it is made."""
         ...
 
     def critics_for(self, state: State) -> Sequence[str]:
@@ -167,18 +169,22 @@ REWARDS: Registry[RewardFunction] = Registry(
 
 
 def verdict_on(state: State, problem: Problem) -> str:
-    """Returns how an ended episode compares with the gold answer, "" while it runs: the verdict on its text."""
+    """Returns the verdict on an ended episode's text, "" while it runs."""
     return "" if state.ending is None else verdict_of(state.text, problem)
 
 
 def verdict_of(text: str, problem: Problem) -> str:
-    """Returns how what a text answers compares with the gold answer, however the text came to its end.
+    """Returns whether a text solves a problem, however the text came to its end.
 
-    It is correct, incorrect, ungradable (the grader could not decide), unanswered or no_gold.
+    The problem's verifier decides from the question alone; without one, what the text answers is compared with the gold
+    answer. It is correct, incorrect, ungradable (the grader could not decide), unanswered or no_gold.
     """
     from alphallm_env.grading import extract_answer, grade
 
     answer = extract_answer(text)
     if answer is None:
         return UNANSWERED
+    if problem.verifier:
+        is_correct = VERIFIERS.resolve(problem.verifier).is_correct(problem.question, text, answer)
+        return CORRECT if is_correct else INCORRECT
     return NO_GOLD if problem.answer is None else grade(answer, problem.answer).value

@@ -9,7 +9,7 @@ from random import Random
 from typing import Protocol, cast
 
 from alphallm_env.errors import ProblemError
-from alphallm_env.problems import gsm_symbolic, hub
+from alphallm_env.problems import countdown, gsm_symbolic, hub
 from alphallm_env.problems.jsonl import read_jsonl
 from alphallm_env.problems.rows import checked
 from alphallm_env.registry import Registry
@@ -32,6 +32,7 @@ def load_problems(source: str, split: str = "test", limit: int | None = None, se
     `source` is one of
 
     - `gsm_symbolic` or `gsm_symbolic:full`: generated with `seed`, 500 without a limit;
+    - `countdown` or `countdown:LEVEL` (2 … 7 numbers, `3w` … `7w` with wide ones): likewise, judged by replaying;
     - the path of a `.jsonl` file, which is one split whatever `split` says;
     - `gsm8k`, `math` or another `owner/name` of the hub, which downloads;
     - `module:attribute`: a function `(split, limit, seed)` of your own that returns problems;
@@ -84,6 +85,10 @@ def _generated(split: str, limit: int, seed: int, level: str) -> tuple[Problem, 
     return tuple(gsm_symbolic.problems(split, limit, seed, level))
 
 
+def _countdown(level: str) -> ProblemSet:
+    return lambda split, limit, seed: countdown.problems(split, limit or DEFAULT_NUM_GENERATED, seed, level)
+
+
 def _from_hub(name: str, split: str, limit: int | None, seed: int) -> list[Problem]:
     return _sample(hub.load_from_hub(name, split), limit, seed)
 
@@ -109,8 +114,9 @@ PROBLEM_SETS: Registry[ProblemSet] = Registry(
     "problem set",
     {
         "gsm_symbolic": _gsm_symbolic("easy"),
+        "countdown": _countdown("4"),
         **{name: partial(_from_hub, name) for name in hub.SHORT_NAMES},
     },
     _as_problem_set,
-    families={"gsm_symbolic": _gsm_symbolic},
+    families={"gsm_symbolic": _gsm_symbolic, "countdown": _countdown},
 )

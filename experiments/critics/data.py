@@ -14,10 +14,11 @@ from pathlib import Path
 from random import Random
 
 from alphallm_env.errors import ProblemError
-from alphallm_env.grading import Verdict, extract_answer, grade
+from alphallm_env.grading import Verdict
 from alphallm_env.lm.base import GenerationRequest
 from alphallm_env.lm.policy import Policy
 from alphallm_env.mdp.options import TO_THE_END, OptionRule, split_options
+from alphallm_env.mdp.rewards import CORRECT, verdict_of
 from alphallm_env.problems import check_overlap, load_problems
 from alphallm_env.runtime.files import Journal
 from alphallm_env.runtime.seeds import derive_seed
@@ -101,11 +102,11 @@ class Sampler:
 
 
 def is_correct(text: str, problem: Problem) -> bool | None:
-    """Returns whether the final answer of `text` is right, None where it cannot be graded."""
-    if problem.answer is None:
+    """Returns whether `text` solves the problem, None where it cannot be graded."""
+    if not problem.is_gradable:
         raise ValueError(f"expected a problem with an answer, got {problem.id!r} without")
-    verdict = grade(extract_answer(text), problem.answer)
-    return None if verdict is Verdict.UNGRADABLE else verdict is Verdict.CORRECT
+    verdict = verdict_of(text, problem)
+    return None if verdict == Verdict.UNGRADABLE.value else verdict == CORRECT
 
 
 def label_steps(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -12,7 +13,8 @@ class PretrainConfig:
 
     out: Path
     start: Path | None = None  # the folder of a model to begin with; a fresh one where None
-    level: str = "easy"
+    world: Literal["gsm_symbolic", "countdown"] = "gsm_symbolic"
+    level: str = "easy"  # of gsm_symbolic
     tokens: int = 8_500_000
     batch_documents: int = 48
     hidden_size: int = 192

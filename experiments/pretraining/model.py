@@ -13,11 +13,11 @@ import torch
 from safetensors.torch import save_file
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from alphallm_env.grading import Verdict, extract_answer, grade
 from alphallm_env.lm.base import GenerationRequest
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.prompts import TinyTemplate
 from alphallm_env.lm.word_tokenizer import SOLUTION
+from alphallm_env.mdp.rewards import CORRECT, verdict_of
 from alphallm_env.training.optimizers import MuonAndAdam
 from alphallm_env.training.precision import mixed_precision
 from alphallm_env.types import Problem
@@ -47,26 +47,29 @@ def build_model(config: PretrainConfig, tokenizer: PreTrainedTokenizerFast) -> L
     return model
 
 
-def loss_of(model: LlamaForCausalLM, ids: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Returns the weighted mean negative log-likelihood, in nats per token."""
-    with mixed_precision(model.device):
-        logits = model(input_ids=ids).logits
-    losses = torch.nn.functional.cross_entropy(
-        logits[:, :-1].float().flatten(0, 1), ids[:, 1:].flatten(), reduction="none"
-    )
-    weight = weights[:, 1:].flatten()
-    return (losses * weight).sum() / weight.sum()
+def loss_of(model: LlamaForCausalLM, batch: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
+    """Returns the weighted mean negative log-likelihood of the parts of a batch, in nats per token."""
+    total, weights = torch.zeros(()), torch.zeros(())
+    for ids, weight in batch:
+        with mixed_precision(model.device):
+            logits = model(input_ids=ids).logits
+        losses = torch.nn.functional.cross_entropy(
+            logits[:, :-1].float().flatten(0, 1), ids[:, 1:].flatten(), reduction="none"
+        )
+        total = total + (losses * weight[:, 1:].flatten()).sum()
+        weights = weights + weight[:, 1:].sum()
+    return total / weights
 
 
 def greedy_accuracy(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, problems: Sequence[Problem]) -> float:
-    """Returns the share of problems whose greedy solution is graded correct."""
+    """Returns the share of problems whose greedy solution is correct."""
     lm = TransformersLM(model, tokenizer, "pretraining")
     template = TinyTemplate()
     requests = [GenerationRequest(template.solve(p.question, ""), 0, 120, temperature=0.0) for p in problems]
     completions = lm.generate(requests)
     model.train()
-    verdicts = [grade(extract_answer(c.text), p.answer or "") for c, p in zip(completions, problems, strict=True)]
-    return verdicts.count(Verdict.CORRECT) / len(problems)
+    verdicts = [verdict_of(c.text, p) for c, p in zip(completions, problems, strict=True)]
+    return verdicts.count(CORRECT) / len(problems)
 
 
 def save(

@@ -37,7 +37,7 @@ def summarise(stage: str, planner: str, split: str, records: Sequence[SearchReco
 
     Raises ValueError where there is no record, or one of a problem without an answer.
     """
-    without = [record.problem.id for record in records if record.problem.answer is None]
+    without = [record.problem.id for record in records if not record.problem.is_gradable]
     if without or not records:
         raise ValueError(f"accuracy needs problems with answers, got {len(records)} with {len(without)} without")
     correct = [record.is_correct for record in records]

@@ -96,15 +96,17 @@ def _trajectory_json(trajectory: Trajectory) -> Json:
 
 
 def _trajectory(record: dict[str, Any], problem: Problem) -> Trajectory:
-    state = {"problem_id": problem.id, "question": problem.question, "steps": record["steps"]}
+    state = {
+        "problem_id": problem.id, "question": problem.question, "steps": record["steps"], "verifier": problem.verifier,
+    }  # fmt: skip
     data = json.dumps(state, ensure_ascii=False).encode("utf-8", "surrogatepass")
     transcript = record["transcript"] and Transcript.from_json(record["transcript"])
     return Trajectory(State.from_bytes(data), record["score"], transcript, ScoreKind(record["score_kind"]))
 
 
 def record_of(problem: Problem, result: PlanResult) -> SearchRecord:
-    """Returns the record of a planner's result; the gold answer is read here, after planning."""
-    verdict = "unknown" if problem.answer is None else verdict_of(result.best.state.text, problem)
+    """Returns the record of a planner's result; what judges it is asked here, after planning."""
+    verdict = verdict_of(result.best.state.text, problem) if problem.is_gradable else "unknown"
     best = max(result.finished, key=lambda trajectory: trajectory.score, default=result.best)
     root = result.root
     return SearchRecord(

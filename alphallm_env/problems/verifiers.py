@@ -1,0 +1,33 @@
+"""Verifiers by name: they judge a solution by its question alone, where a problem set has no gold answers."""
+
+from __future__ import annotations
+
+from typing import Protocol, cast, runtime_checkable
+
+from alphallm_env.registry import Registry
+
+
+@runtime_checkable
+class ProblemVerifier(Protocol):
+    """Judges lines and whole solutions from the question alone. `Problem.verifier` names it."""
+
+    def is_legal(self, question: str, text: str) -> bool:
+        """Returns whether every line of an unfinished or finished solution is legal. Free: any planner may use it."""
+        ...
+
+    def is_correct(self, question: str, text: str, answer: str) -> bool:
+        """Returns whether a finished solution, which states `answer`, solves the question."""
+        ...
+
+
+def _as_verifier(found: object) -> ProblemVerifier:
+    """Returns a verifier; calls a class without arguments to make one. Raises TypeError for anything else."""
+    made = cast(object, found()) if isinstance(found, type) else found
+    if not isinstance(made, ProblemVerifier):
+        raise TypeError(f"expected a verifier with is_legal and is_correct, got {made!r}")
+    return made
+
+
+VERIFIERS: Registry[ProblemVerifier] = Registry(
+    "verifier", {"countdown": "alphallm_env.problems.countdown.verifier:CountdownVerifier"}, _as_verifier
+)
