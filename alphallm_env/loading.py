@@ -19,11 +19,13 @@ from alphallm_env.runtime.engine import Engine
 from alphallm_env.simulator import Simulator
 
 TINY_POLICY = Path(__file__).parent / "lm" / "tiny"
+COUNTDOWN_POLICY = Path(__file__).parent / "lm" / "tiny_countdown"
+SHIPPED_POLICIES = {"tiny": TINY_POLICY, "tiny_countdown": COUNTDOWN_POLICY}
 
 
-def resolve(name: str, tiny: Path) -> str:
-    """Returns the folder or hub name to load: the shipped folder `tiny` for the name "tiny", else the name as it is."""
-    return str(tiny) if name == "tiny" else name
+def resolve(name: str) -> str:
+    """Returns the folder or hub name to load: that of a shipped policy for its name, else the name as it is."""
+    return str(SHIPPED_POLICIES.get(name, name))
 
 
 def load_policy(
@@ -37,7 +39,7 @@ def load_policy(
     backend: str = "transformers",
     backend_settings: Sequence[str] = (),
 ) -> Policy:
-    """Returns the policy of a name: `tiny`, a folder, a hub name, or a server's url.
+    """Returns the policy of a name: `tiny`, `tiny_countdown`, a folder, a hub name, or a server's url.
 
     Its prompt template is the one that fits its tokenizer, few-shot prompts where it has none.
     Several servers of one model are given with commas between their urls. For a server, `tokenizer` names the
@@ -46,9 +48,9 @@ def load_policy(
     server, as `NAME=VALUE`: "attempts=12", "enforce_eager=true". Raises ValueError, which lists them, for another.
     """
     if name.startswith(("http://", "https://")):
-        lm: LanguageModel = load_server_lm(name, model, resolve(tokenizer, TINY_POLICY), tuple(backend_settings))
+        lm: LanguageModel = load_server_lm(name, model, resolve(tokenizer), tuple(backend_settings))
     else:
-        lm = load_lm(resolve(name, TINY_POLICY), device, dtype, backend, backend_settings)
+        lm = load_lm(resolve(name), device, dtype, backend, backend_settings)
     found = lm.tokenizer if isinstance(lm, HasTokenizer) else None
     return Policy(lm, template_for(found) if found else FewShotTemplate(), temperature)
 

@@ -45,9 +45,24 @@ _LATEST: dict[str, Registered] = {
     "AlphaLLM/GSM8KChoice": _choice(**_GSM8K),
     "AlphaLLM/MATHChoice": _choice(**_MATH),
 }
+# A verifier judges Countdown, so that its critics need no gold answers and no training.
+_COUNTDOWN: dict[str, Argument] = {
+    "problems": "countdown",
+    "policy": "tiny_countdown",
+    "critics": "verifier",
+    "max_tokens": 128,
+    "max_option_tokens": 32,
+}
+
 # Version 1: the reward telescopes. Version 0 pays the sum of PRM scores, which grows with the length of a solution.
-ENVIRONMENTS: dict[str, Registered] = {f"{name}-v1": entry for name, entry in _LATEST.items()} | {
-    f"{name}-v0": replace(entry, arguments={**entry.arguments, "reward": "critics"}) for name, entry in _LATEST.items()
+ENVIRONMENTS: dict[str, Registered] = {
+    **{f"{name}-v1": entry for name, entry in _LATEST.items()},
+    **{
+        f"{name}-v0": replace(entry, arguments={**entry.arguments, "reward": "critics"})
+        for name, entry in _LATEST.items()
+    },
+    "AlphaLLM/Countdown-v0": _text(**_COUNTDOWN),
+    "AlphaLLM/CountdownChoice-v0": _choice(**_COUNTDOWN),
 }
 
 

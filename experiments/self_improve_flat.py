@@ -19,7 +19,7 @@ from agents.registry import make_planner
 from agents.running import run_episodes
 from alphallm_env.grading import Verdict, grade
 from alphallm_env.lm.local.transformers_lm import TransformersLM
-from alphallm_env.loading import TINY_POLICY, build_simulator, load_policy
+from alphallm_env.loading import build_simulator, load_policy, resolve
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.problems import gsm_symbolic, normalise_question
 from alphallm_env.runtime.engine import Engine
@@ -99,7 +99,7 @@ def improve(config: FlatConfig, folder: Path, engine: Engine) -> list[float]:
                 lessons.append(Lesson(problem.question, best.state.text, best.score, round=number))
         # Fine-tune: this round's policy on the lessons of all rounds so far.
         torch.manual_seed(config.seed)
-        lm = TransformersLM.load(TINY_POLICY if policy == "tiny" else policy)
+        lm = TransformersLM.load(resolve(policy))
         settings = FineTuning(config.epochs, batch_size=32, lr=5e-4, seed=config.seed + number)
         template, out = load_policy(policy).template, folder / f"round{number}"
         result = FINE_TUNERS.resolve("sft").fine_tune(lm, template, lessons, settings, out, folder / "logs")

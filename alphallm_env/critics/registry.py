@@ -3,6 +3,7 @@
     tiny                        the trained critics that are shipped
     prompted                    PRM and ORM by prompting the policy's own model
     prompted_tools              the same, and the ORM may run programs before it judges
+    verifier                    the problem's own verifier of lines and of solutions, where it has one
     none                        no critics
     runs/critics                a folder that `experiments.train_critics` wrote
     qwen_prm:FOLDER             a public PRM by its adapter, as PRM and ORM
@@ -158,6 +159,7 @@ CRITICS: Registry[CriticFactory] = Registry(
         "tiny": "alphallm_env.critics.loading:tiny_critics",
         "prompted": "alphallm_env.critics.loading:prompted_critics",
         "prompted_tools": "alphallm_env.critics.loading:prompted_critics_with_tools",
+        "verifier": "alphallm_env.critics.verifier:verifier_critics",
         NONE: _no_critics,
     },
     _as_factory,

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Mapping
 
 from alphallm_env.errors import ProblemError
+from alphallm_env.problems.verifiers import VERIFIERS
 from alphallm_env.types import Problem
 
 _MISSING = ("", "nan")  # text that tables write where there is nothing
@@ -23,8 +24,9 @@ def problem_from_row(row: Mapping[str, object], default_id: str, source: str) ->
     The question is in the column `question` or `problem`. Where `answer` holds a whole solution or a sentence, the
     final answer is what that states, as the grader reads it; where there is no `answer`, it is what the last `\boxed`
     of `solution` holds, with braces or without. None and NaN count as missing, further columns are ignored.
-    Raises ProblemError, saying what was expected and what is there.
+    A row that names a `verifier` needs no answer. Raises ProblemError, saying what was expected and what is there.
     """
+    verifier = _text(row, "verifier") or ""
     question = _text(row, "question", "problem")
     if question is None:
         raise ProblemError(f"expected text under 'question' or 'problem', {_found(row)}")
@@ -34,10 +36,12 @@ def problem_from_row(row: Mapping[str, object], default_id: str, source: str) ->
         solution = solution or (answer if "\n" in answer.strip() else None)
     else:
         final = _boxed(solution) if solution is not None else None
-    if not final:
+    if not final and not verifier:
         raise ProblemError(f"expected a final answer under 'answer' or in a \\boxed of 'solution', {_found(row)}")
+    if verifier and verifier not in VERIFIERS and ":" not in verifier:
+        raise ProblemError(f"verifier must be one of {VERIFIERS.choices}, got {verifier!r}")
     identity = _text(row, "id", "unique_id") or default_id
-    return checked(Problem(identity, question.strip(), final.strip(), solution, source))
+    return checked(Problem(identity, question.strip(), final.strip() if final else None, solution, source, verifier))
 
 
 def checked(problem: Problem) -> Problem:

@@ -17,7 +17,7 @@ from alphallm_env.critics.trained.value import CriticModel, save_head
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.policy import Policy
 from alphallm_env.lm.prompts import template_for
-from alphallm_env.loading import TINY_POLICY, resolve
+from alphallm_env.loading import resolve
 from alphallm_env.training.critics import CriticTraining
 from alphallm_env.training.graded import CRITICS, ProblemData, items_of, state_after
 from alphallm_env.training.probes import fit_probe, read_prefixes
@@ -45,7 +45,8 @@ def load_models(config: CriticsConfig) -> tuple[TransformersLM | None, CriticMod
         return TransformersLM.load(source, config.models.device, "float32")
 
     if config.critics.calibrate:
-        folder = Path(resolve(config.critics.calibrate, TINY_CRITICS))
+        named = config.critics.calibrate
+        folder = TINY_CRITICS if named == "tiny" else Path(named)
         reader = load(folder / READER_FOLDER) if (folder / READER_FOLDER).is_dir() else None
         return reader, CriticModel.load_with_head(folder, config.models.device, "float32")
     trunk = trunk_of(config)
@@ -90,7 +91,7 @@ def probe_trunk(policy: Policy, config: CriticsConfig) -> ProbeTrunk | None:
 
 def trunk_of(config: CriticsConfig) -> str:
     """Returns the folder or hub name of the model that critics start from, or that probes read."""
-    return config.models.trunk or resolve(config.models.policy, TINY_POLICY)
+    return config.models.trunk or resolve(config.models.policy)
 
 
 def fit_probes(

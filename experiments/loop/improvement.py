@@ -14,7 +14,7 @@ from agents.base import Budget, PlanResult
 from alphallm_env.errors import RunError
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.prompts import mark_as_taught
-from alphallm_env.loading import TINY_POLICY, resolve
+from alphallm_env.loading import resolve
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.mdp.options import TERMINATION_RULES
 from alphallm_env.problems import check_overlap, load_problems, normalise_question
@@ -198,7 +198,7 @@ class SelfImprovement:
 
         def train(scratch: Path) -> None:
             torch.manual_seed(config.seed)
-            lm = TransformersLM.load(resolve(policy, TINY_POLICY), models.device, models.dtype)
+            lm = TransformersLM.load(resolve(policy), models.device, models.dtype)
             mark_as_taught(lm.tokenizer)
             logs = self.folder.path / "tensorboard" / f"distil-round{number}"
             shutil.rmtree(logs, ignore_errors=True)  # of an attempt that was stopped: its curve begins anew

@@ -16,18 +16,20 @@ if TYPE_CHECKING:
     from alphallm_env.runtime.engine import Engine
     from alphallm_env.simulator import Simulator
 
+_CRITICS_OF = {"tiny": "tiny", "tiny_countdown": "verifier"}  # the policies that are shipped
+
 
 @dataclass(frozen=True)
 class Models:
     """The models that act and judge."""
 
     policy: str = "tiny"
-    """tiny, a folder, a hub name, or the URL of a server"""
+    """tiny, tiny_countdown, a folder, a hub name, or the URL of a server"""
     critics: Annotated[
         str,
         tyro.conf.arg(
             help=f"{CRITICS.choices}, or a folder; SET,orm=OTHER replaces its ORM, likewise value and prm; "
-            "auto: tiny for the tiny policy, else prompted"
+            "auto: tiny for the tiny policy, verifier for tiny_countdown, else prompted"
         ),
     ] = "auto"
     rollout_policy: str = ""
@@ -47,7 +49,7 @@ class Models:
     @property
     def critics_named(self) -> str:
         """The name of the critics, with auto resolved."""
-        return self.critics if self.critics != "auto" else ("tiny" if self.policy == "tiny" else "prompted")
+        return self.critics if self.critics != "auto" else _CRITICS_OF.get(self.policy, "prompted")
 
     def load_policy(self, temperature: float = 1.0) -> Policy:
         """Returns the policy."""
