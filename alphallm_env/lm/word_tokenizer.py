@@ -17,7 +17,7 @@ SPECIAL_TOKENS = (PAD, UNKNOWN, QUESTION, SOLUTION, STEP, OUTCOME, END)
 # a digit is a token of its own, so that 7 is the same token in 7, 17 and £70.
 WORDS_AND_DIGITS = r" [-+*/=x] (?=[\d£$])| ?\p{L}+|\d|\n| ?[^\s\p{L}\d]|\s"
 # A number below 100 is one token, with the space before it; a longer one falls into its digits.
-WORDS_AND_NUMBERS = r"(?<!\d) ?[1-9]?\d(?!\d)|\d|\n| ?\p{L}+|#+| ?[^\s\p{L}\d]|\s"
+WORDS_AND_NUMBERS = r"(?: |(?<!\d))[1-9]?\d(?!\d)|\d|\n| ?\p{L}+|#+| ?[^\s\p{L}\d]|\s"
 _LETTERS = [
     *"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
     *" \n.,;:!?'\"()%$£€#/*+-=<>[]{}_&@|\\^~`",

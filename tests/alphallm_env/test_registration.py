@@ -21,12 +21,17 @@ def arguments(tmp_path_factory):
     path = tmp_path_factory.mktemp("problems") / "problems.jsonl"
     path.write_text('{"question": "How much is 2 + 3?", "answer": 5}\n{"question": "What is 7 - 3?", "answer": 4}\n')
     short = {"max_tokens": 64, "max_option_tokens": 16}
-    return {name: {"limit": 2} if "Symbolic" in name else {"problems": str(path), **short} for name in ENVIRONMENTS}
+    generated = ("Symbolic", "Countdown")
+    return {
+        name: {"limit": 2} if any(word in name for word in generated) else {"problems": str(path), **short}
+        for name in ENVIRONMENTS
+    }
 
 
 def test_the_table_has_a_text_and_a_choice_id_for_each_set_of_problems():
     names = {"GSMSymbolic", "GSM8K", "MATH", "GSMSymbolicChoice", "GSM8KChoice", "MATHChoice"}
-    assert set(ENVIRONMENTS) == {f"AlphaLLM/{name}-v{version}" for name in names for version in (0, 1)}
+    versions = {f"AlphaLLM/{name}-v{version}" for name in names for version in (0, 1)}
+    assert set(ENVIRONMENTS) == versions | {"AlphaLLM/Countdown-v0", "AlphaLLM/CountdownChoice-v0"}
     assert set(ENVIRONMENTS) <= set(gym.registry)
 
 
@@ -45,7 +50,7 @@ def test_a_spec_goes_to_json_and_back(name, arguments):
 def test_both_checkers_pass_without_a_warning_on_the_shipped_models(name, arguments):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        if name.endswith("-v0"):
+        if gym.spec(name).version == 0 and "Countdown" not in name:
             warnings.filterwarnings("ignore", "(?s).*is out of date", DeprecationWarning)
         env = gym.make(name, **arguments[name])
         check_env(env.unwrapped)

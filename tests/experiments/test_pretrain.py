@@ -17,8 +17,10 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.loading import TINY_POLICY
 from experiments import pretrain
+from experiments.pretraining import gsm_symbolic
 from experiments.pretraining.config import PretrainConfig
-from experiments.pretraining.documents import Document, documents, drill, encode
+from experiments.pretraining.documents import Document, encode
+from experiments.pretraining.gsm_symbolic import documents, drill
 from experiments.pretraining.model import recover
 
 
@@ -32,7 +34,7 @@ def config(
     tmp_path: Path, tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[PretrainConfig]:
     # Counting the words of 20,000 problems takes longer than the rest: the shipped vocabulary will do.
-    monkeypatch.setattr(pretrain, "build_tokenizer", lambda texts: tokenizer)
+    monkeypatch.setattr(gsm_symbolic, "tokenizer_of", lambda config: tokenizer)
     threads = torch.get_num_threads()
     yield PretrainConfig(
         out=tmp_path / "run", tokens=2_000, save_every=1_000, batch_documents=4, hidden_size=32, num_layers=1,
@@ -116,13 +118,21 @@ def test_the_learning_rate_rises_stays_and_falls():
 
 def test_a_question_weighs_less_than_its_solution_and_padding_nothing(tokenizer: PreTrainedTokenizerFast):
     batch = [Document("<|question|>1<|solution|>", "2 + 3"), Document("<|solution|>", "4")]
-    ids, weights = encode(batch, tokenizer, question_weight=0.3)
-    assert weights.tolist() == [
-        pytest.approx([0.3] * 3 + [1.0] * 4),  # 2, +, 3 and the end
+    [(ids, weights)] = encode(batch, tokenizer, question_weight=0.3, num_parts=1)
+    assert weights.tolist() == [  # the shorter one comes first
         pytest.approx([0.3, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0]),
+        pytest.approx([0.3] * 3 + [1.0] * 4),  # 2, +, 3 and the end
     ]
-    assert tokenizer.decode(ids[0]) == "<|question|>1<|solution|>2 + 3<|end|>"
-    assert ids[1, 3:].tolist() == [tokenizer.pad_token_id] * 4
+    assert tokenizer.decode(ids[1]) == "<|question|>1<|solution|>2 + 3<|end|>"
+    assert ids[0, 3:].tolist() == [tokenizer.pad_token_id] * 4
+
+
+def test_parts_of_a_batch_spare_padding_and_lose_no_document(tokenizer: PreTrainedTokenizerFast):
+    batch = [Document("<|solution|>", " ".join("1" * length)) for length in (9, 1, 8, 2, 5)]
+    parts = encode(batch, tokenizer, question_weight=0.3)
+    assert [len(ids) for ids, _ in parts] == [3, 2]
+    assert sum(int((ids != tokenizer.pad_token_id).sum()) for ids, _ in parts) == 5 * 2 + 2 * 25 - 5
+    assert parts[0][0].shape[1] < parts[1][0].shape[1]
 
 
 def test_drills_are_right():

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from random import Random
 
 from alphallm_env.errors import ProblemError
-from alphallm_env.problems.countdown.game import Game, Move, after, moves, question_of
+from alphallm_env.problems.countdown.game import Game, Move, after, moves, question_of, require_game
 from alphallm_env.problems.identity import opaque_id
 from alphallm_env.types import Problem
 
 SPLITS = ("train", "development", "test")
 VERIFIER = "countdown"
 _MAX_TRIES = 200_000
+_MAX_IN_VAIN = 3_000  # draws in a row that bring no new problem, before a split counts as exhausted
 
 
 @dataclass(frozen=True)
@@ -112,13 +113,14 @@ def problems(split: str, limit: int, seed: int = 0, level: str = "4") -> list[Pr
 
     Raises ProblemError where the split has fewer.
     """
-    from alphallm_env.problems.countdown.game import require_game
-
     chosen: dict[object, Problem] = {}
-    for tries, problem in enumerate(stream(split, seed, level)):
+    draws_in_vain = 0
+    for problem in stream(split, seed, level):
         if len(chosen) >= limit:
             break
-        if tries > 50 * limit + 1_000:
+        key = require_game(problem.question).key
+        draws_in_vain = draws_in_vain + 1 if key in chosen else 0
+        if draws_in_vain > _MAX_IN_VAIN:
             raise ProblemError(f"split {split!r} has fewer than {limit} different problems, found {len(chosen)}")
-        chosen.setdefault(require_game(problem.question).key, problem)
+        chosen.setdefault(key, problem)
     return list(chosen.values())
