@@ -16,8 +16,8 @@ TEST_FLAGS ?=
 .DEFAULT_GOAL := help
 .PHONY: demo test check docs picture core versions vllm-cpu test-vllm first-line format clean help
 
-demo: $(INSTALLED)-core  ## Run the whole self-improvement loop with the tiny model
-	.venv/bin/python -m experiments.self_improve --preset tiny --out runs/demo $(DEMO_FLAGS)
+demo: $(INSTALLED)-core  ## Run the whole self-improvement loop on Countdown
+	.venv/bin/python -m experiments.self_improve --out runs/demo $(DEMO_FLAGS)
 
 test: $(INSTALLED)-test  ## Run the tests
 	.venv/bin/python -m pytest -q $(TEST_FLAGS)

@@ -31,6 +31,12 @@ _TINY = MCTSConfig().with_settings(
     widens=True,
 )
 
+# For Countdown at a few hundred tokens: lines of a dozen tokens, a verifier as the ORM, one rollout a leaf.
+_COUNTDOWN = _TINY.with_settings(
+    beta_value=0.0, beta_prm=0.0, num_rollouts=1, alpha=0.0, depth_limit=8, c=0.3, c_min_root=8, c_max_root=32,
+    c_min=2, c_max=8,
+)  # fmt: skip
+
 PRESETS: dict[str, MCTSConfig] = {
     "gsm8k_small": _PAPER.with_settings(c=1.0, c_min_root=10, c_min=2),
     "gsm8k_large": _PAPER.with_settings(c=1.5, c_min_root=40, c_min=2),
@@ -38,18 +44,20 @@ PRESETS: dict[str, MCTSConfig] = {
     "math_large": _PAPER.with_settings(c=1.0, c_min_root=20, c_min=3),
     "tiny_small": _TINY.with_settings(c=1.0, c_min_root=4, c_min=2, c_max_root=16, c_max=4),
     "tiny_large": _TINY.with_settings(c=1.0, c_min_root=16, c_min=3, c_max_root=32, c_max=6),
+    "countdown_small": _COUNTDOWN,
+    "countdown_large": _COUNTDOWN.with_settings(c_min_root=16),
 }
 
 
 def preset_family(problems: str) -> str:
-    """Returns whose presets suit a problem set: gsm8k, math or tiny.
+    """Returns whose presets suit a problem set: gsm8k, math, countdown or tiny.
 
-    `gsm8k` and `math` have their own, as has a file or data set with one of these words in its name (not in that of
-    its folder). All others are planned with the tiny ones: gsm_symbolic, for which these are tuned, and unknown sets,
-    as the tiny presets spend the least.
+    `gsm8k`, `math` and `countdown` have their own, as has a file or data set with one of these words in its name (not
+    in that of its folder). All others are planned with the tiny ones: gsm_symbolic, for which these are tuned, and
+    unknown sets, as the tiny presets spend the least.
 
     >>> [preset_family(problems) for problems in ("gsm_symbolic", "data/gsm8k_hard.jsonl", "math", "mine.jsonl")]
     ['tiny', 'gsm8k', 'math', 'tiny']
     """
     name = PurePath(problems).name.lower()
-    return next((family for family in ("gsm8k", "math") if family in name), "tiny")
+    return next((family for family in ("gsm8k", "math", "countdown") if family in name), "tiny")

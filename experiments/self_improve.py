@@ -1,6 +1,8 @@
 """The whole loop: imagine → search → criticise → fine-tune, with an evaluation before and after. PAPER §4.
 
-    python -m experiments.self_improve --preset tiny --out runs/demo       # what `make demo` runs
+    python -m experiments.self_improve --out runs/demo                     # Countdown: what `make demo` runs
+    python -m experiments.self_improve --preset long --out runs/long       # the same for a night
+    python -m experiments.self_improve --preset tiny --out runs/tiny       # word problems with learned critics
     python -m experiments.self_improve --preset gsm8k --policy FOLDER --train-problems TRAIN.jsonl \\
         --test-problems TEST.jsonl --out runs/gsm8k
 
@@ -21,7 +23,7 @@ import tyro
 from experiments.loop.config import PRESETS, SelfImproveConfig, smoke
 from experiments.loop.plan import expected_costs
 from experiments.runs.report import gains_in_words
-from experiments.runs.results import ResultRow, results_table
+from experiments.runs.results import ResultRow, results_table, rounds_table
 from experiments.runs.screen import Screen, quiet_libraries, results_console
 from experiments.runs.settings import preset_of, settings_of, with_flat_flags
 
@@ -31,13 +33,13 @@ from experiments.runs.settings import preset_of, settings_of, with_flat_flags
 class CommandLine:
     """Runs the self-improvement loop: imagine, search, criticise, fine-tune; evaluates before and after."""
 
-    preset: Literal["tiny", "gsm8k"] = "tiny"
+    preset: Literal["countdown", "long", "tiny", "gsm8k"] = "countdown"
     """the defaults of all other flags"""
     smoke: bool = False
     """cut down to a few problems and tokens, to see whether it runs"""
     out: Path = Path("runs/self_improve")
     """the run's folder, from which the same command resumes"""
-    config: Annotated[SelfImproveConfig, tyro.conf.arg(name="")] = PRESETS["tiny"]
+    config: Annotated[SelfImproveConfig, tyro.conf.arg(name="")] = PRESETS["countdown"]
 
 
 def parse(arguments: Sequence[str]) -> tuple[SelfImproveConfig, Path]:
@@ -68,7 +70,8 @@ def main(arguments: Sequence[str]) -> list[ResultRow]:
     with SelfImprovement(config, out, screen) as run:
         rows = run.run()
     console = results_console()
-    console.print(results_table(rows, f"self-improvement of {config.models.policy}"))
+    table = rounds_table if config.is_countdown else results_table
+    console.print(table(rows, f"self-improvement of {config.models.policy}"))
     for line in gains_in_words(out, config.rounds):
         console.print(line)
     screen.say(f"Report: {out / 'report.html'}   tensorboard --logdir {out / 'tensorboard'}")

@@ -17,16 +17,17 @@ import torch
 from agents.base import Budget, PlanResult
 from agents.registry import make_planner
 from agents.running import run_episodes
-from alphallm_env.grading import Verdict, grade
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.loading import build_simulator, load_policy, resolve
 from alphallm_env.mdp.dynamics import Rules
+from alphallm_env.mdp.rewards import CORRECT, verdict_of
 from alphallm_env.problems import gsm_symbolic, normalise_question
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.runtime.seeds import derive_seed
 from alphallm_env.training.base import FINE_TUNERS, FineTuning, Lesson
 from alphallm_env.types import Ending, Problem
 from experiments.loop.imagination import imagine
+from experiments.loop.questions import QuestionFilter
 from experiments.runs.screen import quiet_libraries
 from experiments.runs.settings import settings_of
 
@@ -69,8 +70,8 @@ def greedy_accuracy(stage: str, policy: str, problems: Sequence[Problem], config
     """Returns the share of problems that the policy answers right by itself."""
     seed = derive_seed(config.seed, stage)
     results = search("greedy", policy, problems, 2_000, seed, config.concurrency, engine)
-    verdicts = [grade(result.answer, problem.answer or "") for result, problem in zip(results, problems, strict=True)]
-    return verdicts.count(Verdict.CORRECT) / len(problems)
+    verdicts = [verdict_of(result.best.state.text, p) for result, p in zip(results, problems, strict=True)]
+    return verdicts.count(CORRECT) / len(problems)
 
 
 def improve(config: FlatConfig, folder: Path, engine: Engine) -> list[float]:
@@ -85,7 +86,8 @@ def improve(config: FlatConfig, folder: Path, engine: Engine) -> list[float]:
     for number in range(1, config.rounds + 1):
         # Imagine: the policy writes new problems, which have no answers.
         seed = derive_seed(config.seed, "imagine", number)
-        problems = imagine(load_policy(policy), seeds, config.imagined, seed, known).problems
+        questions = QuestionFilter()
+        problems = imagine(load_policy(policy), seeds, {"": config.imagined}, seed, known, questions).problems
         known |= {normalise_question(problem.question) for problem in problems}
         # Search: ηMCTS, guided by value function, PRM and ORM.
         seed = derive_seed(config.seed, "search", number)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -12,6 +12,8 @@ from alphallm_env.training.base import FINE_TUNERS
 from experiments.runs.flags import MergeRuleName, ProblemSetName, SelectionName, TerminationRuleName
 from experiments.runs.models import Models
 from experiments.runs.settings import changed
+
+ControlName = Literal["no_search", "no_curriculum"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,10 @@ class Imagination:
     """problems a round"""
     seed_problems: int = 500
     """training problems that the policy is shown"""
+    levels: str = "3,4,5,6"
+    """of Countdown, from what is taught upwards: numbers of a game"""
+    curriculum: bool = True
+    """ask for one level above what search solves, and some below; else for all alike"""
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,8 @@ class TrainingSearch:
     """imagined problems searched at once"""
     orm_threshold: float = 0.9
     """the ORM score from which a trajectory is kept"""
+    solutions: int = 1
+    """different trajectories of one search that may be kept"""
     selection: SelectionName = ""
     merge_rule: MergeRuleName = ""
     temperature: float = 1.0
@@ -68,6 +76,10 @@ class FineTuningSettings:
     """trajectories"""
     lr: float = 5e-4
     """the highest learning rate"""
+    max_lessons: int = 100_000
+    """of a fine-tuning: all new ones, and a sample of those of earlier rounds"""
+    rehearsal: float = 0.0
+    """lessons of what the policy was taught before the loop, for each lesson of the loop (Countdown)"""
 
 
 @dataclass(frozen=True)
@@ -86,6 +98,10 @@ class Evaluation:
     """tokens per problem; the baselines may spend what the large search did"""
     concurrency: int = 50
     """problems searched at once"""
+    test_levels: str = "3,4,5"
+    """of Countdown, for greedy"""
+    search_levels: str = "4,5"
+    """of Countdown, for every planner"""
 
 
 @dataclass(frozen=True)
@@ -98,6 +114,8 @@ class SelfImproveConfig:
     """everything random is drawn from it"""
     threads: int = 2
     """of the processor, for the models"""
+    controls: tuple[ControlName, ...] = ()
+    """the loop again without a part of it: without search, without a curriculum"""
     models: Models = field(default_factory=Models)
     problems: Problems = Problems()
     imagination: Imagination = Imagination()
@@ -105,12 +123,39 @@ class SelfImproveConfig:
     fine_tuning: FineTuningSettings = FineTuningSettings()
     evaluation: Evaluation = Evaluation()
 
+    @property
+    def is_countdown(self) -> bool:
+        """Whether the problems are Countdown's, which have levels."""
+        return self.problems.train_problems.partition(":")[0] == "countdown"
+
     def __post_init__(self) -> None:
         if self.rounds < 1:
             raise ValueError(f"rounds must be >= 1, got {self.rounds}")
 
 
+_COUNTDOWN = SelfImproveConfig(
+    rounds=5,
+    models=Models(policy="tiny_countdown"),
+    controls=("no_search",),
+    problems=Problems(train_problems="countdown", test_problems="countdown", unseen_split="", max_tokens=100),
+    imagination=Imagination(imagined=400),
+    search=TrainingSearch(training_planner="eta_mcts", training_budget=500, solutions=4),
+    fine_tuning=FineTuningSettings(epochs=4, batch_size=64, lr=3e-3, max_lessons=1_200, rehearsal=1.0),
+    evaluation=Evaluation(evaluation_problems=200, small_budget=500, large_budget=500, concurrency=100),
+)
+
 PRESETS: dict[str, SelfImproveConfig] = {
+    "countdown": _COUNTDOWN,
+    "long": changed(
+        _COUNTDOWN,
+        rounds=60,
+        imagined=1_200,
+        levels="3,4,5,6",
+        test_levels="3,4,5,6",
+        search_levels="5,6",
+        max_lessons=6_000,
+        controls=(),
+    ),
     "tiny": SelfImproveConfig(),
     "gsm8k": SelfImproveConfig(
         models=Models(policy=""),

@@ -6,8 +6,8 @@ augmentation. Imagined problems have no answer.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,71 +16,61 @@ from alphallm_env.lm.base import GenerationRequest
 from alphallm_env.lm.policy import Policy
 from alphallm_env.lm.prompts import plain
 from alphallm_env.mdp.options import TO_THE_END
-from alphallm_env.problems.overlap import normalise_question
 from alphallm_env.runtime.metering import Role, count_generated
 from alphallm_env.runtime.seeds import derive_seed
 from alphallm_env.types import Problem, StopReason
+from experiments.loop.questions import Questions
 
-_NUMBER = re.compile(r"\d+")
 _OPENING_WORDS = (3, 12)  # of a known question, to complete: from, below
 _BATCH = 256
-
-
-@dataclass(frozen=True)
-class QuestionFilter:
-    """What a question must look like to be worth a search."""
-
-    min_words: int = 8
-    max_words: int = 120
-    min_numbers: int = 2
-
-    def admits(self, question: str) -> bool:
-        """Returns whether the question is whole, of a fair length, and gives numbers to work with."""
-        words = question.split()
-        numbers = _NUMBER.findall(question)
-        return (
-            self.min_words <= len(words) <= self.max_words
-            and len(numbers) >= self.min_numbers
-            and question[:1].isupper()
-            and question.rstrip().endswith(("?", "."))
-        )
+_TRIES = 20  # questions written for each one that is wanted
+_REFUSED_KEPT = 8
 
 
 @dataclass(frozen=True)
 class Imagined:
-    """The questions that passed the filter, and how many were sampled to find them."""
+    """The questions that were kept, how many were sampled to find them, and a few of those that were refused."""
 
     problems: tuple[Problem, ...]
     num_written: int
+    refused: tuple[str, ...] = ()
 
 
 def imagine(
     policy: Policy,
     known: Sequence[Problem],
-    num: int,
+    wanted: Mapping[str, int],
     seed: int,
     forbidden: Collection[str],
-    admits: QuestionFilter | None = None,
+    questions: Questions,
     max_tokens: int = 128,
 ) -> Imagined:
-    """Returns `num` new problems without answers, fewer if 20 · `num` questions do not yield as many.
+    """Returns new problems without answers, as many of each level as are `wanted`.
 
-    `forbidden` are normalised questions (`normalise_question`) to leave out: those of the test split, and those
-    imagined before. The tokens are counted on the current meter.
+    There are fewer where 20 times as many questions do not yield them. `forbidden` are the keys (`Questions.key_of`) of
+    questions to leave out: those of the test split, and those imagined before. The tokens are counted on the current
+    meter.
     """
-    admits = admits or QuestionFilter()
-    seen = set(forbidden) | {normalise_question(problem.question) for problem in known}
+    seen = set(forbidden) | {questions.key_of(problem.question) for problem in known}
+    lacking = Counter(wanted)
+    num = lacking.total()
     problems: list[Problem] = []
+    refused: list[str] = []
     written = 0
-    while len(problems) < num and written < 20 * num:
+    while lacking.total() and written < _TRIES * num:
         openings = [_opening(known, derive_seed(seed, "opening", written + i)) for i in range(_BATCH)]
         for question in _write(policy, known, openings, seed, written, max_tokens):
-            key = normalise_question(question) if question else ""
-            if len(problems) < num and question and admits.admits(question) and key not in seen:
+            if not question:
+                continue
+            level = questions.level_of(question)
+            if level is None:
+                refused.append(question)
+            elif lacking[level] and (key := questions.key_of(question)) not in seen:
                 seen.add(key)
-                problems.append(Problem(id=f"imagined/{seed}/{len(problems)}", question=question, source="imagined"))
+                lacking[level] -= 1
+                problems.append(questions.problem_of(f"imagined/{seed}/{len(problems)}", question))
         written += _BATCH
-    return Imagined(tuple(problems), written)
+    return Imagined(tuple(problems), written, tuple(refused[:_REFUSED_KEPT]))
 
 
 def _opening(known: Sequence[Problem], seed: int) -> str:

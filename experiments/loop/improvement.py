@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 
 from agents.base import Budget, PlanResult
 from alphallm_env.errors import RunError
+from alphallm_env.lm.base import LanguageModel
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.prompts import mark_as_taught
 from alphallm_env.loading import resolve
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.mdp.options import TERMINATION_RULES
-from alphallm_env.problems import check_overlap, load_problems, normalise_question
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.runtime.files import Json
 from alphallm_env.runtime.metering import Meter, metering
@@ -28,17 +29,26 @@ from alphallm_env.types import Problem
 from experiments.loop import plan
 from experiments.loop.config import SelfImproveConfig
 from experiments.loop.imagination import imagine
-from experiments.loop.lessons import lessons_of, require_orm_scores
+from experiments.loop.lessons import lessons_of, require_orm_scores, training_set
+from experiments.loop.plan import Arm
+from experiments.loop.worlds import world_of
 from experiments.runs.ledger import LedgerKey, total, write_ledger
-from experiments.runs.monitor import Monitor, stage_number
+from experiments.runs.monitor import Monitor
 from experiments.runs.planners import planner_of
 from experiments.runs.records import RunFolder, write_json
-from experiments.runs.report import write_report
-from experiments.runs.results import ResultRow, paired_difference, summarise
+from experiments.runs.report import PageDetails, write_report
+from experiments.runs.results import ResultRow, paired_difference, round_of, summarise
 from experiments.runs.screen import Screen
 from experiments.runs.search_records import SearchRecord
 from experiments.runs.searching import run_searches, search_journal
 from experiments.runs.settings import flat
+
+LOOP = Arm("", "", True)  # names the stages that belong to no control
+
+
+def num_weights(lm: LanguageModel) -> int | None:
+    """Returns the number of a model's weights where it runs in this process, else None."""
+    return lm.model.num_parameters() if isinstance(lm, TransformersLM) else None
 
 
 class SelfImprovement:
@@ -53,15 +63,7 @@ class SelfImprovement:
             option_rule=TERMINATION_RULES.resolve(config.problems.option_rule), max_tokens=config.problems.max_tokens
         )
         self.fine_tuner = FINE_TUNERS.resolve(config.fine_tuning.fine_tuner)
-        sets, sizes = config.problems, config.evaluation
-        self.seeds = load_problems(sets.train_problems, "train", config.imagination.seed_problems, seed=config.seed)
-        self.tests = load_problems(sets.test_problems, "test", sizes.evaluation_problems, seed=config.seed)
-        check_overlap(self.seeds, self.tests)
-        self.unseen = (
-            load_problems(sets.test_problems, sets.unseen_split, sizes.unseen_problems, seed=config.seed)
-            if sets.unseen_split
-            else []
-        )
+        self.world = world_of(config)
         self.records: dict[LedgerKey, list[SearchRecord]] = {}
 
     def __enter__(self) -> SelfImprovement:
@@ -77,46 +79,62 @@ class SelfImprovement:
         return models.simulator(self.rules, self.engine, self.config.search.temperature)
 
     def run(self) -> list[ResultRow]:
-        """Runs every round and returns the results table."""
-        policy = self.config.models.policy
-        rows = self.evaluate("before", policy, search=True)
-        lessons: list[Lesson] = []
-        for number in range(1, self.config.rounds + 1):
-            problems = self.imagine(number, policy)
-            records = self.search(number, policy, problems)
-            lessons += self.keep(number, records)
-            policy = self.fine_tune(number, policy, lessons)
-            rows += self.evaluate(f"round{number}", policy, search=number == self.config.rounds)
+        """Runs every round of the loop, then of its controls, and returns the results table."""
+        rows = self.evaluate(LOOP, "before", self.config.models.policy, search=True)
+        for arm in plan.arms_of(self.config):
+            rows += self.improve(arm)
         self.finish(rows)
         return rows
 
-    def evaluate(self, stage: str, policy: str, search: bool) -> list[ResultRow]:
+    def improve(self, arm: Arm) -> list[ResultRow]:
+        """Runs all rounds of the loop or of a control, from the first policy on, and returns their rows."""
+        policy, rows = self.config.models.policy, list[ResultRow]()
+        lessons, solved = list[Lesson](), dict[str, float]()
+        for number in range(1, self.config.rounds + 1):
+            problems = self.imagine(arm, number, policy, solved)
+            records = self.search(arm, number, policy, problems)
+            solved = self.solved(arm, number, records)
+            lessons += self.keep(arm, number, records)
+            policy = self.fine_tune(number, policy, lessons, arm)
+            rows += self.evaluate(arm, f"round{number}", policy, search=number == self.config.rounds)
+        return rows
+
+    def evaluate(self, arm: Arm, name: str, policy: str, search: bool) -> list[ResultRow]:
         """Returns the rows of one stage: greedy always, every planner where `search` is set."""
         sizes, simulator = self.config.evaluation, self.simulator(policy)
-        rows = [self._row(stage, plan.GREEDY, simulator, self.tests, "test", sizes.large_budget)]
-        if self.unseen:
-            split = self.config.problems.unseen_split
-            rows.append(self._row(stage, plan.GREEDY, simulator, self.unseen, split, sizes.large_budget))
-        if search:
-            few = self.tests[: sizes.search_problems]
-            rows.append(self._row(stage, plan.SMALL, simulator, few, "test", sizes.small_budget))
-            large = self._row(stage, plan.LARGE, simulator, few, "test", sizes.large_budget)
-            equal = round(large.tokens_per_problem)
-            rows += [self._row(stage, name, simulator, few, "test", equal) for name in plan.BASELINES]
-            rows.append(large)
+        row = partial(self._row, arm, name, simulator)
+        rows = [row(plan.GREEDY, problems, split, sizes.large_budget) for split, problems in self.world.tests.items()]
+        for split in plan.searched_splits(self.config) if search else ():
+            few = self.world.tests[split][: sizes.search_problems]
+            found: list[ResultRow] = []
+            equal = sizes.large_budget
+            for planner in plan.searchers_of(self.config):
+                is_baseline = planner in plan.BASELINES
+                budget = sizes.small_budget if planner == plan.SMALL else equal if is_baseline else sizes.large_budget
+                found.append(row(planner, few, split, budget))
+                if not is_baseline:
+                    equal = round(found[-1].tokens_per_problem)  # what the last search took
+            rows += found
         self.monitor.rows(rows)
         return rows
 
     def _row(
-        self, stage: str, planner: str, simulator: Simulator, problems: Sequence[Problem], split: str, tokens: int
+        self,
+        arm: Arm,
+        name: str,
+        simulator: Simulator,
+        planner: str,
+        problems: Sequence[Problem],
+        split: str,
+        tokens: int,
     ) -> ResultRow:
-        config = self.config
+        config, stage = self.config, arm.stage(name)
         records = self._searched(
-            (stage, split, planner), simulator, problems, tokens, derive_seed(config.seed, stage),
+            (stage, split, planner), simulator, problems, tokens, derive_seed(config.seed, name),
             config.evaluation.concurrency, plan.evaluation_title(stage, planner, split),
-            f"{stage}-{split}-{planner}", self.monitor.tree_sampler(f"{stage}/{planner}"),
+            f"{stage}-{split}-{planner}".replace("=", ""), self.monitor.tree_sampler(f"{stage}/{planner}"),
         )  # fmt: skip
-        return summarise(stage, planner, split, records)
+        return summarise(stage, planner, split, records, arm.control, num_weights(simulator.policy.lm))
 
     def _searched(
         self,
@@ -132,7 +150,7 @@ class SelfImprovement:
     ) -> list[SearchRecord]:
         """Returns the records of one planner's searches, which are shown, kept and entered in the ledger."""
         stage, split, name = key
-        search, step = self.config.search, stage_number(stage)
+        search, step = self.config.search, round_of(stage)
         source = self.config.problems.train_problems if split == "imagined" else self.config.problems.test_problems
         with self.monitor.progress(title, len(problems), self.engine, step) as progress:
             records = run_searches(
@@ -143,95 +161,133 @@ class SelfImprovement:
         self.monitor.ledger(f"{split}/{name}", total(records), step)
         return records
 
-    def imagine(self, number: int, policy: str) -> list[Problem]:
+    def imagine(self, arm: Arm, number: int, policy: str, solved: Mapping[str, float]) -> list[Problem]:
         """Returns the round's new problems; none has an answer."""
+        questions, stage = self.world.questions, arm.stage(f"round{number}")
+        wanted = self.world.wanted(solved, curriculum=arm.curriculum)
 
         def work() -> Json:
-            forbidden = {normalise_question(p.question) for p in (*self.tests, *self.unseen)}
-            for earlier in range(1, number):
-                forbidden |= {normalise_question(p.question) for p in self.imagine(earlier, "")}
+            tests = [problem for problems in self.world.tests.values() for problem in problems]
+            earlier = [p for before in range(1, number) for p in self._imagined(arm.stage(f"round{before}"))]
+            forbidden = {questions.key_of(problem.question) for problem in (*tests, *earlier)}
             with metering(Meter()) as meter:
                 found = imagine(
-                    self.config.models.with_policy(policy).load_policy(), self.seeds, self.config.imagination.imagined,
-                    derive_seed(self.config.seed, "imagine", number), forbidden,
+                    self.config.models.with_policy(policy).load_policy(), self.world.known, wanted,
+                    derive_seed(self.config.seed, "imagine", number), forbidden, questions,
                 )  # fmt: skip
-            questions: list[Json] = [asdict(problem) for problem in found.problems]
-            return {"problems": questions, "num_written": found.num_written, "tokens": meter.usage.tokens}
+            kept: list[Json] = [asdict(problem) for problem in found.problems]
+            return {
+                "problems": kept, "num_written": found.num_written, "tokens": meter.usage.tokens,
+                "wanted": cast(Json, wanted), "refused": list(found.refused),
+            }  # fmt: skip
 
-        name = f"round{number}-imagined"
+        name = f"{stage}-imagined"
         if self.folder.is_finished(name):
             record = self.folder.stage(name, work)
         else:
-            with self.monitor.progress(plan.imagination_title(number), self.config.imagination.imagined):
+            with self.monitor.progress(plan.imagination_title(stage), self.config.imagination.imagined):
                 record = self.folder.stage(name, work)
         fields = cast("dict[str, Json]", record)
         if not fields["problems"]:
-            raise RunError(f"round {number}: none of {fields['num_written']} imagined questions passed the filter")
-        problems = [Problem(**problem) for problem in cast("list[dict[str, str]]", fields["problems"])]
-        self.monitor.scalar("imagine/kept_share", len(problems) / cast(int, fields["num_written"]), number)
+            raise RunError(f"{stage}: none of {fields['num_written']} imagined questions passed the filter")
+        problems = self._imagined(stage)
+        share = len(problems) / cast(int, fields["num_written"])
+        self.monitor.scalar(arm.stage("imagine/kept_share"), share, number)
         return problems
 
-    def search(self, number: int, policy: str, problems: Sequence[Problem]) -> list[SearchRecord]:
-        """Returns what the training planner found for each imagined problem."""
-        search = self.config.search
+    def _imagined(self, stage: str) -> list[Problem]:
+        """Returns the problems of a stage of imagination that is finished."""
+        record = cast("dict[str, list[dict[str, str]]]", self.folder.finished(f"{stage}-imagined"))
+        return [Problem(**problem) for problem in record["problems"]]
+
+    def search(self, arm: Arm, number: int, policy: str, problems: Sequence[Problem]) -> list[SearchRecord]:
+        """Returns what the arm's planner found for each imagined problem."""
+        search, stage = self.config.search, arm.stage(f"round{number}")
         records = self._searched(
-            (f"round{number}", "imagined", search.training_planner), self.simulator(policy), problems,
+            (stage, "imagined", arm.planner), self.simulator(policy), problems,
             search.training_budget, derive_seed(self.config.seed, "search", number), search.training_concurrency,
-            plan.search_title(number), f"round{number}-imagined",
-            require_orm_scores(search.training_planner, self.monitor.tree_sampler(f"round{number}/search")),
+            plan.search_title(stage), f"{stage}-imagined",
+            require_orm_scores(arm.planner, self.monitor.tree_sampler(f"{stage}/search")),
         )  # fmt: skip
-        self.monitor.searches(records, number)
+        if not arm.control:
+            self.monitor.searches(records, number)
         return records
 
-    def keep(self, number: int, records: Sequence[SearchRecord]) -> list[Lesson]:
+    def solved(self, arm: Arm, number: int, records: Sequence[SearchRecord]) -> dict[str, float]:
+        """Returns the share of a round's problems that its searches solved, by level."""
+        is_solved: dict[str, list[float]] = {}
+        for record in records:
+            level = self.world.questions.level_of(record.problem.question) or ""
+            is_solved.setdefault(level, []).append(float(record.best.score >= self.config.search.orm_threshold))
+        shares = {level: sum(found) / len(found) for level, found in is_solved.items()}
+        for level, share in shares.items():
+            self.monitor.scalar(arm.stage(f"search/solved/{level or 'all'}"), share, number)
+        return shares
+
+    def keep(self, arm: Arm, number: int, records: Sequence[SearchRecord]) -> list[Lesson]:
         """Returns the lessons of a round's searches."""
-        lessons = lessons_of(records, self.config.search.orm_threshold, number)
-        self.monitor.scalar("loop/kept_share", len(lessons) / max(1, len(records)), number)
+        search = self.config.search
+        lessons = lessons_of(records, search.orm_threshold, number, search.solutions)
+        self.monitor.scalar(arm.stage("loop/lessons_per_search"), len(lessons) / max(1, len(records)), number)
         return lessons
 
-    def fine_tune(self, number: int, policy: str, lessons: Sequence[Lesson]) -> str:
-        """Returns the folder of the next policy, fine-tuned from this round's one on all lessons so far."""
+    def fine_tune(self, number: int, policy: str, lessons: Sequence[Lesson], arm: Arm | None = None) -> str:
+        """Returns the folder of the next policy, fine-tuned from this round's one on the lessons so far."""
         config, models = self.config, self.config.models.with_policy(policy)
-        how = config.fine_tuning
+        how, stage = config.fine_tuning, (arm or LOOP).stage(f"round{number}")
         template = models.load_policy().template.without_examples()
         settings = FineTuning(how.epochs, how.batch_size, how.lr, seed=config.seed + number)
+        learnt = training_set(lessons, number, how.max_lessons, settings.seed)
+        learnt += self.world.rehearsal(round(how.rehearsal * len(learnt)), settings.seed)
 
         def train(scratch: Path) -> None:
             torch.manual_seed(config.seed)
             lm = TransformersLM.load(resolve(policy), models.device, models.dtype)
             mark_as_taught(lm.tokenizer)
-            logs = self.folder.path / "tensorboard" / f"distil-round{number}"
+            logs = self.folder.path / "tensorboard" / f"distil-{stage}"
             shutil.rmtree(logs, ignore_errors=True)  # of an attempt that was stopped: its curve begins anew
-            result = self.fine_tuner.fine_tune(lm, template, lessons, settings, scratch, logs)
-            self.monitor.scalar("distil/loss", result.loss, number)
-            self.monitor.scalar("distil/lessons", result.num_lessons, number)
+            result = self.fine_tuner.fine_tune(lm, template, learnt, settings, scratch, logs)
+            self.monitor.scalar((arm or LOOP).stage("distil/loss"), result.loss, number)
+            self.monitor.scalar((arm or LOOP).stage("distil/lessons"), result.num_lessons, number)
 
-        with self.monitor.progress(plan.fine_tuning_title(number), len(lessons)):
-            return str(self.folder.checkpoint(f"round{number}", train))
+        with self.monitor.progress(plan.fine_tuning_title(stage), len(learnt)):
+            return str(self.folder.checkpoint(stage, train))
 
     def finish(self, rows: Sequence[ResultRow]) -> None:
         """Writes results.json, ledger.json and report.html."""
-        last = f"round{self.config.rounds}"
-        gains: dict[str, Json] = {
-            planner: _gain(self.records[last, "test", planner], self.records["before", "test", planner])
-            for planner in plan.PLANNERS
-        }
-        few = self.config.evaluation.search_problems
-        greedy = self.records["before", "test", plan.GREEDY][:few]
         simulator = self.simulator(self.config.models.policy)
         critics = {name: asdict(found) for name, found in simulator.critics.provenance().items()}
         results: dict[str, Json] = {
             "rows": [row.to_json() for row in rows],
             "is_reproducible": simulator.is_reproducible,
             "critics": cast(Json, critics),  # those of the first stage; prompted ones are the policy, which learns
-            "gain_after_last_round": gains,
-            "eta_mcts_large_over_greedy_before": _gain(self.records["before", "test", plan.LARGE], greedy),
+            "gains": self._gains(),
         }
         write_json(self.folder.path / "results.json", results)
         write_ledger(self.folder.path, self.records)
-        write_report(self.folder.path, rows, results, flat(self.config))
+        write_report(self.folder.path, rows, results, flat(self.config), self._page_details())
 
+    def _gains(self) -> list[Json]:
+        """Returns paired differences after the last round: over the first policy, and over each control."""
+        last, gains = f"round{self.config.rounds}", list[Json]()
+        for (stage, split, planner), records in self.records.items():
+            if stage == last and split != "imagined":
+                against = {"before": "before"} | {control: f"{control}-{last}" for control in self.config.controls}
+                for name, other in against.items():
+                    gain, interval = paired_difference(records, self.records[other, split, planner])
+                    gains.append(
+                        {"split": split, "planner": planner, "over": name, "gain": gain, "ci95": list(interval)}
+                    )
+            if stage == last and planner in plan.searchers_of(self.config)[-1:]:
+                search = plan.compared_search(self.config)
+                gain, interval = paired_difference(self.records[stage, split, search], records)
+                gains.append({"split": split, "planner": search, "over": planner, "gain": gain, "ci95": list(interval)})
+        return gains
 
-def _gain(after: Sequence[SearchRecord], before: Sequence[SearchRecord]) -> Json:
-    gain, interval = paired_difference(after, before)
-    return {"gain": gain, "ci95": list(interval)}
+    def _page_details(self) -> PageDetails:
+        """Returns what the page shows of the loop's rounds: questions kept and refused, and lessons of the last one."""
+        rounds = range(1, self.config.rounds + 1)
+        imagined = [cast("dict[str, Any]", self.folder.finished(f"round{number}-imagined")) for number in rounds]
+        last = self.records[f"round{self.config.rounds}", "imagined", self.config.search.training_planner]
+        kept = [record for record in last if record.best.score >= self.config.search.orm_threshold]
+        return PageDetails(imagined, kept)

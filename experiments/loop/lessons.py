@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from random import Random
 
 from agents.base import PlanResult
 from alphallm_env.errors import RunError
@@ -41,10 +42,11 @@ def lesson_of(record: SearchRecord, number: int) -> Lesson:
     )
 
 
-def lessons_of(records: Sequence[SearchRecord], orm_threshold: float, number: int) -> list[Lesson]:
+def lessons_of(records: Sequence[SearchRecord], orm_threshold: float, number: int, solutions: int = 1) -> list[Lesson]:
     """Returns a lesson for each search whose best trajectory is answered and has at least that ORM score.
 
-    Raises RunError where there is none.
+    Up to `solutions` trajectories of a search are kept, the best one first: the others are lessons of their own, of
+    other texts. Raises RunError where there is none.
     """
     kept = [
         record
@@ -57,4 +59,28 @@ def lessons_of(records: Sequence[SearchRecord], orm_threshold: float, number: in
             f"round {number}: expected trajectories with an ORM score of at least {orm_threshold}, "
             f"the highest of {len(records)} is {highest:.3f}; lower --orm-threshold or raise --training-budget"
         )
-    return [lesson_of(record, number) for record in kept]
+    return [
+        lesson
+        for record in kept
+        for lesson in (lesson_of(record, number), *others_of(record, orm_threshold, number, solutions - 1))
+    ]
+
+
+def others_of(record: SearchRecord, orm_threshold: float, number: int, most: int) -> list[Lesson]:
+    """Returns lessons of up to `most` further trajectories of a search that are answered and score high enough."""
+    good = [o for o in record.rejected if o.score >= orm_threshold and o.state.ending is Ending.ANSWERED]
+    return [
+        Lesson(record.problem.question, other.state.text, other.score, other.score_kind, round=number)
+        for other in good[: max(0, most)]
+    ]
+
+
+def training_set(lessons: Sequence[Lesson], number: int, most: int, seed: int) -> list[Lesson]:
+    """Returns at most `most` lessons: those of round `number`, and a sample of the earlier ones where there is room."""
+    new = [lesson for lesson in lessons if lesson.round == number]
+    earlier = [lesson for lesson in lessons if lesson.round != number]
+    rng = Random(seed)
+    if len(new) >= most:
+        return rng.sample(new, most)
+    room = most - len(new)
+    return [*(earlier if len(earlier) <= room else rng.sample(earlier, room)), *new]

@@ -1,12 +1,69 @@
-"""The stages of a run of the loop: their titles, and what they cost beside each other, for the time left."""
+"""The stages of a run of the loop: its arms, their titles, and what they cost beside each other, for the time left."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from experiments.loop.config import SelfImproveConfig
 
 GREEDY, SMALL, LARGE = "greedy", "eta_mcts_small", "eta_mcts_large"
 BASELINES = ("majority", "orm_rerank")  # at the tokens that the large search took
 PLANNERS = (GREEDY, SMALL, LARGE, *BASELINES)
+PLAIN_SAMPLES = "orm_rerank"  # what stands in for a search where a control leaves it out, at the same tokens
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One run of all rounds: the loop itself, or a control that leaves a part of it out."""
+
+    control: str
+    planner: str
+    curriculum: bool
+
+    def stage(self, name: str) -> str:
+        """Returns the name of one of its stages: that of the loop with the control's before it."""
+        return f"{self.control}-{name}" if self.control else name
+
+
+def arms_of(config: SelfImproveConfig) -> list[Arm]:
+    """Returns the loop and its controls, in order."""
+    planner, curriculum = config.search.training_planner, config.imagination.curriculum
+    controls = {
+        "no_search": Arm("no_search", PLAIN_SAMPLES, curriculum),
+        "no_curriculum": Arm("no_curriculum", planner, False),
+    }
+    return [Arm("", planner, curriculum), *(controls[name] for name in config.controls)]
+
+
+def splits_of(config: SelfImproveConfig) -> dict[str, int]:
+    """Returns the number of problems by split on which greedy is evaluated."""
+    sizes = config.evaluation
+    if config.is_countdown:
+        return {f"n={level}": sizes.evaluation_problems for level in sizes.test_levels.split(",")}
+    unseen = config.problems.unseen_split
+    return {"test": sizes.evaluation_problems} | ({unseen: sizes.unseen_problems} if unseen else {})
+
+
+def searched_splits(config: SelfImproveConfig) -> list[str]:
+    """Returns the splits on which every planner is evaluated."""
+    if config.is_countdown:
+        return [f"n={level}" for level in config.evaluation.search_levels.split(",")]
+    return ["test"]
+
+
+def searchers_of(config: SelfImproveConfig) -> list[str]:
+    """Returns the planners that are evaluated beside greedy, the small search first and the large one second.
+
+    Countdown is searched at one size: the training planner, and plain samples at its tokens.
+    """
+    if config.is_countdown:
+        return [config.search.training_planner, PLAIN_SAMPLES]
+    return [SMALL, LARGE, *BASELINES]
+
+
+def compared_search(config: SelfImproveConfig) -> str:
+    """Returns the search whose tokens the baselines may spend."""
+    return config.search.training_planner if config.is_countdown else LARGE
 
 
 def evaluation_title(stage: str, planner: str, split: str) -> str:
@@ -14,41 +71,41 @@ def evaluation_title(stage: str, planner: str, split: str) -> str:
     return f"{stage}: {planner} on {split}"
 
 
-def imagination_title(number: int) -> str:
+def imagination_title(stage: str) -> str:
     """Returns the title of a round's imagination."""
-    return f"round{number}: imagine problems"
+    return f"{stage}: imagine problems"
 
 
-def search_title(number: int) -> str:
+def search_title(stage: str) -> str:
     """Returns the title of a round's search of imagined problems."""
-    return f"round{number}: search imagined problems"
+    return f"{stage}: search imagined problems"
 
 
-def fine_tuning_title(number: int) -> str:
+def fine_tuning_title(stage: str) -> str:
     """Returns the title of a round's fine-tuning."""
-    return f"round{number}: fine-tune the policy"
+    return f"{stage}: fine-tune the policy"
 
 
 def expected_costs(config: SelfImproveConfig) -> dict[str, float]:
     """Returns the stages of a run by title, in order, each with a rough number of tokens computed."""
     costs = _evaluation(config, "before", search=True)
     length, imagined = config.problems.max_tokens / 2, config.imagination.imagined
-    for number in range(1, config.rounds + 1):
-        costs[imagination_title(number)] = 4 * imagined * length  # few questions pass the filter
-        costs[search_title(number)] = imagined * config.search.training_budget
-        costs[fine_tuning_title(number)] = 2 * config.fine_tuning.epochs * number * imagined * length
-        costs |= _evaluation(config, f"round{number}", search=number == config.rounds)
+    for arm in arms_of(config):
+        for number in range(1, config.rounds + 1):
+            stage = arm.stage(f"round{number}")
+            lessons = min(number * imagined, config.fine_tuning.max_lessons) * (1 + config.fine_tuning.rehearsal)
+            costs[imagination_title(stage)] = 4 * imagined * length  # few questions pass the filter
+            costs[search_title(stage)] = imagined * config.search.training_budget
+            costs[fine_tuning_title(stage)] = 2 * config.fine_tuning.epochs * lessons * length
+            costs |= _evaluation(config, stage, search=number == config.rounds)
     return costs
 
 
 def _evaluation(config: SelfImproveConfig, stage: str, *, search: bool) -> dict[str, float]:
     evaluation, length = config.evaluation, config.problems.max_tokens / 2
-    costs = {evaluation_title(stage, GREEDY, "test"): evaluation.evaluation_problems * length}
-    if config.problems.unseen_split:
-        title = evaluation_title(stage, GREEDY, config.problems.unseen_split)
-        costs[title] = evaluation.unseen_problems * length
-    if search:
-        costs[evaluation_title(stage, SMALL, "test")] = evaluation.search_problems * evaluation.small_budget
-        for planner in (LARGE, *BASELINES):
-            costs[evaluation_title(stage, planner, "test")] = evaluation.search_problems * evaluation.large_budget
-    return {title: float(cost) for title, cost in costs.items()}
+    costs = {evaluation_title(stage, GREEDY, split): num * length for split, num in splits_of(config).items()}
+    for split in searched_splits(config) if search else ():
+        for planner in searchers_of(config):
+            budget = evaluation.small_budget if planner == SMALL else evaluation.large_budget
+            costs[evaluation_title(stage, planner, split)] = float(evaluation.search_problems * budget)
+    return costs

@@ -47,6 +47,13 @@ def documents(config: PretrainConfig, rng: Random, tokens_seen: int) -> Iterator
         yield solved_document(rng, level) if level else played_document(rng)
 
 
+def rehearse(rng: Random) -> tuple[str, str]:
+    """Returns the question and the solution of a game of up to three numbers, as pre-training showed them."""
+    (level,) = rng.choices(SOLVED, _SHARES[: len(SOLVED)])
+    document = solved_document(rng, level)
+    return document.prompt.removeprefix(QUESTION).removesuffix(SOLUTION), document.completion
+
+
 def solved_document(rng: Random, level: Level) -> Document:
     """Returns a game of the train split with a play that reaches its target."""
     while True:

@@ -24,11 +24,6 @@ from experiments.runs.search_records import SearchRecord
 _TREES_PER_STAGE = 3
 
 
-def stage_number(stage: str) -> int:
-    """Returns 0 for the stage `before`, else the number of its round."""
-    return 0 if stage == "before" else int(stage.removeprefix("round"))
-
-
 def _load(before: EngineStatistics, engine: Engine, seconds: float) -> dict[str, float]:
     """Returns the throughput and batch sizes of an engine since `before`; empty where it ran no batch."""
     now = engine.statistics
@@ -73,9 +68,9 @@ class Monitor:
     def rows(self, rows: Sequence[ResultRow]) -> None:
         """Writes accuracy and tokens of one stage; the step is the round."""
         for row in rows:
-            step = stage_number(row.stage)
-            self._writer.add_scalar(f"accuracy/{row.split}/{row.planner}", row.accuracy, step)
-            self._writer.add_scalar(f"tokens_per_problem/{row.split}/{row.planner}", row.tokens_per_problem, step)
+            tag = f"{row.split}/{row.planner}" + (f"/{row.control}" if row.control else "")
+            self._writer.add_scalar(f"accuracy/{tag}", row.accuracy, row.round)
+            self._writer.add_scalar(f"tokens_per_problem/{tag}", row.tokens_per_problem, row.round)
         self._writer.flush()
 
     def ledger(self, tag: str, usage: Usage, step: int) -> None:

@@ -48,6 +48,10 @@ class RunFolder:
         write_whole(file, json.dumps(result) + "\n")
         return result
 
+    def finished(self, name: str) -> Json:
+        """Returns the result of a stage that was finished before. Raises FileNotFoundError for another."""
+        return json.loads((self.path / "stages" / f"{name}.json").read_text())
+
     def is_finished(self, name: str) -> bool:
         """Returns whether the stage was finished before."""
         return (self.path / "stages" / f"{name}.json").exists()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import html
-import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 from alphallm_env.runtime.files import Json, write_whole
+from experiments.runs.plots import plot
 from experiments.runs.results import ResultRow
+from experiments.runs.search_records import SearchRecord
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
@@ -20,10 +23,28 @@ th { border-bottom: 2px solid #222 } td { border-bottom: 1px solid #ddd }
 th:nth-child(-n+3), td:nth-child(-n+3) { text-align: left }
 img { max-width: 100% } pre { background: #f6f6f4; padding: .8rem; white-space: pre-wrap }
 """
-_COLOURS = {"before": "#9aa5b1", "round1": "#5b8db8", "round2": "#1f4e79"}
+_LESSONS_SHOWN = 6
 
 
-def write_report(folder: Path, rows: Sequence[ResultRow], results: dict[str, Json], config: dict[str, Json]) -> None:
+@dataclass(frozen=True)
+class PageDetails:
+    """What the page shows of the rounds beside their results.
+
+    `imagined` has for each round the record of its imagination: `problems`, `num_written`, `wanted`, `refused`.
+    `lessons` are searches of the last round whose best trajectory was kept.
+    """
+
+    imagined: Sequence[Mapping[str, Any]]
+    lessons: Sequence[SearchRecord]
+
+
+def write_report(
+    folder: Path,
+    rows: Sequence[ResultRow],
+    results: dict[str, Json],
+    config: dict[str, Json],
+    details: PageDetails | None = None,
+) -> None:
     """Writes `report.html` into the run's folder: self-contained, nothing is fetched by it."""
     revision = (folder / "revision.txt").read_text().strip()
     page = f"""<!doctype html>
@@ -31,11 +52,13 @@ def write_report(folder: Path, rows: Sequence[ResultRow], results: dict[str, Jso
 <style>{_STYLE}</style></head><body>
 <h1>Self-improvement of the policy “{_text(config["policy"])}”</h1>
 <p>{_headline(results)}</p>
-<img alt="accuracy by planner and stage" src="data:image/png;base64,{base64.b64encode(plot(rows)).decode()}">
+<img alt="accuracy" src="data:image/png;base64,{base64.b64encode(plot(rows)).decode()}">
 <h2>Results</h2>
 {_table(rows)}
 <p>Intervals are 95 % percentile bootstraps over problems. Tokens are all that were generated or scored:
 by the policy, by rollouts and by critics.</p>
+{_questions(details) if details else ""}
+{_lessons(details) if details else ""}
 <h2>Settings</h2>
 <pre>{_text(json.dumps(config, indent=1))}\nrevision {_text(revision)}</pre>
 </body></html>
@@ -44,13 +67,21 @@ by the policy, by rollouts and by critics.</p>
 
 
 def gains_in_words(folder: Path, rounds: int) -> list[str]:
-    """Returns a line for each planner's gain, as the run's `results.json` has it."""
-    gains = json.loads((folder / "results.json").read_text())["gain_after_last_round"]
-    return [
-        f"{planner}: {found['gain']:+.3f} after {rounds} rounds "
-        f"(paired 95 %: {found['ci95'][0]:+.3f} to {found['ci95'][1]:+.3f})"
-        for planner, found in gains.items()
-    ]
+    """Returns a line for greedy's gains after the last round, and for each search over another planner.
+
+    They are those of the run's `results.json`, which has the other planners' too.
+    """
+    gains = json.loads((folder / "results.json").read_text())["gains"]
+    told = [gain for gain in gains if gain["planner"] == "greedy" or gain["over"] in ("orm_rerank", "majority")]
+    return [f"after {rounds} rounds, {_gain(found)}" for found in told]
+
+
+def _gain(found: Mapping[str, Any]) -> str:
+    low, high = found["ci95"]
+    return (
+        f"{found['planner']} on {found['split']} over {found['over']}: {found['gain']:+.3f} "
+        f"(paired 95 %: {low:+.3f} to {high:+.3f})"
+    )
 
 
 def _text(value: object) -> str:
@@ -58,17 +89,53 @@ def _text(value: object) -> str:
 
 
 def _headline(results: dict[str, Json]) -> str:
-    gains = results["gain_after_last_round"]
-    assert isinstance(gains, dict)
-    parts: list[str] = []
-    for planner, gain in gains.items():
-        assert isinstance(gain, dict)
-        interval = gain["ci95"]
-        assert isinstance(interval, list)
-        low, high = (float(str(end)) for end in interval)
-        value = float(str(gain["gain"]))
-        parts.append(f"{_text(planner)} {100 * value:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f})")
-    return "Gain after the last round, paired by problem: " + "; ".join(parts) + "."
+    gains = cast("list[dict[str, Any]]", results["gains"])
+    items = "".join(f"<li>{_text(_gain(found))}</li>" for found in gains)
+    return f"Differences after the last round, paired by problem:</p><ul>{items}</ul><p>"
+
+
+def _questions(details: PageDetails) -> str:
+    """Returns how many questions each round wrote and kept, with examples."""
+    rows = "".join(
+        f"<tr><td>{number}</td><td>{_text(_counts(record['wanted']))}</td><td>{len(record['problems'])}</td>"
+        f"<td>{record['num_written']}</td></tr>"
+        for number, record in enumerate(details.imagined, 1)
+    )
+    last = details.imagined[-1]
+    kept = "\n".join(problem["question"] for problem in last["problems"][:_LESSONS_SHOWN])
+    refused = "\n".join(last["refused"][:_LESSONS_SHOWN]) or "none"
+    return (
+        "<h2>Imagined questions</h2><table><thead><tr><th>round</th><th>wanted, by level</th><th>kept</th>"
+        f"<th>written</th></tr></thead><tbody>{rows}</tbody></table>"
+        f"<p>Kept in the last round:</p><pre>{_text(kept)}</pre><p>Refused:</p><pre>{_text(refused)}</pre>"
+    )
+
+
+def _counts(wanted: Mapping[str, int]) -> str:
+    return ", ".join(f"{level or 'all'}: {num}" for level, num in wanted.items())
+
+
+def _lessons(details: PageDetails) -> str:
+    """Returns a few lessons with what their search tried on the way."""
+    shown = "".join(
+        f"<details{' open' if number == 0 else ''}><summary>{_text(record.problem.question)}</summary>"
+        f"<pre>{_text(record.best.state.text.strip())}</pre>{_decisions(record)}</details>"
+        for number, record in enumerate(details.lessons[:_LESSONS_SHOWN])
+    )
+    return f"<h2>Lessons of the last round</h2><p>{len(details.lessons)} searches gave one.</p>{shown}"
+
+
+def _decisions(record: SearchRecord) -> str:
+    """Returns the tree along the way that was kept: at each node what was tried, with visits and values."""
+    lines = [
+        f"{'  ' * depth}{'>' if place == decision.chosen else ' '} {option.text.strip()}"
+        f"   visits {option.visit_count}, value {option.value:.2f}"
+        for depth, decision in enumerate(record.decisions)
+        for place, option in enumerate(decision.options)
+    ]
+    cost = f"{record.usage.simulations} simulations, {record.num_nodes} nodes, {record.usage.tokens} tokens"
+    tree = "\n".join(lines)
+    return f"<p>{_text(cost)}</p>" + (f"<pre>{_text(tree)}</pre>" if tree else "")
 
 
 def _table(rows: Sequence[ResultRow]) -> str:
@@ -83,33 +150,3 @@ def _table(rows: Sequence[ResultRow]) -> str:
         for row in rows
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def plot(rows: Sequence[ResultRow]) -> bytes:
-    """Returns a PNG of accuracy by planner, one bar a stage, with intervals; the test split only."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    tested = [row for row in rows if row.split == "test"]
-    planners = list(dict.fromkeys(row.planner for row in tested))
-    stages = list(dict.fromkeys(row.stage for row in tested))
-    figure = Figure(figsize=(9, 4), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    spacing = min(0.27, 0.9 / max(1, len(stages)))  # of the bars of one planner
-    for offset, stage in enumerate(stages):
-        found = [(planners.index(row.planner), row) for row in tested if row.stage == stage]
-        places = [place + (offset - (len(stages) - 1) / 2) * spacing for place, _ in found]
-        heights = [row.accuracy for _, row in found]
-        errors = [[h - row.ci95[0] for h, (_, row) in zip(heights, found, strict=True)],
-                  [row.ci95[1] - h for h, (_, row) in zip(heights, found, strict=True)]]  # fmt: skip
-        axes.bar(places, heights, 0.93 * spacing, yerr=errors, capsize=3, label=stage, color=_COLOURS.get(stage))
-    axes.set_xticks(range(len(planners)), planners)
-    axes.set_ylim(0, 1)
-    axes.set_ylabel("accuracy")
-    axes.grid(axis="y", alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()

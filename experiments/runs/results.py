@@ -26,13 +26,43 @@ class ResultRow:
     num_problems: int
     tokens_per_problem: float
     split: str
+    control: str = ""  # which part of the loop was left out; empty for the loop itself
+    weights: int | None = None  # of the policy, where they are known
+
+    @property
+    def round(self) -> int:
+        """The round after which it was measured, 0 before the first."""
+        return round_of(self.stage)
 
     def to_json(self) -> Json:
-        """Returns the row as JSON."""
-        return cast(Json, {**asdict(self), "ci95": list(self.ci95)})
+        """Returns the row as JSON, with round, level, tokens and FLOPs a problem beside its fields.
+
+        A token takes 2 FLOPs for each weight (Kaplan et al. 2020), as if critics were of the policy's size. Prompts are
+        left out: they come from the cache but for their first reading.
+        """
+        tokens = self.tokens_per_problem
+        flops = None if self.weights is None else 2.0 * self.weights * tokens
+        added = {"round": self.round, "level": self.split, "tokens": tokens, "flops": flops}
+        return cast(Json, {**asdict(self), "ci95": list(self.ci95), **added})
 
 
-def summarise(stage: str, planner: str, split: str, records: Sequence[SearchRecord]) -> ResultRow:
+def round_of(stage: str) -> int:
+    """Returns 0 for a stage before the first round, else the number of its round.
+
+    >>> round_of("before"), round_of("round2"), round_of("no_search-round12")
+    (0, 2, 12)
+    """
+    return int("".join(filter(str.isdigit, stage.rpartition("round")[2])) or 0)
+
+
+def summarise(
+    stage: str,
+    planner: str,
+    split: str,
+    records: Sequence[SearchRecord],
+    control: str = "",
+    weights: int | None = None,
+) -> ResultRow:
     """Returns the row of one planner on one split. Ungradable answers count as not correct.
 
     Raises ValueError where there is no record, or one of a problem without an answer.
@@ -49,6 +79,8 @@ def summarise(stage: str, planner: str, split: str, records: Sequence[SearchReco
         num_problems=len(records),
         tokens_per_problem=round(float(np.mean([record.usage.tokens for record in records])), 1),
         split=split,
+        control=control,
+        weights=weights,
     )
 
 
@@ -62,6 +94,23 @@ def paired_difference(
         raise ValueError(f"expected the same problems in order, got {one!r} and {other!r} at place {place}")
     gains = [float(a.is_correct) - float(b.is_correct) for a, b in zip(after, before, strict=True)]
     return round(float(np.mean(gains)), 4), bootstrap_mean(gains)
+
+
+def rounds_table(rows: Sequence[ResultRow], title: str) -> Table:
+    """Returns accuracies by round, a column for each planner and level: the loop, then its controls."""
+    columns = list(dict.fromkeys((row.planner, row.split) for row in rows))
+    table = Table(title=title)
+    table.add_column("")
+    table.add_column("round", justify="right")
+    for planner, split in columns:
+        table.add_column(f"{planner}\n{split}", justify="right")
+    found = {(row.control, row.round, row.planner, row.split): row for row in rows}
+    lines = dict.fromkeys((row.control, row.round) for row in rows)
+    for control, number in lines:
+        row = [found.get((control, number, *column)) for column in columns]
+        accuracies = ["" if cell is None else f"{cell.accuracy:.3f}" for cell in row]
+        table.add_row(control.replace("_", " ") or "loop", str(number), *accuracies)
+    return table
 
 
 def results_table(rows: Sequence[ResultRow], title: str) -> Table:

@@ -1,0 +1,98 @@
+"""Which imagined questions are worth a search: whole, new, and of a level that was asked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from alphallm_env.problems import normalise_question
+from alphallm_env.problems.countdown import LEVELS, split_of
+from alphallm_env.problems.countdown.game import game_of, require_game
+from alphallm_env.problems.countdown.problem_set import VERIFIER
+from alphallm_env.types import Problem
+
+_NUMBER = re.compile(r"\d+")
+
+
+class Questions(Protocol):
+    """Sorts questions. Nothing here reads an answer."""
+
+    def level_of(self, question: str) -> str | None:
+        """Returns the level of a question, None where it is not worth a search."""
+        ...
+
+    def key_of(self, question: str) -> str:
+        """Returns what two questions have in common if and only if they are the same."""
+        ...
+
+    def problem_of(self, identity: str, question: str) -> Problem:
+        """Returns the problem, which has no answer."""
+        ...
+
+
+@dataclass(frozen=True)
+class QuestionFilter:
+    """Word problems: what a question must look like. All are of one level, which has no name."""
+
+    min_words: int = 8
+    max_words: int = 120
+    min_numbers: int = 2
+
+    def admits(self, question: str) -> bool:
+        """Returns whether the question is whole, of a fair length, and gives numbers to work with."""
+        words = question.split()
+        numbers = _NUMBER.findall(question)
+        return (
+            self.min_words <= len(words) <= self.max_words
+            and len(numbers) >= self.min_numbers
+            and question[:1].isupper()
+            and question.rstrip().endswith(("?", "."))
+        )
+
+    def level_of(self, question: str) -> str | None:
+        """Returns the one level, None where the question is not admitted."""
+        return "" if self.admits(question) else None
+
+    def key_of(self, question: str) -> str:
+        """Returns the normalised question."""
+        return normalise_question(question)
+
+    def problem_of(self, identity: str, question: str) -> Problem:
+        """Returns the problem, which nothing can judge but critics."""
+        return Problem(identity, question, source="imagined")
+
+
+@dataclass(frozen=True)
+class CountdownQuestions:
+    """Countdown: a question is well-formed, of one of the levels, and of the train split.
+
+    Splits are made by numbers and target, so that no question of another split can come up, whoever writes it.
+    """
+
+    levels: Sequence[str]
+
+    def level_of(self, question: str) -> str | None:
+        """Returns the level that admits the question, None without one."""
+        game = game_of(question)
+        if game is None or split_of(game) != "train":
+            return None
+        for name in self.levels:
+            level = LEVELS[name]
+            in_range = all(level.numbers[0] <= number <= level.numbers[1] for number in game.numbers)
+            if (
+                len(game.numbers) == level.num_numbers
+                and in_range
+                and level.targets[0] <= game.target <= level.targets[1]
+            ):
+                return name
+        return None
+
+    def key_of(self, question: str) -> str:
+        """Returns numbers, in any order, and target."""
+        return str(require_game(question).key)
+
+    def problem_of(self, identity: str, question: str) -> Problem:
+        """Returns the problem, which its verifier judges."""
+        return Problem(identity, question, source="imagined", verifier=VERIFIER)

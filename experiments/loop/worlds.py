@@ -1,0 +1,111 @@
+"""What the loop plays in: the problems it tests on, the questions it asks for, and what it rehearses.
+
+A problem set is one level. Countdown has a dial: the curriculum asks for one number more than search solves now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from random import Random
+from typing import Protocol
+
+from alphallm_env.problems import check_overlap, load_problems
+from alphallm_env.training.base import Lesson
+from alphallm_env.types import Problem, ScoreKind
+from experiments.loop.config import SelfImproveConfig
+from experiments.loop.questions import CountdownQuestions, QuestionFilter, Questions
+
+SOLVED_FROM = 0.5  # the share of a level's problems from which search is said to solve it
+ABOVE = 0.7  # the share of a round's questions that are one level above what search solves; the others are below
+
+
+class World(Protocol):
+    """Problems and questions of one run of the loop."""
+
+    @property
+    def questions(self) -> Questions:
+        """Sorts imagined questions."""
+        ...
+
+    @property
+    def known(self) -> Sequence[Problem]:
+        """Training problems that the policy is shown while it imagines."""
+        ...
+
+    @property
+    def tests(self) -> Mapping[str, Sequence[Problem]]:
+        """The problems to evaluate on, by the name of their split or level."""
+        ...
+
+    def wanted(self, solved: Mapping[str, float], *, curriculum: bool) -> dict[str, int]:
+        """Returns how many questions of each level a round asks for. `solved` has what search solved last, by level."""
+        ...
+
+    def rehearsal(self, num: int, seed: int) -> list[Lesson]:
+        """Returns `num` lessons of what the policy was taught before the loop; none where that is not known."""
+        ...
+
+
+class ProblemSetWorld:
+    """A problem set of one level, with or without a further split that is reported apart."""
+
+    def __init__(self, config: SelfImproveConfig) -> None:
+        sets, sizes, seed = config.problems, config.evaluation, config.seed
+        self.questions = QuestionFilter()
+        self.known = load_problems(sets.train_problems, "train", config.imagination.seed_problems, seed=seed)
+        tests = {"test": load_problems(sets.test_problems, "test", sizes.evaluation_problems, seed=seed)}
+        check_overlap(self.known, tests["test"])
+        if split := sets.unseen_split:
+            tests[split] = load_problems(sets.test_problems, split, sizes.unseen_problems, seed=seed)
+        self.tests = tests
+        self._num = config.imagination.imagined
+
+    def wanted(self, solved: Mapping[str, float], *, curriculum: bool) -> dict[str, int]:  # noqa: ARG002
+        """Returns the number of questions under the one level, which has no name."""
+        return {"": self._num}
+
+    def rehearsal(self, num: int, seed: int) -> list[Lesson]:  # noqa: ARG002
+        """Returns nothing."""
+        return []
+
+
+class CountdownWorld:
+    """Countdown's levels: those of the curriculum, the first of which the policy was taught."""
+
+    def __init__(self, config: SelfImproveConfig) -> None:
+        sizes, imagination = config.evaluation, config.imagination
+        self.levels = tuple(imagination.levels.split(","))
+        self.questions = CountdownQuestions(self.levels)
+        self.known: Sequence[Problem] = ()
+        self.tests = {
+            f"n={level}": load_problems(f"countdown:{level}", "test", sizes.evaluation_problems, seed=config.seed)
+            for level in sizes.test_levels.split(",")
+        }
+        self._num = imagination.imagined
+
+    def wanted(self, solved: Mapping[str, float], *, curriculum: bool) -> dict[str, int]:
+        """Returns how many questions of each level to ask for: most at one above what search solves, some below.
+
+        Without a curriculum all levels get the same number.
+        """
+        if not curriculum:
+            return dict.fromkeys(self.levels, self._num // len(self.levels))
+        top = 0
+        while top + 1 < len(self.levels) and (top == 0 or solved.get(self.levels[top], 0.0) >= SOLVED_FROM):
+            top += 1
+        below = self.levels[:top]
+        shares = {level: round((1.0 - ABOVE) * self._num / len(below)) for level in below}
+        return shares | {self.levels[top]: self._num - sum(shares.values())}
+
+    def rehearsal(self, num: int, seed: int) -> list[Lesson]:
+        """Returns games of up to three numbers with their solutions, drawn anew: what pre-training showed."""
+        from experiments.pretraining.countdown import rehearse
+
+        rng = Random(f"rehearsal:{seed}")
+        shown = [rehearse(rng) for _ in range(num)]
+        return [Lesson(question, solution, score_kind=ScoreKind.UNSPECIFIED, round=0) for question, solution in shown]
+
+
+def world_of(config: SelfImproveConfig) -> World:
+    """Returns the world of the training problems."""
+    return CountdownWorld(config) if config.is_countdown else ProblemSetWorld(config)
