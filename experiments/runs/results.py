@@ -52,7 +52,8 @@ def round_of(stage: str) -> int:
     >>> round_of("before"), round_of("round2"), round_of("no_search-round12")
     (0, 2, 12)
     """
-    return int("".join(filter(str.isdigit, stage.rpartition("round")[2])) or 0)
+    _, found, number = stage.rpartition("round")
+    return int(number) if found else 0
 
 
 def summarise(

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from alphallm_env.problems.countdown import split_of
+from alphallm_env.problems.countdown.game import require_game
 from experiments import self_improve
 from experiments.loop.config import PRESETS, SelfImproveConfig, smoke
 from experiments.loop.plan import expected_costs
@@ -19,8 +21,8 @@ from experiments.loop.plan import expected_costs
 STAGES = ["before", "round1", "round2"]
 
 
-def command(out: Path) -> list[str]:
-    run = [sys.executable, "-m", "experiments.self_improve", "--preset", "tiny", "--smoke"]
+def command(out: Path, preset: str = "tiny") -> list[str]:
+    run = [sys.executable, "-m", "experiments.self_improve", "--preset", preset, "--smoke"]
     return [*run, "--threads", "1", "--out", str(out)]  # one thread, as other tests run beside it
 
 
@@ -43,7 +45,9 @@ def test_a_run_leaves_everything_behind(finished: tuple[Path, str]) -> None:
     planners = ("majority", "orm_rerank", "eta_mcts_small", "eta_mcts_large")
     assert searched == {(stage, planner) for stage in ("before", "round2") for planner in planners}
     for row in rows:
-        assert set(row) == {"stage", "planner", "accuracy", "ci95", "num_problems", "tokens_per_problem", "split"}
+        assert {"round", "level", "planner", "accuracy", "ci95", "num_problems", "tokens", "flops", "control"} < set(
+            row
+        )
         assert row["ci95"][0] <= row["accuracy"] <= row["ci95"][1]
     assert (out / "checkpoints" / "round2" / "model.safetensors").is_file()
     assert list(out.glob("tensorboard/**/events*"))
@@ -104,3 +108,56 @@ def test_presets_are_the_defaults_of_every_flag() -> None:
 def test_settings_that_make_no_sense_are_refused() -> None:
     with pytest.raises(ValueError, match="rounds must be >= 1, got 0"):
         SelfImproveConfig(rounds=0)
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    out = tmp_path_factory.mktemp("runs") / "countdown"
+    done = subprocess.run(command(out, "countdown"), capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return out, done.stdout
+
+
+def test_countdown_is_measured_by_level_and_round_beside_its_control(played: tuple[Path, str]) -> None:
+    out, printed = played
+    rows = json.loads((out / "results.json").read_text())["rows"]
+    greedy = {(row["control"], row["round"], row["level"]) for row in rows if row["planner"] == "greedy"}
+    levels = ("n=3", "n=4", "n=5")
+    arms = [("", 0), ("", 1), ("", 2), ("no_search", 1), ("no_search", 2)]
+    assert greedy == {(*arm, level) for arm in arms for level in levels}
+    searched = {(row["control"], row["round"], row["planner"]) for row in rows if row["planner"] != "greedy"}
+    whole = [("", 0), ("", 2), ("no_search", 2)]
+    assert searched == {(*arm, planner) for arm in whole for planner in ("eta_mcts", "orm_rerank")}
+    assert all(row["flops"] == 2 * row["weights"] * row["tokens"] for row in rows)
+    gains = json.loads((out / "results.json").read_text())["gains"]
+    assert {gain["over"] for gain in gains} == {"before", "no_search", "orm_rerank"}
+    assert "no search" in printed
+    page = (out / "report.html").read_text()
+    assert "Imagined questions" in page
+    assert "Lessons of the last round" in page
+
+
+def test_games_of_the_loop_are_never_those_of_the_test(played: tuple[Path, str]) -> None:
+    out, _ = played
+    for file in (out / "stages").glob("*-imagined.json"):
+        problems = json.loads(file.read_text())["problems"]
+        assert problems
+        assert {split_of(require_game(problem["question"])) for problem in problems} == {"train"}
+        assert all((problem["answer"], problem["verifier"]) == (None, "countdown") for problem in problems)
+
+
+def test_countdown_killed_and_started_again_ends_with_the_same_results(
+    played: tuple[Path, str], tmp_path: Path
+) -> None:
+    whole, _ = played
+    out = tmp_path / "killed"
+    for moment in ("checkpoints/round1", "stages/no_search-round1-imagined.json"):
+        process = subprocess.Popen(command(out, "countdown"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 200
+        while not (out / moment).exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert (out / moment).exists()
+    subprocess.run(command(out, "countdown"), capture_output=True, timeout=300, check=True)
+    assert (out / "results.json").read_text() == (whole / "results.json").read_text()

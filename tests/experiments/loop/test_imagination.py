@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from alphallm_env.loading import load_policy
-from alphallm_env.problems import gsm_symbolic, normalise_question
-from experiments.loop.imagination import QuestionFilter, imagine
+from alphallm_env.problems import gsm_symbolic, load_problems, normalise_question
+from experiments.loop.imagination import imagine
+from experiments.loop.questions import CountdownQuestions, QuestionFilter
 
 
 @pytest.mark.parametrize(
@@ -33,10 +36,41 @@ def test_the_filter_wants_whole_questions_with_numbers(question: str, admitted: 
 def test_imagined_problems_are_new_different_and_have_no_answer() -> None:
     policy = load_policy("tiny", device="cpu")
     known = gsm_symbolic.problems("train", 20)
-    first = imagine(policy, known, 12, seed=1, forbidden=())
+    first = imagine(policy, known, {"": 12}, seed=1, forbidden=(), questions=QuestionFilter())
     questions = [normalise_question(problem.question) for problem in first.problems]
     assert len(set(questions)) == 12
     assert not set(questions) & {normalise_question(problem.question) for problem in known}
     assert all(problem.answer is None and problem.solution is None for problem in first.problems)
-    again = imagine(policy, known, 12, seed=1, forbidden=questions)
+    again = imagine(policy, known, {"": 12}, seed=1, forbidden=questions, questions=QuestionFilter())
     assert not set(questions) & {normalise_question(problem.question) for problem in again.problems}
+
+
+def test_games_are_imagined_by_level_new_and_of_the_train_split() -> None:
+    policy, levels = load_policy("tiny_countdown", device="cpu"), CountdownQuestions(("3", "4", "5"))
+    found = imagine(policy, (), {"3": 5, "5": 3}, seed=1, forbidden=(), questions=levels)
+    assert Counter(levels.level_of(problem.question) for problem in found.problems) == {"3": 5, "5": 3}
+    assert len({levels.key_of(problem.question) for problem in found.problems}) == 8
+    assert all((p.answer, p.solution, p.verifier) == (None, None, "countdown") for p in found.problems)
+    assert all(levels.level_of(question) is None for question in found.refused)
+    seen = [levels.key_of(problem.question) for problem in found.problems]
+    again = imagine(policy, (), {"3": 5, "5": 3}, seed=1, forbidden=seen, questions=levels)
+    assert not set(seen) & {levels.key_of(problem.question) for problem in again.problems}
+
+
+@pytest.mark.parametrize("split", ["development", "test"])
+def test_a_question_of_another_split_is_never_kept_whoever_writes_it(split: str) -> None:
+    levels = CountdownQuestions(("3", "4"))
+    assert {levels.level_of(p.question) for p in load_problems("countdown:4", split, 50)} == {None}
+    assert {levels.level_of(p.question) for p in load_problems("countdown:4", "train", 50)} == {"4"}
+
+
+@pytest.mark.parametrize(
+    "question", ["Use 1 2 3 4 5 to make 20.", "Use 99 2 3 4 to make 20.", "Use 1 2 3 4 to make 5.", "Use 1 2 3 to"]
+)
+def test_a_game_of_no_level_is_refused(question: str) -> None:
+    assert CountdownQuestions(("3", "4")).level_of(question) is None
+
+
+def test_the_same_numbers_in_another_order_are_the_same_question() -> None:
+    key_of = CountdownQuestions(("3",)).key_of
+    assert key_of("Use 4 2 3 to make 20.") == key_of("Use 2 3 4 to make 20.") != key_of("Use 2 3 4 to make 21.")

@@ -15,7 +15,8 @@ from alphallm_env.mdp.options import SentenceRule
 from alphallm_env.problems import gsm_symbolic
 from alphallm_env.runtime.engine import Engine
 from experiments.runs.ledger import total
-from experiments.runs.monitor import Monitor, stage_number
+from experiments.runs.monitor import Monitor
+from experiments.runs.results import round_of
 from experiments.runs.searching import run_searches
 
 
@@ -32,7 +33,7 @@ def test_the_engines_load_and_the_ledger_are_written(tmp_path: Path, capsys: pyt
         rules = Rules(SentenceRule(), max_tokens=80)
         simulator = build_simulator(load_policy("tiny", "cpu"), "tiny", rules, engine, "cpu")
         problems = gsm_symbolic.problems("test", 4)
-        with monitor.progress("round2: eta_mcts on test", 4, engine, stage_number("round2")) as progress:
+        with monitor.progress("round2: eta_mcts on test", 4, engine, round_of("round2")) as progress:
             records = run_searches(eta_mcts(), simulator, problems, Budget(tokens=300), 0, 4, progress=progress)
         statistics = engine.statistics
     monitor.ledger("test/eta_mcts", total(records), 2)
@@ -51,4 +52,4 @@ def test_the_engines_load_and_the_ledger_are_written(tmp_path: Path, capsys: pyt
 
 
 def test_stages_are_numbered():
-    assert [stage_number(stage) for stage in ("before", "round1", "round12")] == [0, 1, 12]
+    assert [round_of(stage) for stage in ("before", "round1", "no_search-round12")] == [0, 1, 12]
