@@ -50,6 +50,9 @@ def imagine(
     There are fewer where 20 times as many questions do not yield them. `forbidden` are the keys (`Questions.key_of`) of
     questions to leave out: those of the test split, and those imagined before. The tokens are counted on the current
     meter.
+
+    Where questions are played (`Questions.are_played`), the policy goes on and solves its own question; the question
+    that this play answers, as `Questions.played` reads it, takes its place. Of the play nothing else is kept.
     """
     seen = set(forbidden) | {questions.key_of(problem.question) for problem in known}
     lacking = Counter(wanted)
@@ -59,9 +62,12 @@ def imagine(
     written = 0
     while lacking.total() and written < _TRIES * num:
         openings = [_opening(known, derive_seed(seed, "opening", written + i)) for i in range(_BATCH)]
-        for question in _write(policy, known, openings, seed, written, max_tokens):
-            if not question:
-                continue
+        drafts = [draft for draft in _write(policy, known, openings, seed, written, max_tokens) if draft]
+        if questions.are_played:
+            refused += [draft for draft in drafts if questions.level_of(draft) is None]
+            wanted_now = [draft for draft in drafts if lacking[questions.level_of(draft) or ""]]
+            drafts = _played(policy, wanted_now, questions, derive_seed(seed, "play", written), max_tokens)
+        for question in drafts:
             level = questions.level_of(question)
             if level is None:
                 refused.append(question)
@@ -71,6 +77,18 @@ def imagine(
                 problems.append(questions.problem_of(f"imagined/{seed}/{len(problems)}", question))
         written += _BATCH
     return Imagined(tuple(problems), written, tuple(refused[:_REFUSED_KEPT]))
+
+
+def _played(policy: Policy, drafts: Sequence[str], questions: Questions, seed: int, max_tokens: int) -> list[str]:
+    """Returns the questions that the policy's plays of its own questions answer, one for each play that is legal."""
+    requests = [
+        GenerationRequest(policy.template.solve(draft, ""), derive_seed(seed, index), max_tokens, TO_THE_END, 1.0)
+        for index, draft in enumerate(drafts)
+    ]
+    completions = policy.lm.generate(requests) if requests else []
+    count_generated(Role.POLICY, completions)
+    found = [questions.played(draft, play.text) for draft, play in zip(drafts, completions, strict=True)]
+    return [question for question in found if question is not None]
 
 
 def _opening(known: Sequence[Problem], seed: int) -> str:

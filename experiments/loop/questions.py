@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from alphallm_env.problems import normalise_question
-from alphallm_env.problems.countdown import LEVELS, split_of
+from alphallm_env.problems.countdown import LEVELS, Game, question_of, split_of
 from alphallm_env.problems.countdown.game import game_of, require_game
 from alphallm_env.problems.countdown.problem_set import VERIFIER
+from alphallm_env.problems.countdown.verifier import CountdownVerifier
 from alphallm_env.types import Problem
 
 _NUMBER = re.compile(r"\d+")
@@ -18,6 +19,15 @@ _NUMBER = re.compile(r"\d+")
 
 class Questions(Protocol):
     """Sorts questions. Nothing here reads an answer."""
+
+    @property
+    def are_played(self) -> bool:
+        """Whether the policy plays its own question, and asks what the play answers (`played`)."""
+        ...
+
+    def played(self, question: str, play: str) -> str | None:
+        """Returns the question that a play answers, which has an answer for certain; None where the play is none."""
+        ...
 
     def level_of(self, question: str) -> str | None:
         """Returns the level of a question, None where it is not worth a search."""
@@ -39,6 +49,11 @@ class QuestionFilter:
     min_words: int = 8
     max_words: int = 120
     min_numbers: int = 2
+    are_played: bool = False
+
+    def played(self, question: str, play: str) -> str | None:  # noqa: ARG002
+        """Returns the question itself: a word problem is not read off its solution."""
+        return question
 
     def admits(self, question: str) -> bool:
         """Returns whether the question is whole, of a fair length, and gives numbers to work with."""
@@ -69,9 +84,20 @@ class CountdownQuestions:
     """Countdown: a question is well-formed, of one of the levels, and of the train split.
 
     Splits are made by numbers and target, so that no question of another split can come up, whoever writes it.
+
+    Of the targets that a policy writes, most are out of reach of its numbers: of three numbers four in five. So it
+    plays, and asks for the number where the play ended. That is how the level's own problems are drawn, with the
+    policy's play in place of a random one; the play itself is thrown away.
     """
 
     levels: Sequence[str]
+    are_played: bool = True
+
+    def played(self, question: str, play: str) -> str | None:
+        """Returns the question for the one number that a legal play leaves, None for another play."""
+        game = require_game(question)
+        left = CountdownVerifier().left_after(question, play)
+        return question_of(Game(game.numbers, left[0])) if left is not None and len(left) == 1 else None
 
     def level_of(self, question: str) -> str | None:
         """Returns the level that admits the question, None without one."""

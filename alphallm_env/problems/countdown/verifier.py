@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from alphallm_env.problems.countdown.game import play, require_game
 
 
@@ -18,19 +16,22 @@ class CountdownVerifier:
         An answer line is legal if it states the one number that is left. An unfinished line is judged as it stands.
         Raises ProblemError where the question is none of Countdown.
         """
-        return self._replayed(question, text) is not None
+        return self.left_after(question, text) is not None
 
     def is_correct(self, question: str, text: str, answer: str) -> bool:
         """Returns whether the lines of a text lead from the question's numbers to its target, which `answer` states.
 
         Raises ProblemError where the question is none of Countdown.
         """
-        left = self._replayed(question, text)
+        left = self.left_after(question, text)
         target = require_game(question).target
         return left is not None and list(left) == [target] and answer.strip() == str(target)
 
-    def _replayed(self, question: str, text: str) -> Sequence[int] | None:
-        """Returns what is left after the lines of a text, None where one of them is not legal."""
+    def left_after(self, question: str, text: str) -> tuple[int, ...] | None:
+        """Returns the numbers that are left after the lines of a text, None where one of them is not legal.
+
+        Raises ProblemError where the question is none of Countdown.
+        """
         left: tuple[int, ...] | None = require_game(question).numbers
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         for number, line in enumerate(lines):

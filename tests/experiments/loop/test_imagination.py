@@ -8,6 +8,8 @@ import pytest
 
 from alphallm_env.loading import load_policy
 from alphallm_env.problems import gsm_symbolic, load_problems, normalise_question
+from alphallm_env.problems.countdown.game import require_game
+from alphallm_env.problems.countdown.solver import is_in_reach
 from experiments.loop.imagination import imagine
 from experiments.loop.questions import CountdownQuestions, QuestionFilter
 
@@ -74,3 +76,18 @@ def test_a_game_of_no_level_is_refused(question: str) -> None:
 def test_the_same_numbers_in_another_order_are_the_same_question() -> None:
     key_of = CountdownQuestions(("3",)).key_of
     assert key_of("Use 4 2 3 to make 20.") == key_of("Use 2 3 4 to make 20.") != key_of("Use 2 3 4 to make 21.")
+
+
+def test_a_game_that_was_played_asks_for_the_number_that_the_play_left() -> None:
+    levels, question = CountdownQuestions(("3",)), "Use 5 2 3 to make 99."
+    assert levels.played(question, "5 * 2 = 10 , 3 10\n10 + 3 = 13 , 13\n#### 13") == "Use 5 2 3 to make 13."
+    assert levels.played(question, "5 * 2 = 10 , 3 10\n10 + 3 = 13 , 13") == "Use 5 2 3 to make 13."
+    assert levels.played(question, "5 * 2 = 10 , 3 10\n10 + 3 = 12 , 12\n#### 12") is None  # not legal
+    assert levels.played(question, "5 * 2 = 10 , 3 10") is None  # not over
+
+
+def test_games_that_were_imagined_have_a_solution() -> None:
+    levels = CountdownQuestions(("3", "4"))
+    found = imagine(load_policy("tiny_countdown", device="cpu"), (), {"3": 20, "4": 20}, 2, (), levels)
+    games = [require_game(problem.question) for problem in found.problems]
+    assert all(is_in_reach(game.numbers, game.target) for game in games)
