@@ -32,7 +32,8 @@ def load_problems(source: str, split: str = "test", limit: int | None = None, se
     `source` is one of
 
     - `gsm_symbolic` or `gsm_symbolic:full`: generated with `seed`, 500 without a limit;
-    - `countdown` or `countdown:LEVEL` (2 … 7 numbers, `3w` … `7w` with wide ones): likewise, judged by replaying;
+    - `countdown` or `countdown:LEVEL` (2 … 7 numbers, `3w` … `7w` with wide ones, or
+      several as in `countdown:3,4,5`): likewise, judged by replaying;
     - the path of a `.jsonl` file, which is one split whatever `split` says;
     - `gsm8k`, `math` or another `owner/name` of the hub, which downloads;
     - `module:attribute`: a function `(split, limit, seed)` of your own that returns problems;
@@ -85,8 +86,9 @@ def _generated(split: str, limit: int, seed: int, level: str) -> tuple[Problem, 
     return tuple(gsm_symbolic.problems(split, limit, seed, level))
 
 
-def _countdown(level: str) -> ProblemSet:
-    return lambda split, limit, seed: countdown.problems(split, limit or DEFAULT_NUM_GENERATED, seed, level)
+def _countdown(levels: str) -> ProblemSet:
+    """Returns the set of one level, or of several in equal shares, named as in `3,4,5`."""
+    return lambda split, limit, seed: countdown.mixed(split, limit or DEFAULT_NUM_GENERATED, seed, levels.split(","))
 
 
 def _from_hub(name: str, split: str, limit: int | None, seed: int) -> list[Problem]:

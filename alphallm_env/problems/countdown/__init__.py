@@ -1,7 +1,7 @@
 """Countdown: reach a target from given numbers, each used once. A decision process with a dial of difficulty."""
 
 from alphallm_env.problems.countdown.game import Game, Move, line_of, play, question_of, solution_of
-from alphallm_env.problems.countdown.problem_set import LEVELS, Level, problems, split_of, stream
+from alphallm_env.problems.countdown.problem_set import LEVELS, Level, mixed, problems, split_of, stream
 
 __all__ = [
     "LEVELS",
@@ -9,6 +9,7 @@ __all__ = [
     "Level",
     "Move",
     "line_of",
+    "mixed",
     "play",
     "problems",
     "question_of",

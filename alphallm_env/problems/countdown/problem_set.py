@@ -8,7 +8,7 @@ holds one, and the outcome is judged by replaying the lines.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -124,3 +124,10 @@ def problems(split: str, limit: int, seed: int = 0, level: str = "4") -> list[Pr
             raise ProblemError(f"split {split!r} has fewer than {limit} different problems, found {len(chosen)}")
         chosen.setdefault(key, problem)
     return list(chosen.values())
+
+
+def mixed(split: str, limit: int, seed: int, levels: Sequence[str]) -> list[Problem]:
+    """Returns `limit` problems of several levels in equal shares, one level after another in turn."""
+    each = -(-limit // len(levels))
+    groups = [problems(split, each, seed, level) for level in levels]
+    return [problem for turn in zip(*groups, strict=True) for problem in turn][:limit]

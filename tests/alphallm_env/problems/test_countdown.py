@@ -224,3 +224,9 @@ def test_verifiers_are_found_by_name():
 
 def test_the_stream_is_endless_and_of_its_split():
     assert {split_of(require_game(p.question)) for p in islice(stream("development", 1, "6"), 30)} == {"development"}
+
+
+def test_levels_may_be_mixed():
+    problems = load_problems("countdown:3,5", "train", 9)
+    assert [len(require_game(problem.question).numbers) for problem in problems] == [3, 5, 3, 5, 3, 5, 3, 5, 3]
+    assert problems[0] == load_problems("countdown:3", "train", 5)[0]
