@@ -96,7 +96,8 @@ class SelfImprovement:
             solved = self.solved(arm, number, records)
             lessons += self.keep(arm, number, records)
             policy = self.fine_tune(number, policy, lessons, arm)
-            rows += self.evaluate(arm, f"round{number}", policy, search=number == self.config.rounds)
+            is_last = number == self.config.rounds
+            rows += self.evaluate(arm, f"round{number}", policy, search=is_last and not arm.control)
         return rows
 
     def evaluate(self, arm: Arm, name: str, policy: str, search: bool) -> list[ResultRow]:
@@ -274,7 +275,10 @@ class SelfImprovement:
             if stage == last and split != "imagined":
                 against = {"before": "before"} | {control: f"{control}-{last}" for control in self.config.controls}
                 for name, other in against.items():
-                    gain, interval = paired_difference(records, self.records[other, split, planner])
+                    found = self.records.get((other, split, planner))
+                    if found is None:  # controls are evaluated by greedy alone
+                        continue
+                    gain, interval = paired_difference(records, found)
                     gains.append(
                         {"split": split, "planner": planner, "over": name, "gain": gain, "ci95": list(interval)}
                     )

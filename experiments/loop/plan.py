@@ -97,7 +97,7 @@ def expected_costs(config: SelfImproveConfig) -> dict[str, float]:
             costs[imagination_title(stage)] = 4 * imagined * length  # few questions pass the filter
             costs[search_title(stage)] = imagined * config.search.training_budget
             costs[fine_tuning_title(stage)] = 2 * config.fine_tuning.epochs * lessons * length
-            costs |= _evaluation(config, stage, search=number == config.rounds)
+            costs |= _evaluation(config, stage, search=number == config.rounds and not arm.control)
     return costs
 
 
