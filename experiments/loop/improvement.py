@@ -166,6 +166,8 @@ class SelfImprovement:
         """Returns the round's new problems; none has an answer."""
         questions, stage = self.world.questions, arm.stage(f"round{number}")
         wanted = self.world.wanted(solved, curriculum=arm.curriculum)
+        # One that has learnt to win would ask, of games that it plays, what it can win already.
+        imaginer = self.config.models.policy if questions.are_played else policy
 
         def work() -> Json:
             tests = [problem for problems in self.world.tests.values() for problem in problems]
@@ -173,7 +175,7 @@ class SelfImprovement:
             forbidden = {questions.key_of(problem.question) for problem in (*tests, *earlier)}
             with metering(Meter()) as meter:
                 found = imagine(
-                    self.config.models.with_policy(policy).load_policy(), self.world.known, wanted,
+                    self.config.models.with_policy(imaginer).load_policy(), self.world.known, wanted,
                     derive_seed(self.config.seed, "imagine", number), forbidden, questions,
                 )  # fmt: skip
             kept: list[Json] = [asdict(problem) for problem in found.problems]
@@ -239,7 +241,8 @@ class SelfImprovement:
         template = models.load_policy().template.without_examples()
         settings = FineTuning(how.epochs, how.batch_size, how.lr, seed=config.seed + number)
         learnt = training_set(lessons, number, how.max_lessons, settings.seed)
-        learnt += self.world.rehearsal(round(how.rehearsal * len(learnt)), settings.seed)
+        asked = {self.world.questions.level_of(lesson.question) or "" for lesson in lessons}
+        learnt += self.world.rehearsal(round(how.rehearsal * len(learnt)), settings.seed, asked - {""})
 
         def train(scratch: Path) -> None:
             torch.manual_seed(config.seed)

@@ -87,7 +87,8 @@ class CountdownQuestions:
 
     Of the targets that a policy writes, most are out of reach of its numbers: of three numbers four in five. So it
     plays, and asks for the number where the play ended. That is how the level's own problems are drawn, with the
-    policy's play in place of a random one; the play itself is thrown away.
+    policy's play in place of a random one; the play itself is thrown away. The policy that the loop started from plays:
+    one that has learnt to win would mostly ask what it can win already.
     """
 
     levels: Sequence[str]

@@ -5,18 +5,19 @@ A problem set is one level. Countdown has a dial: the curriculum asks for one nu
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from random import Random
 from typing import Protocol
 
 from alphallm_env.problems import check_overlap, load_problems
+from alphallm_env.problems.countdown import LEVELS
 from alphallm_env.training.base import Lesson
 from alphallm_env.types import Problem, ScoreKind
 from experiments.loop.config import SelfImproveConfig
 from experiments.loop.questions import CountdownQuestions, QuestionFilter, Questions
 
-SOLVED_FROM = 0.5  # the share of a level's problems from which search is said to solve it
-ABOVE = 0.7  # the share of a round's questions that are one level above what search solves; the others are below
+SOLVED_FROM = 0.75  # the share of a level's problems from which search is said to solve it
+ABOVE = 0.85  # the share of a round's questions that are one level above what search solves; the others are below
 
 
 class World(Protocol):
@@ -41,8 +42,11 @@ class World(Protocol):
         """Returns how many questions of each level a round asks for. `solved` has what search solved last, by level."""
         ...
 
-    def rehearsal(self, num: int, seed: int) -> list[Lesson]:
-        """Returns `num` lessons of what the policy was taught before the loop; none where that is not known."""
+    def rehearsal(self, num: int, seed: int, asked: Collection[str]) -> list[Lesson]:
+        """Returns `num` lessons of what the policy was taught before the loop; none where that is not known.
+
+        `asked` are the levels that the loop has asked for so far.
+        """
         ...
 
 
@@ -64,7 +68,7 @@ class ProblemSetWorld:
         """Returns the number of questions under the one level, which has no name."""
         return {"": self._num}
 
-    def rehearsal(self, num: int, seed: int) -> list[Lesson]:  # noqa: ARG002
+    def rehearsal(self, num: int, seed: int, asked: Collection[str]) -> list[Lesson]:  # noqa: ARG002
         """Returns nothing."""
         return []
 
@@ -97,12 +101,13 @@ class CountdownWorld:
         shares = {level: round((1.0 - ABOVE) * self._num / len(below)) for level in below}
         return shares | {self.levels[top]: self._num - sum(shares.values())}
 
-    def rehearsal(self, num: int, seed: int) -> list[Lesson]:
-        """Returns games of up to three numbers with their solutions, drawn anew: what pre-training showed."""
-        from experiments.pretraining.countdown import rehearse
+    def rehearsal(self, num: int, seed: int, asked: Collection[str]) -> list[Lesson]:
+        """Returns games as pre-training showed them, drawn anew: solved up to three numbers, legal above `asked`."""
+        from experiments.pretraining.countdown import MAX_SOLVED, rehearse
 
         rng = Random(f"rehearsal:{seed}")
-        shown = [rehearse(rng) for _ in range(num)]
+        above = max([LEVELS[level].num_numbers for level in asked], default=MAX_SOLVED)
+        shown = [rehearse(rng, above) for _ in range(num)]
         return [Lesson(question, solution, score_kind=ScoreKind.UNSPECIFIED, round=0) for question, solution in shown]
 
 

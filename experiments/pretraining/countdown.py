@@ -24,6 +24,7 @@ MAX_SOLVED = 3  # numbers of the largest games that are shown with solutions
 MAX_PLAYED = 6  # and of the largest ones that are shown at all
 SOLVED = (LEVELS["2"], LEVELS["3"], Level(3, numbers=(1, 99)))
 _SHARES = (0.2, 0.25, 0.15)  # of documents; the others are plays with unrelated targets
+_REHEARSED_PLAYS = 0.125  # of what is rehearsed
 
 
 def tokenizer_of(config: PretrainConfig) -> PreTrainedTokenizerFast:  # noqa: ARG001
@@ -47,10 +48,17 @@ def documents(config: PretrainConfig, rng: Random, tokens_seen: int) -> Iterator
         yield solved_document(rng, level) if level else played_document(rng)
 
 
-def rehearse(rng: Random) -> tuple[str, str]:
-    """Returns the question and the solution of a game of up to three numbers, as pre-training showed them."""
-    (level,) = rng.choices(SOLVED, _SHARES[: len(SOLVED)])
-    document = solved_document(rng, level)
+def rehearse(rng: Random, above: int) -> tuple[str, str]:
+    """Returns a question and a play, as pre-training showed them: a game of up to three numbers that is solved.
+
+    One in eight is a legal play of more than `above` numbers, where such plays were taught: rules are not forgotten
+    of levels that come later.
+    """
+    if above < MAX_PLAYED and rng.random() < _REHEARSED_PLAYS:
+        document = played_document(rng, above + 1)
+    else:
+        (level,) = rng.choices(SOLVED, _SHARES)
+        document = solved_document(rng, level)
     return document.prompt.removeprefix(QUESTION).removesuffix(SOLUTION), document.completion
 
 
@@ -62,10 +70,10 @@ def solved_document(rng: Random, level: Level) -> Document:
             return _document(game, played)
 
 
-def played_document(rng: Random) -> Document:
+def played_document(rng: Random, fewest: int = MAX_SOLVED + 1) -> Document:
     """Returns a game of the train split with a play that does not reach its target, which was drawn apart from it."""
     while True:
-        level = LEVELS[str(rng.randint(MAX_SOLVED + 1, MAX_PLAYED))]
+        level = LEVELS[str(rng.randint(fewest, MAX_PLAYED))]
         numbers = tuple(rng.randint(*level.numbers) for _ in range(level.num_numbers))
         game = Game(numbers, rng.randint(*level.targets))
         played = random_play(numbers, rng, level.largest)

@@ -17,21 +17,25 @@ CONFIG = changed(smoke(PRESETS["countdown"]), imagined=100, levels="3,4,5,6")
 
 def test_the_curriculum_asks_for_one_level_above_what_search_solves_and_some_below():
     world = CountdownWorld(CONFIG)
-    assert world.wanted({}, curriculum=True) == {"3": 30, "4": 70}
-    assert world.wanted({"3": 1.0, "4": 0.49}, curriculum=True) == {"3": 30, "4": 70}
-    assert world.wanted({"3": 1.0, "4": 0.5}, curriculum=True) == {"3": 15, "4": 15, "5": 70}
+    assert world.wanted({}, curriculum=True) == {"3": 15, "4": 85}
+    assert world.wanted({"3": 1.0, "4": 0.74}, curriculum=True) == {"3": 15, "4": 85}
+    assert world.wanted({"3": 1.0, "4": 0.75}, curriculum=True) == {"3": 8, "4": 8, "5": 84}
     solved = {"3": 0.2, "4": 0.9, "5": 0.8, "6": 0.7}
-    assert world.wanted(solved, curriculum=True) == {"3": 10, "4": 10, "5": 10, "6": 70}
+    assert world.wanted(solved, curriculum=True) == {"3": 5, "4": 5, "5": 5, "6": 85}
     assert world.wanted(solved, curriculum=False) == {"3": 25, "4": 25, "5": 25, "6": 25}
 
 
-def test_rehearsed_games_are_solved_have_at_most_three_numbers_and_depend_on_the_seed():
+def test_rehearsed_games_are_solved_up_to_three_numbers_and_legal_above_what_was_asked():
     world = CountdownWorld(CONFIG)
-    lessons = world.rehearsal(60, seed=1)
+    lessons = world.rehearsal(100, 1, {"3", "4"})
     games = [require_game(lesson.question) for lesson in lessons]
-    assert {len(game.numbers) for game in games} == {2, 3}
-    assert all(verdict_of(x.solution, problem_of(game)) == CORRECT for x, game in zip(lessons, games, strict=True))
-    assert lessons == world.rehearsal(60, seed=1) != world.rehearsal(60, seed=2)
+    assert {len(game.numbers) for game in games} == {2, 3, 5, 6}
+    for lesson, game in zip(lessons, games, strict=True):
+        is_solved = verdict_of(lesson.solution, problem_of(game)) == CORRECT
+        assert is_solved == (len(game.numbers) <= 3)
+    assert lessons == world.rehearsal(100, 1, {"3", "4"}) != world.rehearsal(100, 2, {"3", "4"})
+    highest = [require_game(lesson.question) for lesson in world.rehearsal(100, 1, {"6"})]
+    assert {len(game.numbers) for game in highest} == {2, 3}
 
 
 def test_a_problem_set_is_one_level_and_rehearses_nothing():
@@ -39,7 +43,7 @@ def test_a_problem_set_is_one_level_and_rehearses_nothing():
     assert isinstance(world, ProblemSetWorld)
     assert world.wanted({}, curriculum=True) == {"": 8}
     assert list(world.tests) == ["test", "unseen_templates"]
-    assert world.rehearsal(5, seed=1) == []
+    assert world.rehearsal(5, 1, ()) == []
 
 
 def test_new_lessons_come_before_earlier_ones_where_there_is_no_room_for_all():
