@@ -2,7 +2,7 @@
 
     python -m experiments.self_improve_flat
 
-Its greedy accuracies are those of `self_improve` with the same settings and seed.
+Its greedy accuracies are those of `self_improve --preset tiny` with the same settings and seed.
 """
 
 from __future__ import annotations
