@@ -23,7 +23,7 @@ from experiments.pretraining.documents import Document
 MAX_SOLVED = 3  # numbers of the largest games that are shown with solutions
 MAX_PLAYED = 6  # and of the largest ones that are shown at all
 SOLVED = (LEVELS["2"], LEVELS["3"], Level(3, numbers=(1, 99)))
-_SHARES = (0.2, 0.25, 0.15)  # of documents; the others are plays with unrelated targets
+_SHARES = (0.2, 0.25, 0.15)  # beside each other, of the documents that are solved
 _REHEARSED_PLAYS = 0.125  # of what is rehearsed
 
 
@@ -41,10 +41,11 @@ def development(config: PretrainConfig) -> list[Problem]:
 
 
 def documents(config: PretrainConfig, rng: Random, tokens_seen: int) -> Iterator[Document]:  # noqa: ARG001
-    """Yields documents for ever. The order depends on `rng` alone."""
+    """Yields documents for ever; `config.play_share` of them are legal plays. The order depends on `rng` alone."""
     rng = Random(f"countdown:{rng.random()}")
+    solved = [share / sum(_SHARES) * (1.0 - config.play_share) for share in _SHARES]
     while True:
-        (level,) = rng.choices((*SOLVED, None), (*_SHARES, 1.0 - sum(_SHARES)))
+        (level,) = rng.choices((*SOLVED, None), (*solved, config.play_share))
         yield solved_document(rng, level) if level else played_document(rng)
 
 
