@@ -138,7 +138,7 @@ _COUNTDOWN = SelfImproveConfig(
     models=Models(policy="tiny_countdown"),
     controls=("no_search",),
     problems=Problems(train_problems="countdown", test_problems="countdown", unseen_split="", max_tokens=100),
-    imagination=Imagination(imagined=500),
+    imagination=Imagination(imagined=420),
     search=TrainingSearch(training_planner="eta_mcts", training_budget=300, solutions=4),
     fine_tuning=FineTuningSettings(epochs=5, batch_size=64, lr=5e-3, max_lessons=1_200, rehearsal=1.5),
     evaluation=Evaluation(evaluation_problems=200, small_budget=500, large_budget=500, concurrency=100),

@@ -22,8 +22,8 @@ from alphallm_env.types import Problem, StopReason
 from experiments.loop.questions import Questions
 
 _OPENING_WORDS = (3, 12)  # of a known question, to complete: from, below
-_BATCH = 256
-_TRIES = 20  # questions written for each one that is wanted
+_BATCH = 1_024
+_TRIES = 80  # questions written for each one that is wanted
 _REFUSED_KEPT = 8
 
 
@@ -47,7 +47,7 @@ def imagine(
 ) -> Imagined:
     """Returns new problems without answers, as many of each level as are `wanted`.
 
-    There are fewer where 20 times as many questions do not yield them. `forbidden` are the keys (`Questions.key_of`) of
+    There are fewer where 80 times as many questions do not yield them. `forbidden` are the keys (`Questions.key_of`) of
     questions to leave out: those of the test split, and those imagined before. The tokens are counted on the current
     meter.
 
