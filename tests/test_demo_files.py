@@ -14,7 +14,9 @@ from alphallm_env.critics.loading import TINY_CRITICS
 from alphallm_env.loading import COUNTDOWN_POLICY, TINY_POLICY
 
 
-@pytest.mark.parametrize("folder", [TINY_POLICY, COUNTDOWN_POLICY, TINY_CRITICS], ids=["policy", "countdown", "critics"])
+@pytest.mark.parametrize(
+    "folder", [TINY_POLICY, COUNTDOWN_POLICY, TINY_CRITICS], ids=["policy", "countdown", "critics"]
+)
 def test_a_model_card_names_the_hash_of_its_weights(folder: object) -> None:
     card = (folder / "README.md").read_text()  # type: ignore[operator]
     weights = (folder / "model.safetensors").read_bytes()  # type: ignore[operator]
