@@ -28,7 +28,17 @@ def test_it_prints_its_accuracies_and_comes_to_the_weights_of_the_loop(
     with Engine() as engine:
         accuracies = self_improve_flat.improve(SMALL, tmp_path / "flat", engine)
     assert f"before: {accuracies[0]:.3f}" in capsys.readouterr().out
-    flags = ["--smoke", "--rounds", "1", "--search-problems", "1", "--threads", str(torch.get_num_threads())]
+    flags = [
+        "--preset",
+        "tiny",
+        "--smoke",
+        "--rounds",
+        "1",
+        "--search-problems",
+        "1",
+        "--threads",
+        str(torch.get_num_threads()),
+    ]
     self_improve.main([*flags, "--out", str(tmp_path / "loop")])
     rows = json.loads((tmp_path / "loop" / "results.json").read_text())["rows"]
     greedy = [row["accuracy"] for row in rows if row["planner"] == "greedy" and row["split"] == "test"]

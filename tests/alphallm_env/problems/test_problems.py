@@ -173,7 +173,7 @@ def test_generated_problems_by_name():
 
 @pytest.mark.parametrize("source", ["gsm9k", "", "./owner", "a/b/c", "problems.json"])
 def test_an_unknown_source_is_named(source):
-    choices = "gsm_symbolic, gsm8k, math, gsm_symbolic:…, module:attribute"
+    choices = "gsm_symbolic, countdown, gsm8k, math, gsm_symbolic:…, countdown:…, module:attribute"
     with pytest.raises(
         ProblemError, match=rf"problem set must be one of {choices}, got '{source}'.*\.jsonl.*owner/name"
     ):
