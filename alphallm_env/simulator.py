@@ -20,7 +20,7 @@ from alphallm_env.lm.policy import Policy
 from alphallm_env.mdp import dynamics
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.mdp.options import TO_THE_END, rule_after
-from alphallm_env.problems.verifiers import VERIFIERS
+from alphallm_env.problems.verifiers import is_legal
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.runtime.metering import Role, count_generated, count_read
 from alphallm_env.runtime.seeds import derive_seed, derive_seeds
@@ -57,7 +57,7 @@ class Simulator:
         It costs nothing and knows nothing but question and lines: any planner may ask. An unfinished line counts as it
         stands.
         """
-        return VERIFIERS.resolve(state.verifier).is_legal(state.question, state.text) if state.verifier else None
+        return is_legal(state)
 
     def clear_cache(self) -> None:
         """Empties the caches of all models. Call it while nothing is in flight."""

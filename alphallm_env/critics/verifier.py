@@ -15,7 +15,7 @@ from alphallm_env.critics.provenance import Provenance
 from alphallm_env.errors import CriticError
 from alphallm_env.grading import Verdict
 from alphallm_env.mdp.rewards import CORRECT, verdict_of
-from alphallm_env.problems.verifiers import VERIFIERS
+from alphallm_env.problems.verifiers import is_legal
 from alphallm_env.types import Problem, State
 
 
@@ -80,9 +80,10 @@ class StepVerifier:
 
     def _score(self, state: State) -> float:
         last_option(state)
-        if not state.verifier:
+        found = is_legal(state)
+        if found is None:
             raise CriticError(f"expected a problem with a verifier, got {state.problem_id!r} without")
-        return float(VERIFIERS.resolve(state.verifier).is_legal(state.question, state.text))
+        return float(found)
 
 
 def verifier_critics(_: CriticContext) -> Critics:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
-from alphallm_env.problems.verifiers import VERIFIERS
+from alphallm_env.problems.verifiers import verifier_of
 from alphallm_env.registry import Registry
 from alphallm_env.types import Ending, Problem, State
 
@@ -185,6 +185,6 @@ def verdict_of(text: str, problem: Problem) -> str:
     if answer is None:
         return UNANSWERED
     if problem.verifier:
-        is_correct = VERIFIERS.resolve(problem.verifier).is_correct(problem.question, text, answer)
+        is_correct = verifier_of(problem.verifier).is_correct(problem.question, text, answer)
         return CORRECT if is_correct else INCORRECT
     return NO_GOLD if problem.answer is None else grade(answer, problem.answer).value

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Protocol, cast, runtime_checkable
 
 from alphallm_env.registry import Registry
+from alphallm_env.types import State
 
 
 @runtime_checkable
@@ -31,3 +33,14 @@ def _as_verifier(found: object) -> ProblemVerifier:
 VERIFIERS: Registry[ProblemVerifier] = Registry(
     "verifier", {"countdown": "alphallm_env.problems.countdown.verifier:CountdownVerifier"}, _as_verifier
 )
+
+
+@cache
+def verifier_of(name: str) -> ProblemVerifier:
+    """Returns the verifier of that name, made once. Raises ValueError, which lists the names, for an unknown one."""
+    return VERIFIERS.resolve(name)
+
+
+def is_legal(state: State) -> bool | None:
+    """Returns whether every line of a state is legal, as its problem's verifier reads it; None without one."""
+    return verifier_of(state.verifier).is_legal(state.question, state.text) if state.verifier else None

@@ -150,7 +150,6 @@ PRESETS: dict[str, SelfImproveConfig] = {
         _COUNTDOWN,
         rounds=60,
         imagined=1_200,
-        levels="3,4,5,6",
         test_levels="3,4,5,6",
         search_levels="5,6",
         max_lessons=6_000,

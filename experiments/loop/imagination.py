@@ -64,8 +64,9 @@ def imagine(
         openings = [_opening(known, derive_seed(seed, "opening", written + i)) for i in range(_BATCH)]
         drafts = [draft for draft in _write(policy, known, openings, seed, written, max_tokens) if draft]
         if questions.are_played:
-            refused += [draft for draft in drafts if questions.level_of(draft) is None]
-            wanted_now = [draft for draft in drafts if lacking[questions.level_of(draft) or ""]]
+            levels = [questions.level_of(draft) for draft in drafts]
+            refused += [draft for draft, level in zip(drafts, levels, strict=True) if level is None]
+            wanted_now = [draft for draft, level in zip(drafts, levels, strict=True) if level and lacking[level]]
             drafts = _played(policy, wanted_now, questions, derive_seed(seed, "play", written), max_tokens)
         for question in drafts:
             level = questions.level_of(question)

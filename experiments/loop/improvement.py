@@ -171,7 +171,8 @@ class SelfImprovement:
 
         def work() -> Json:
             tests = [problem for problems in self.world.tests.values() for problem in problems]
-            earlier = [p for before in range(1, number) for p in self._imagined(arm.stage(f"round{before}"))]
+            before = [self.folder.finished(f"{arm.stage(f'round{n}')}-imagined") for n in range(1, number)]
+            earlier = [problem for record in before for problem in _problems_in(record)]
             forbidden = {questions.key_of(problem.question) for problem in (*tests, *earlier)}
             with metering(Meter()) as meter:
                 found = imagine(
@@ -193,15 +194,10 @@ class SelfImprovement:
         fields = cast("dict[str, Json]", record)
         if not fields["problems"]:
             raise RunError(f"{stage}: none of {fields['num_written']} imagined questions passed the filter")
-        problems = self._imagined(stage)
+        problems = _problems_in(record)
         share = len(problems) / cast(int, fields["num_written"])
         self.monitor.scalar(arm.stage("imagine/kept_share"), share, number)
         return problems
-
-    def _imagined(self, stage: str) -> list[Problem]:
-        """Returns the problems of a stage of imagination that is finished."""
-        record = cast("dict[str, list[dict[str, str]]]", self.folder.finished(f"{stage}-imagined"))
-        return [Problem(**problem) for problem in record["problems"]]
 
     def search(self, arm: Arm, number: int, policy: str, problems: Sequence[Problem]) -> list[SearchRecord]:
         """Returns what the arm's planner found for each imagined problem."""
@@ -234,10 +230,10 @@ class SelfImprovement:
         self.monitor.scalar(arm.stage("loop/lessons_per_search"), len(lessons) / max(1, len(records)), number)
         return lessons
 
-    def fine_tune(self, number: int, policy: str, lessons: Sequence[Lesson], arm: Arm | None = None) -> str:
+    def fine_tune(self, number: int, policy: str, lessons: Sequence[Lesson], arm: Arm = LOOP) -> str:
         """Returns the folder of the next policy, fine-tuned from this round's one on the lessons so far."""
         config, models = self.config, self.config.models.with_policy(policy)
-        how, stage = config.fine_tuning, (arm or LOOP).stage(f"round{number}")
+        how, stage = config.fine_tuning, arm.stage(f"round{number}")
         template = models.load_policy().template.without_examples()
         settings = FineTuning(how.epochs, how.batch_size, how.lr, seed=config.seed + number)
         learnt = training_set(lessons, number, how.max_lessons, settings.seed)
@@ -251,8 +247,8 @@ class SelfImprovement:
             logs = self.folder.path / "tensorboard" / f"distil-{stage}"
             shutil.rmtree(logs, ignore_errors=True)  # of an attempt that was stopped: its curve begins anew
             result = self.fine_tuner.fine_tune(lm, template, learnt, settings, scratch, logs)
-            self.monitor.scalar((arm or LOOP).stage("distil/loss"), result.loss, number)
-            self.monitor.scalar((arm or LOOP).stage("distil/lessons"), result.num_lessons, number)
+            self.monitor.scalar(arm.stage("distil/loss"), result.loss, number)
+            self.monitor.scalar(arm.stage("distil/lessons"), result.num_lessons, number)
 
         with self.monitor.progress(plan.fine_tuning_title(stage), len(learnt)):
             return str(self.folder.checkpoint(stage, train))
@@ -298,3 +294,8 @@ class SelfImprovement:
         last = self.records[f"round{self.config.rounds}", "imagined", self.config.search.training_planner]
         kept = [record for record in last if record.best.score >= self.config.search.orm_threshold]
         return PageDetails(imagined, kept)
+
+
+def _problems_in(record: Json) -> list[Problem]:
+    """Returns the problems in the record of an imagination."""
+    return [Problem(**problem) for problem in cast("dict[str, list[dict[str, str]]]", record)["problems"]]

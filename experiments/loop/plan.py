@@ -35,11 +35,20 @@ def arms_of(config: SelfImproveConfig) -> list[Arm]:
     return [Arm("", planner, curriculum), *(controls[name] for name in config.controls)]
 
 
+def levels_by_split(levels: str) -> dict[str, str]:
+    """Returns levels of Countdown by the names that their rows have.
+
+    >>> levels_by_split("3,4")
+    {'n=3': '3', 'n=4': '4'}
+    """
+    return {f"n={level}": level for level in levels.split(",")}
+
+
 def splits_of(config: SelfImproveConfig) -> dict[str, int]:
     """Returns the number of problems by split on which greedy is evaluated."""
     sizes = config.evaluation
     if config.is_countdown:
-        return {f"n={level}": sizes.evaluation_problems for level in sizes.test_levels.split(",")}
+        return dict.fromkeys(levels_by_split(sizes.test_levels), sizes.evaluation_problems)
     unseen = config.problems.unseen_split
     return {"test": sizes.evaluation_problems} | ({unseen: sizes.unseen_problems} if unseen else {})
 
@@ -47,7 +56,7 @@ def splits_of(config: SelfImproveConfig) -> dict[str, int]:
 def searched_splits(config: SelfImproveConfig) -> list[str]:
     """Returns the splits on which every planner is evaluated."""
     if config.is_countdown:
-        return [f"n={level}" for level in config.evaluation.search_levels.split(",")]
+        return list(levels_by_split(config.evaluation.search_levels))
     return ["test"]
 
 

@@ -14,6 +14,7 @@ from alphallm_env.problems.countdown import LEVELS
 from alphallm_env.training.base import Lesson
 from alphallm_env.types import Problem, ScoreKind
 from experiments.loop.config import SelfImproveConfig
+from experiments.loop.plan import levels_by_split
 from experiments.loop.questions import CountdownQuestions, QuestionFilter, Questions
 
 SOLVED_FROM = 0.75  # the share of a level's problems from which search is said to solve it
@@ -82,8 +83,8 @@ class CountdownWorld:
         self.questions = CountdownQuestions(self.levels)
         self.known: Sequence[Problem] = ()
         self.tests = {
-            f"n={level}": load_problems(f"countdown:{level}", "test", sizes.evaluation_problems, seed=config.seed)
-            for level in sizes.test_levels.split(",")
+            split: load_problems(f"countdown:{level}", "test", sizes.evaluation_problems, seed=config.seed)
+            for split, level in levels_by_split(sizes.test_levels).items()
         }
         self._num = imagination.imagined
 

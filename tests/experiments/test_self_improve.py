@@ -26,6 +26,17 @@ def command(out: Path, preset: str = "tiny") -> list[str]:
     return [*run, "--threads", "1", "--out", str(out)]  # one thread, as other tests run beside it
 
 
+def kill_at(moment: str, out: Path, preset: str = "tiny") -> None:
+    """Runs the loop in `out` until a file or folder of that name is there, and kills it."""
+    process = subprocess.Popen(command(out, preset), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 200
+    while not (out / moment).exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert (out / moment).exists()
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     out = tmp_path_factory.mktemp("runs") / "whole"
@@ -45,9 +56,10 @@ def test_a_run_leaves_everything_behind(finished: tuple[Path, str]) -> None:
     planners = ("majority", "orm_rerank", "eta_mcts_small", "eta_mcts_large")
     assert searched == {(stage, planner) for stage in ("before", "round2") for planner in planners}
     for row in rows:
-        assert {"round", "level", "planner", "accuracy", "ci95", "num_problems", "tokens", "flops", "control"} < set(
-            row
-        )
+        assert set(row) == {
+            "stage", "planner", "accuracy", "ci95", "num_problems", "tokens_per_problem", "split",
+            "round", "level", "tokens", "flops", "control", "weights",
+        }  # fmt: skip
         assert row["ci95"][0] <= row["accuracy"] <= row["ci95"][1]
     assert (out / "checkpoints" / "round2" / "model.safetensors").is_file()
     assert list(out.glob("tensorboard/**/events*"))
@@ -83,13 +95,7 @@ def test_killed_and_started_again_it_ends_with_the_same_results(finished: tuple[
     whole, _ = finished
     out = tmp_path / "killed"
     for moment in ("searches/before-test-greedy.jsonl", "stages/round1-imagined.json", "checkpoints/round1"):
-        process = subprocess.Popen(command(out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 200
-        while not (out / moment).exists() and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.02)
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-        assert (out / moment).exists()
+        kill_at(moment, out)
     subprocess.run(command(out), capture_output=True, timeout=300, check=True)
     assert (out / "results.json").read_text() == (whole / "results.json").read_text()
 
@@ -151,12 +157,6 @@ def test_countdown_killed_and_started_again_ends_with_the_same_results(
     whole, _ = played
     out = tmp_path / "killed"
     for moment in ("checkpoints/round1", "stages/no_search-round1-imagined.json"):
-        process = subprocess.Popen(command(out, "countdown"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 200
-        while not (out / moment).exists() and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.02)
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-        assert (out / moment).exists()
+        kill_at(moment, out, "countdown")
     subprocess.run(command(out, "countdown"), capture_output=True, timeout=300, check=True)
     assert (out / "results.json").read_text() == (whole / "results.json").read_text()
