@@ -51,6 +51,10 @@ class Simulator:
         """Returns the transition of executing `option`: deterministic, without a model."""
         return dynamics.transition(state, option, self.rules)
 
+    def next_state(self, state: State, option: Option) -> State:
+        """Returns the state of `transition`."""
+        return dynamics.next_state(state, option, self.rules)
+
     def is_legal(self, state: State) -> bool | None:
         """Returns whether every line of a state is legal, as the problem's verifier reads it; None without one.
 
@@ -84,12 +88,12 @@ class Simulator:
         StateError if the episode has ended.
         """
         requests = self._requests(state, num_options, seed, first_index, to_the_end, temperature, role)
-        return [self._begun(state, option, role) for option in await self._options(requests, role)]
+        return self._begun(state, await self._options(requests, role), role)
 
-    def _begun(self, state: State, option: Option, role: Role) -> Option:
-        """Returns an option; the first of an episode with the thinking part's mark that its prompt opened."""
+    def _begun(self, state: State, options: list[Option], role: Role) -> list[Option]:
+        """Returns options of one state; of an initial one with the thinking part's mark that its prompt opened."""
         opening = self._opening(state, role)
-        return replace(option, text=opening + option.text) if opening else option
+        return [replace(option, text=opening + option.text) for option in options] if opening else options
 
     def _opening(self, state: State, role: Role) -> str:
         """Returns the mark of a thinking part that the policy's prompt opens at an initial state, else ""."""
@@ -135,11 +139,10 @@ class Simulator:
     ) -> list[State]:
         """Returns `num` ended states: the rollout policy completes the solution, as one option each."""
         requests = self._requests(state, num, seed, first_index, True, temperature, Role.ROLLOUT)
-        options = await self._options(requests, Role.ROLLOUT)
-        return [self._rolled_out(state, option) for option in options]
+        return self._rolled_out(state, await self._options(requests, Role.ROLLOUT))
 
-    def _rolled_out(self, state: State, option: Option) -> State:
-        return self.transition(state, self._begun(state, option, Role.ROLLOUT)).state
+    def _rolled_out(self, state: State, options: list[Option]) -> list[State]:
+        return [self.next_state(state, option) for option in self._begun(state, options, Role.ROLLOUT)]
 
     async def rollouts_of_each(
         self, states: Sequence[State], num: int, seeds: Sequence[int], *, temperature: float | None = None
@@ -150,8 +153,8 @@ class Simulator:
             for state, seed in zip(states, seeds, strict=True)
             for request in self._requests(state, num, seed, 0, True, temperature, Role.ROLLOUT)
         ]
-        options = iter(await self._options(requests, Role.ROLLOUT))
-        return [[self._rolled_out(state, next(options)) for _ in range(num)] for state in states]
+        options = await self._options(requests, Role.ROLLOUT)
+        return [self._rolled_out(state, options[place * num : (place + 1) * num]) for place, state in enumerate(states)]
 
     async def score(self, critic: str, states: Sequence[State]) -> list[float]:
         """Returns a score in [0, 1] per state, in order, from the critic called value, prm or orm.

@@ -12,6 +12,7 @@ from itertools import takewhile
 from typing import Any, cast
 
 from alphallm_env.errors import StateError
+from alphallm_env.frozen import quick_init
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class StopReason(enum.Enum):
     LENGTH = "length"  # the option reached its token limit
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class Option:
     """A realised option: the text that a policy or an agent wrote until β ended it.
@@ -82,6 +84,7 @@ class Ending(enum.Enum):
         return not self.terminates
 
 
+@quick_init
 @dataclass(frozen=True, slots=True, eq=False)
 class State:
     """A question and the options taken so far: immutable, and linked to its parent instead of copying it.
@@ -204,16 +207,8 @@ class State:
 
     def child(self, option: Option, ending: Ending | None) -> State:
         """Returns the state after `option`. No rule is checked here: `dynamics.transition` does."""
-        return State(
-            problem_id=self.problem_id,
-            question=self.question,
-            parent=self,
-            option=option,
-            depth=self.depth + 1,
-            num_tokens=self.num_tokens + option.num_tokens,
-            ending=ending,
-            verifier=self.verifier,
-        )
+        num_tokens = self.num_tokens + option.num_tokens
+        return State(self.problem_id, self.question, self, option, self.depth + 1, num_tokens, ending, self.verifier)
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +264,7 @@ class ScoreKind(enum.Enum):
     UNSPECIFIED = "unspecified"  # the planner does not say
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class Trajectory:
     """A finished or cut episode with its score in [0, 1], and what kind of score that is.

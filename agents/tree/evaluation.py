@@ -11,7 +11,7 @@ from alphallm_env.grading import extract_answer
 from alphallm_env.mdp.discounting import discount_between
 from alphallm_env.runtime.concurrency import gather
 from alphallm_env.simulator import Simulator
-from alphallm_env.types import ScoreKind, State, Trajectory
+from alphallm_env.types import Ending, ScoreKind, State, Trajectory
 
 
 @dataclass(frozen=True)
@@ -69,12 +69,17 @@ class OutcomeScorer:
 
         Differs: a text that states no answer is not correct: it scores 0, and no critic is asked.
         """
-        texts = [state.text for state in states]
-        new = {text: state for text, state in zip(texts, states, strict=True) if text not in self.scores}
-        asked = {text: state for text, state in new.items() if extract_answer(text) is not None}
-        scores = await self._simulator.score("orm", list(asked.values()))  # may raise: nothing is cached then
-        self.scores |= dict.fromkeys(new, 0.0) | dict(zip(asked, scores, strict=True))
-        return [self.scores[text] for text in texts]
+        known, texts = self.scores, [state.text for state in states]
+        asked: dict[str, State] = {}
+        for text, state in zip(texts, states, strict=True):
+            if text not in known:
+                if state.ending is Ending.ANSWERED:
+                    asked[text] = state
+                else:
+                    known[text] = 0.0
+        if asked:
+            known.update(zip(asked, await self._simulator.score("orm", list(asked.values())), strict=True))
+        return [known[text] for text in texts]
 
 
 class Evaluator:
@@ -191,14 +196,12 @@ class Evaluator:
         if self._scoring.beta_orm == 0:
             return
         scores = iter(await self.outcomes.score([state for states in ended.values() for state in states]))
+        rules, gamma = self._simulator.rules, self._gamma
         for leaf, states in ended.items():
             if states:
-                leaf.finished = tuple(Trajectory(state, next(scores), score_kind=ScoreKind.ORM) for state in states)
-                rules = self._simulator.rules
-                returns = [
-                    discount_between(leaf.state, trajectory.state, rules, self._gamma) * trajectory.score
-                    for trajectory in leaf.finished
-                ]
+                judged = [(state, next(scores)) for state in states]
+                leaf.finished = tuple([Trajectory(state, score, None, ScoreKind.ORM) for state, score in judged])
+                returns = [discount_between(leaf.state, state, rules, gamma) * score for state, score in judged]
                 leaf.orm = sum(returns) / len(states)
 
     def _score(self, leaf: Node) -> float:
@@ -206,8 +209,13 @@ class Evaluator:
         scoring = self._scoring
         if leaf.is_terminal and leaf.orm is not None:
             return leaf.orm
-        known = ((scoring.beta_value, leaf.value), (scoring.beta_prm, leaf.prm), (scoring.beta_orm, leaf.orm))
-        terms = [(beta, score) for beta, score in known if beta > 0 and score is not None]
+        terms: list[tuple[float, float]] = []
+        if scoring.beta_value > 0 and leaf.value is not None:
+            terms.append((scoring.beta_value, leaf.value))
+        if scoring.beta_prm > 0 and leaf.prm is not None:
+            terms.append((scoring.beta_prm, leaf.prm))
+        if scoring.beta_orm > 0 and leaf.orm is not None:
+            terms.append((scoring.beta_orm, leaf.orm))
         return weighted_score(terms) if terms else 0.0
 
 

@@ -204,7 +204,7 @@ async def _draw(simulator: Simulator, node: Node, num_options: int, sampling: Sa
     node.num_sampled += len(options)
     opened: list[Node | None] = []
     for option in options:
-        state = simulator.transition(start, option).state
+        state = simulator.next_state(start, option)
         twin = find_twin(state, node.children, sampling.merge_rule)
         opened.append(node.add_child(state) if twin is None else None)
         if twin is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -63,7 +62,7 @@ def checked_scores(scores: Sequence[float], states: Sequence[State], name: str) 
     if len(scores) != len(states):
         raise CriticError(f"critic {name} must give {len(states)} scores, got {len(scores)}")
     for score in scores:
-        if math.isnan(score) or not 0.0 <= score <= 1.0:
+        if not 0.0 <= score <= 1.0:  # true of NaN
             raise CriticError(f"critic {name} must score in [0, 1], got {score}")
     return list(scores)
 
@@ -98,7 +97,7 @@ class Critics:
         """Returns the critic called value, prm or orm. Raises CriticError if it is missing."""
         if name not in CRITIC_NAMES:
             raise CriticError(f"critic must be one of {', '.join(CRITIC_NAMES)}, got {name!r}")
-        critic = self.by_name().get(name)
+        critic: Critic | None = getattr(self, name)
         if critic is None:
             raise CriticError(f"a critic {name!r} is needed here, got {', '.join(self.by_name()) or 'no critics'}")
         return critic

@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alphallm_env.errors import ModelError
+from alphallm_env.frozen import quick_init
 from alphallm_env.mdp.options import TO_THE_END, OptionRule
 from alphallm_env.runtime.operations import AsyncOperation, Operation, SteppedBatch, SteppedOperation
 from alphallm_env.types import Option, StopReason
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
     """One text to generate after `prompt`. Temperature 0 is greedy, and then the seed is not used.
@@ -61,6 +63,7 @@ class GenerationRequest:
         return [stop for stop in dict.fromkeys(wanted) if stop]
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class Completion:
     """A generated text. `log_prob` is summed over its tokens, at temperature 1, in nats.

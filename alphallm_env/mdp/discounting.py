@@ -32,9 +32,11 @@ def discount_between(start: State, end: State, rules: Rules, gamma: float | None
     `gamma` is the rules' own where None.
     """
     gamma = rules.gamma if gamma is None else gamma
+    if gamma == 1.0:
+        return 1.0
     product = 1.0
     for state in end.path():
-        if gamma == 1.0 or state is start or state.option is None:
+        if state is start or state.option is None:
             break
         product *= discount_of(state.option, gamma, rules.discount_per_token, rules.option_rule)
     return product

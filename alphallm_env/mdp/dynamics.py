@@ -39,14 +39,19 @@ def initial_state(problem: Problem) -> State:
     return State(problem_id=problem.id, question=problem.question, verifier=problem.verifier)
 
 
-def transition(state: State, option: Option, rules: Rules) -> Transition:
+def next_state(state: State, option: Option, rules: Rules) -> State:
     """Returns the state after `option`: deterministic, the option's text is appended.
 
     Raises StateError if the episode has ended already.
     """
     if state.ending is not None:
         raise StateError(f"expected a running state, got one that has ended: {state.ending.value}")
-    after = state.child(option, _ending(state, option, rules))
+    return state.child(option, _ending(state, option, rules))
+
+
+def transition(state: State, option: Option, rules: Rules) -> Transition:
+    """Returns `next_state` with its discount. Raises StateError if the episode has ended already."""
+    after = next_state(state, option, rules)
     terminated = after.ending is not None and after.ending.terminates
     factor = options.discount(option, rules.gamma, rules.discount_per_token)
     return Transition(after, 0.0 if terminated else factor)

@@ -6,9 +6,8 @@ Everything here runs on the engine's loop, so nothing is locked.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar, cast
 
@@ -24,43 +23,57 @@ _JOIN_SHARE = 0.25  # of pending items that join a stepped batch
 _BATCH_SHARE = 0.25  # of pending items of one batch function
 
 
-class Request(Generic[Result]):
+class Request(Generic[Item, Result]):
     """The items of one `submit`: what came of them so far, the model's seconds, and the future of them all."""
 
-    __slots__ = ("future", "model_seconds", "num_left", "results")
+    __slots__ = ("future", "items", "model_seconds", "num_left", "results")
 
-    def __init__(self, num_items: int, future: asyncio.Future[list[Result]]) -> None:
-        self.results: list[Result | None] = [None] * num_items
-        self.num_left = num_items
+    def __init__(self, items: Sequence[Item], future: asyncio.Future[list[Result]]) -> None:
+        self.items = items
+        self.results: list[Result | None] = [None] * len(items)
+        self.num_left = len(items)
         self.future = future
         self.model_seconds = 0.0
 
-
-class PendingItem(Generic[Item, Result]):
-    """One item that a search waits for: the `place`-th of a request."""
-
-    __slots__ = ("item", "place", "request")
-
-    def __init__(self, item: Item, place: int, request: Request[Result]) -> None:
-        self.item = item
-        self.place = place
-        self.request = request
-
     @property
     def is_unwanted(self) -> bool:
-        """Whether nobody waits for the result any more: the search was cancelled, or another item failed."""
-        return self.request.future.done()
+        """Whether nobody waits for the results any more: the search was cancelled, or another item failed."""
+        return self.future.done()
 
     def fail(self, error: Exception) -> None:
         """Raises the error in the search."""
-        if not self.is_unwanted:
-            self.request.future.set_exception(error)
+        if not self.future.done():
+            self.future.set_exception(error)
 
-    def succeed(self, result: Result) -> None:
-        """Returns the result to the search, which resumes once it has all of the request."""
+
+class Part(Generic[Item, Result]):
+    """The items of a request from `start` up to `stop`, which are in one batch or wait for one."""
+
+    __slots__ = ("request", "start", "stop")
+
+    def __init__(self, request: Request[Item, Result], start: int, stop: int) -> None:
+        self.request = request
+        self.start = start
+        self.stop = stop
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    @property
+    def items(self) -> Sequence[Item]:
+        """The part's items, in order."""
+        return self.request.items[self.start : self.stop]
+
+    def split(self, num_items: int) -> tuple[Part[Item, Result], Part[Item, Result]]:
+        """Returns the first `num_items`, and the others."""
+        middle = self.start + num_items
+        return Part(self.request, self.start, middle), Part(self.request, middle, self.stop)
+
+    def succeed(self, results: Sequence[Result]) -> None:
+        """Returns the part's results to the search, which resumes once it has all of the request."""
         request = self.request
-        request.results[self.place] = result
-        request.num_left -= 1
+        request.results[self.start : self.stop] = results
+        request.num_left -= len(results)
         if request.num_left == 0 and not request.future.done():
             request.future.set_result(cast("list[Result]", request.results))
 
@@ -77,37 +90,44 @@ class EngineStatistics:
     stepping_seconds: float = 0.0  # the part of model_seconds spent in `step` and `join`
 
 
-_Pending = PendingItem[object, object]
+_Part = Part[object, object]
 
 
 @dataclass
 class _Queue:
-    """The pending items of one operation."""
+    """The parts of requests that wait for one operation."""
 
     operation: Queued[object, object]
-    pending: list[_Pending] = field(default_factory=list[_Pending])
+    pending: list[_Part] = field(default_factory=list[_Part])
 
-    @property
-    def batch(self) -> SteppedBatch[object, object] | None:
-        """The stepped batch that the items join, None for a plain function."""
-        return self.operation.batch if isinstance(self.operation, SteppedOperation) else None
+    def __len__(self) -> int:
+        """Returns the number of pending items."""
+        return sum(map(len, self.pending))
 
     def drop_unwanted(self) -> None:
         """Removes items that nobody waits for."""
-        self.pending = [item for item in self.pending if not item.is_unwanted]
+        self.pending = [part for part in self.pending if not part.request.is_unwanted]
 
-    def take(self, most: int) -> list[_Pending]:
+    def take(self, most: int) -> list[_Part]:
         """Removes and returns the first `most` items."""
-        taken, self.pending = self.pending[:most], self.pending[most:]
+        taken: list[_Part] = []
+        for number, part in enumerate(self.pending):
+            if len(part) > most:
+                first, rest = part.split(most)
+                self.pending = [rest, *self.pending[number + 1 :]]
+                return [*taken, first] if most else taken
+            taken.append(part)
+            most -= len(part)
+        self.pending = []
         return taken
 
 
 @dataclass
 class _Running:
-    """One stepped batch, and the pending items whose jobs are in it."""
+    """One stepped batch, and the items whose jobs are in it, each a part of its own."""
 
     batch: SteppedBatch[object, object]
-    jobs: dict[int, tuple[Job[object], _Pending]] = field(default_factory=dict[int, tuple[Job[object], _Pending]])
+    jobs: dict[int, tuple[Job[object], _Part]] = field(default_factory=dict[int, tuple[Job[object], _Part]])
 
 
 class Batcher:
@@ -122,7 +142,7 @@ class Batcher:
     @property
     def num_pending(self) -> int:
         """How many items wait for a batch. May be read from any thread."""
-        return sum(len(queue.pending) for queue in list(self._queues.values()))
+        return sum(map(len, list(self._queues.values())))
 
     @property
     def has_work(self) -> bool:
@@ -134,12 +154,12 @@ class Batcher:
         """Whether any item is in a stepped batch."""
         return bool(self._running)
 
-    def add(self, operation: Queued[Item, Result], pending: Sequence[PendingItem[Item, Result]]) -> None:
-        """Queues items. Operations that compare equal share a queue."""
+    def add(self, operation: Queued[Item, Result], request: Request[Item, Result]) -> None:
+        """Queues the items of a request. Operations that compare equal share a queue."""
         queue = self._queues.get(operation)
         if queue is None:
             queue = self._queues[operation] = _Queue(cast("Queued[object, object]", operation))
-        queue.pending.extend(cast("Sequence[_Pending]", pending))
+        queue.pending.append(cast("_Part", Part(request, 0, len(request.items))))
 
     def close(self) -> None:
         """Removes all jobs from the stepped batches."""
@@ -164,92 +184,100 @@ class Batcher:
         self._queues = {key: queue for key, queue in self._queues.items() if queue.pending}
 
     def _is_due(self, queue: _Queue, num_running: int) -> bool:
-        batch = queue.batch
-        if batch is None:
-            return len(queue.pending) >= _BATCH_SHARE * num_running
-        room = self._max_batch - len(batch)
-        return min(room, len(queue.pending)) >= max(1.0, _JOIN_SHARE * num_running)
+        if not isinstance(queue.operation, SteppedOperation):
+            return len(queue) >= _BATCH_SHARE * num_running
+        room = self._max_batch - len(queue.operation.batch)
+        return min(room, len(queue)) >= max(1.0, _JOIN_SHARE * num_running)
 
     def _join(self, batch: SteppedBatch[object, object], queue: _Queue) -> None:
         """Moves a queue's items to a stepped batch, up to its maximum size."""
-        joining = queue.take(self._max_batch - len(batch))
+        joining = [single for part in queue.take(self._max_batch - len(batch)) for single in _singles(part)]
         items = self._counted(joining)
+        started = time.perf_counter()
         try:
-            with self._timed(joining, in_steps=True):
-                jobs = checked(batch.join(items), items, batch)
+            jobs = checked(batch.join(items), items, batch)
         except Exception as error:  # raised in every caller, whatever it is
             _fail(joining, error, batch)
             return
+        finally:
+            self._charge(joining, len(items), started, in_steps=True)
         running = self._running.setdefault(id(batch), _Running(batch))
-        running.jobs.update((id(job), (job, pending)) for job, pending in zip(jobs, joining, strict=True))
+        running.jobs.update((id(job), (job, part)) for job, part in zip(jobs, joining, strict=True))
 
     def _step(self) -> None:
         """Advances every stepped batch by one step."""
         for running in self._running.values():
             self._statistics.steps += 1
             self._statistics.items_stepped += len(running.batch)
-            in_batch = [pending for _, pending in running.jobs.values()]
+            in_batch = [part for _, part in running.jobs.values()]
+            started = time.perf_counter()
             try:
-                with self._timed(in_batch, in_steps=True):
-                    done = running.batch.step()
+                done = running.batch.step()
             except Exception as error:  # raised in every caller, whatever it is
                 _fail(in_batch, error, running.batch)
                 running.jobs.clear()
                 continue
+            finally:
+                self._charge(in_batch, len(in_batch), started, in_steps=True)
             for job in done:
-                _, pending = running.jobs.pop(id(job))
+                _, part = running.jobs.pop(id(job))
                 try:
-                    pending.succeed(job.completion())
+                    part.succeed([job.completion()])
                 except Exception as error:  # of this item alone
-                    _fail([pending], error, running.batch)
+                    _fail([part], error, running.batch)
         self._running = {key: running for key, running in self._running.items() if running.jobs}
 
     def _leave_unwanted(self) -> None:
         for running in self._running.values():
-            gone = [(key, job) for key, (job, pending) in running.jobs.items() if pending.is_unwanted]
+            gone = [(key, job) for key, (job, part) in running.jobs.items() if part.request.is_unwanted]
             if gone:
                 running.batch.leave([job for _, job in gone])
                 for key, _ in gone:
                     del running.jobs[key]
         self._running = {key: running for key, running in self._running.items() if running.jobs}
 
-    def _serve(self, function: BatchFunction[object, object], batch: Sequence[_Pending]) -> None:
+    def _serve(self, function: BatchFunction[object, object], batch: Sequence[_Part]) -> None:
         """Calls a plain function on a batch."""
         items = self._counted(batch)
+        started = time.perf_counter()
         try:
-            with self._timed(batch):
-                results = checked(function(items), items, function)
+            results = checked(function(items), items, function)
         except Exception as error:  # raised in every caller, whatever it is
             _fail(batch, error, function)
             return
-        for pending, result in zip(batch, results, strict=True):
-            pending.succeed(result)
-
-    def _counted(self, batch: Sequence[_Pending]) -> list[object]:
-        """Returns the items of a batch, and adds it to the statistics."""
-        self._statistics.batches += 1
-        self._statistics.items += len(batch)
-        return [pending.item for pending in batch]
-
-    @contextlib.contextmanager
-    def _timed(self, batch: Sequence[_Pending], *, in_steps: bool = False) -> Generator[None]:
-        """Splits the time of a block equally among the items of a batch."""
-        started = time.perf_counter()
-        try:
-            yield
         finally:
-            seconds = time.perf_counter() - started
-            self._statistics.model_seconds += seconds
-            self._statistics.stepping_seconds += seconds if in_steps else 0.0
-            for pending in batch:
-                pending.request.model_seconds += seconds / len(batch)
+            self._charge(batch, len(items), started)
+        start = 0
+        for part in batch:
+            part.succeed(results[start : start + len(part)])
+            start += len(part)
+
+    def _counted(self, batch: Sequence[_Part]) -> list[object]:
+        """Returns the items of a batch, and adds it to the statistics."""
+        items = [item for part in batch for item in part.items]
+        self._statistics.batches += 1
+        self._statistics.items += len(items)
+        return items
+
+    def _charge(self, batch: Sequence[_Part], num_items: int, started: float, *, in_steps: bool = False) -> None:
+        """Splits the time since `started` equally among the items of a batch."""
+        seconds = time.perf_counter() - started
+        self._statistics.model_seconds += seconds
+        self._statistics.stepping_seconds += seconds if in_steps else 0.0
+        for part in batch:
+            part.request.model_seconds += seconds * len(part) / num_items
 
 
-def _fail(batch: Sequence[_Pending], error: Exception, source: object) -> None:
+def _singles(part: _Part) -> list[_Part]:
+    """Returns a part of its own for each item."""
+    return [Part(part.request, place, place + 1) for place in range(part.start, part.stop)]
+
+
+def _fail(batch: Sequence[_Part], error: Exception, source: object) -> None:
     # A future cannot hold a StopIteration: it would end the coroutine that awaits it.
     stopped = RuntimeError(f"{source} raised StopIteration") if isinstance(error, StopIteration) else error
-    for pending in batch:
-        pending.fail(stopped)
+    for part in batch:
+        part.request.fail(stopped)
 
 
 def checked(results: Sequence[Result], items: Sequence[object], source: object) -> Sequence[Result]:

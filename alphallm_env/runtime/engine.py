@@ -17,10 +17,10 @@ from collections.abc import Coroutine, Generator, Sequence
 from concurrent.futures import CancelledError
 from typing import TypeVar
 
-from alphallm_env.runtime.batching import Batcher, EngineStatistics, PendingItem, Request, checked
+from alphallm_env.runtime.batching import Batcher, EngineStatistics, Request, checked
 from alphallm_env.runtime.concurrency import LoopThread
 from alphallm_env.runtime.forking import ForkAware
-from alphallm_env.runtime.metering import Role, Work, current_meter
+from alphallm_env.runtime.metering import Role, current_meter
 from alphallm_env.runtime.openmp import release_openmp_workers
 from alphallm_env.runtime.operations import AsyncOperation, Operation
 
@@ -177,18 +177,18 @@ class Engine(ForkAware):
         if not items:
             return []
         meter, started = current_meter(), time.perf_counter()
-        request: Request[Result] | None = None
+        request: Request[Item, Result] | None = None
         try:
             if isinstance(operation, AsyncOperation):
                 return list(checked(await operation.function(items), items, operation.function))
-            request = Request(len(items), asyncio.get_running_loop().create_future())
-            self._batcher.add(operation, [PendingItem(item, place, request) for place, item in enumerate(items)])
+            request = Request(items, asyncio.get_running_loop().create_future())
+            self._batcher.add(operation, request)
             self._restart_countdown()
             return await request.future
         finally:
             if role is not None:
                 seconds = request.model_seconds if request else 0.0
-                meter.worked(role, Work(model_seconds=seconds, waiting_seconds=time.perf_counter() - started))
+                meter.waited(role, seconds, time.perf_counter() - started)
 
     def _restart_countdown(self) -> None:
         """Restarts the settle countdown, or the wait for computing threads that follows it."""

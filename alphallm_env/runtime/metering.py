@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from alphallm_env.types import State, Trajectory, Transcript
 
 
-class Role(enum.Enum):
+class Role(enum.StrEnum):
     """What the tokens are spent for."""
 
     POLICY = "policy"
@@ -242,6 +242,13 @@ class Meter:
         """Counts tokens that a critic judged, of which `saved` were cached and not computed."""
         self.generated(Role.CRITIC, 0, tokens - saved, saved)
 
+    def waited(self, role: Role, model_seconds: float, waiting_seconds: float) -> None:
+        """Counts seconds of the model of `role`, and of waiting for it."""
+        for tally in self._tallies():
+            work = tally.works[role]
+            work.model_seconds += model_seconds
+            work.waiting_seconds += waiting_seconds
+
     def worked(self, role: Role, work: Work) -> None:
         """Counts work of the models in the ledger only, not in the budget."""
         for tally in self._tallies():
@@ -286,15 +293,21 @@ class Written(Protocol):
 
 def count_generated(role: Role, results: Sequence[Written]) -> None:
     """Counts on the current meter what the model of `role` generated."""
-    tokens = sum(result.num_tokens for result in results)
-    prefilled = sum(result.prompt_tokens for result in results)
-    current_meter().generated(role, tokens, prefilled, sum(result.saved_tokens for result in results))
+    tokens = prefilled = saved = 0
+    for result in results:
+        tokens += result.num_tokens
+        prefilled += result.prompt_tokens
+        saved += result.saved_tokens
+    current_meter().generated(role, tokens, prefilled, saved)
 
 
 def count_scored(results: Sequence[Read]) -> None:
     """Counts on the current meter what a critic read."""
-    tokens = sum(result.num_tokens for result in results)
-    current_meter().scored(tokens, sum(result.saved_tokens for result in results))
+    tokens = saved = 0
+    for result in results:
+        tokens += result.num_tokens
+        saved += result.saved_tokens
+    current_meter().scored(tokens, saved)
 
 
 def count_read(role: Role, results: Sequence[Read]) -> None:

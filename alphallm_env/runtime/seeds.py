@@ -39,5 +39,11 @@ def _framed_index(index: int) -> bytes:
 
 def _framed(part: int | str | bytes) -> bytes:
     """Returns a part as bytes that no other sequence of parts begins with."""
-    data = part if isinstance(part, bytes) else str(part).encode("utf-8", "surrogatepass")
-    return len(data).to_bytes(8, "little") + type(part).__name__[0].encode() + data
+    if type(part) is int:  # most are, or text: the last line would do for all
+        data, kind = b"%d" % part, b"i"
+    elif type(part) is str:
+        data, kind = part.encode("utf-8", "surrogatepass"), b"s"
+    else:
+        data = part if isinstance(part, bytes) else str(part).encode("utf-8", "surrogatepass")
+        kind = type(part).__name__[0].encode()
+    return len(data).to_bytes(8, "little") + kind + data

@@ -20,7 +20,12 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 PICTURE = ROOT / "docs" / "architecture.svg"
 PACKAGES = ("experiments", "agents", "alphallm_env")  # from top to bottom
 LAYERS_FILE = ROOT / "tests" / "alphallm_env" / "test_imports.py"  # holds the core's layers, LAYERS
-TOGETHER = {"errors": "types", "registry": "types", "registration": "__init__"}  # modules that share a box
+TOGETHER = {
+    "errors": "types",
+    "frozen": "types",
+    "registry": "types",
+    "registration": "__init__",
+}  # modules that share a box
 TITLES = {
     "experiments": "commands", "alphallm_env/types": "types, errors, registry",
     "alphallm_env/__init__": "__init__, registration",

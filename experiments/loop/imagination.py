@@ -6,6 +6,7 @@ augmentation. Imagined problems have no answer.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ from alphallm_env.types import Problem, StopReason
 from experiments.loop.questions import Questions
 
 _OPENING_WORDS = (3, 12)  # of a known question, to complete: from, below
-_BATCH = 1_024
+_BATCH = 1_024  # questions written at once, at most
+_SPARE = 1.25  # times as many as would do at the share that was kept so far
 _TRIES = 80  # questions written for each one that is wanted
 _REFUSED_KEPT = 8
 
@@ -47,7 +49,8 @@ def imagine(
 ) -> Imagined:
     """Returns new problems without answers, as many of each level as are `wanted`.
 
-    There are fewer where 80 times as many questions do not yield them. `forbidden` are the keys (`Questions.key_of`) of
+    There are fewer where 80 times as many questions do not yield them. What a question is depends on its number alone,
+    not on how many are written at once. `forbidden` are the keys (`Questions.key_of`) of
     questions to leave out: those of the test split, and those imagined before. The tokens are counted on the current
     meter.
 
@@ -61,14 +64,15 @@ def imagine(
     refused: list[str] = []
     written = 0
     while lacking.total() and written < _TRIES * num:
-        openings = [_opening(known, derive_seed(seed, "opening", written + i)) for i in range(_BATCH)]
-        drafts = [draft for draft in _write(policy, known, openings, seed, written, max_tokens) if draft]
+        batch = _num_to_write(lacking.total(), len(problems), written)
+        openings = [_opening(known, derive_seed(seed, "opening", written + i)) for i in range(batch)]
+        drafts = _write(policy, known, openings, seed, written, max_tokens)
         if questions.are_played:
-            levels = [questions.level_of(draft) for draft in drafts]
-            refused += [draft for draft, level in zip(drafts, levels, strict=True) if level is None]
-            wanted_now = [draft for draft, level in zip(drafts, levels, strict=True) if level and lacking[level]]
-            drafts = _played(policy, wanted_now, questions, derive_seed(seed, "play", written), max_tokens)
-        for question in drafts:
+            levels = {number: questions.level_of(draft) for number, draft in drafts.items()}
+            refused += [drafts[number] for number, level in levels.items() if level is None]
+            wanted_now = {number: drafts[number] for number, level in levels.items() if level and lacking[level]}
+            drafts = _played(policy, wanted_now, questions, seed, max_tokens)
+        for question in drafts.values():
             level = questions.level_of(question)
             if level is None:
                 refused.append(question)
@@ -76,20 +80,36 @@ def imagine(
                 seen.add(key)
                 lacking[level] -= 1
                 problems.append(questions.problem_of(f"imagined/{seed}/{len(problems)}", question))
-        written += _BATCH
+        written += batch
     return Imagined(tuple(problems), written, tuple(refused[:_REFUSED_KEPT]))
 
 
-def _played(policy: Policy, drafts: Sequence[str], questions: Questions, seed: int, max_tokens: int) -> list[str]:
+def _num_to_write(num_lacking: int, num_kept: int, num_written: int) -> int:
+    """Returns how many questions to write next: what would do at the share kept so far, and some more.
+
+    >>> _num_to_write(100, 0, 0), _num_to_write(60, 40, 125), _num_to_write(4, 0, 5)
+    (125, 235, 10)
+    """
+    if num_kept == 0:  # twice as many each time
+        return min(_BATCH, max(2 * num_written, math.ceil(_SPARE * num_lacking)))
+    return min(_BATCH, math.ceil(_SPARE * num_lacking * num_written / num_kept))
+
+
+def _played(
+    policy: Policy, drafts: Mapping[int, str], questions: Questions, seed: int, max_tokens: int
+) -> dict[int, str]:
     """Returns the questions that the policy's plays of its own questions answer, one for each play that is legal."""
     requests = [
-        GenerationRequest(policy.template.solve(draft, ""), derive_seed(seed, index), max_tokens, TO_THE_END, 1.0)
-        for index, draft in enumerate(drafts)
+        GenerationRequest(policy.template.solve(draft, ""), derive_seed(seed, "play", number), max_tokens)
+        for number, draft in drafts.items()
     ]
     completions = policy.lm.generate(requests) if requests else []
     count_generated(Role.POLICY, completions)
-    found = [questions.played(draft, play.text) for draft, play in zip(drafts, completions, strict=True)]
-    return [question for question in found if question is not None]
+    played = {
+        number: questions.played(draft, play.text)
+        for (number, draft), play in zip(drafts.items(), completions, strict=True)
+    }
+    return {number: question for number, question in played.items() if question is not None}
 
 
 def _opening(known: Sequence[Problem], seed: int) -> str:
@@ -102,8 +122,8 @@ def _opening(known: Sequence[Problem], seed: int) -> str:
 
 def _write(
     policy: Policy, known: Sequence[Problem], openings: Sequence[str], seed: int, first: int, max_tokens: int
-) -> list[str | None]:
-    """Returns one question per opening, None where the policy did not end it within `max_tokens`."""
+) -> dict[int, str]:
+    """Returns the question of each opening by its number, counted from `first`, that ended within `max_tokens`."""
     requests = []
     for index, opening in enumerate(openings):
         rng = np.random.default_rng(derive_seed(seed, "examples", first + index))
@@ -117,7 +137,8 @@ def _write(
         )  # fmt: skip
     completions = policy.lm.generate(requests)
     count_generated(Role.POLICY, completions)
-    return [
-        (plain(opening) + completion.text).strip() if completion.stop_reason is StopReason.END_OF_TEXT else None
-        for opening, completion in zip(openings, completions, strict=True)
-    ]
+    return {
+        number: question
+        for number, (opening, completion) in enumerate(zip(openings, completions, strict=True), start=first)
+        if completion.stop_reason is StopReason.END_OF_TEXT and (question := (plain(opening) + completion.text).strip())
+    }

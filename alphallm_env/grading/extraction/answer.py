@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from alphallm_env.grading.extraction import boxes
 from alphallm_env.grading.extraction.formulas import FormulaPolicy, formula_statement
@@ -37,8 +37,7 @@ MAX_CHARACTERS = 100_000  # of the end of a text; the rest is not read
 FORMULAS = FormulaPolicy.STRICT
 
 
-@dataclass(frozen=True, slots=True)
-class StatedAnswer:
+class StatedAnswer(NamedTuple):
     """What a text states last as its answer, and what it makes of that.
 
     `start` and `end` are the statement's place in the text. `closed_at` is where the solution ends: after the line that
@@ -72,6 +71,10 @@ def stated_answer(text: str, formulas: FormulaPolicy = FORMULAS) -> StatedAnswer
     >>> stated_answer("The answer is 18. No wait, that's wrong.").is_taken_back
     True
     """
+    if not _may_state(text):
+        return None
+    if (plain := _plain(text)) is not None:
+        return plain
     return _read_again(text, formulas) if len(text) <= _REMEMBERED else _read(text, formulas)
 
 
@@ -79,10 +82,6 @@ _REMEMBERED = 4_000  # characters of a text that is read once: a search asks for
 
 
 def _read(text: str, formulas: FormulaPolicy) -> StatedAnswer | None:
-    if not _may_state(text):
-        return None
-    if (plain := _plain(text)) is not None:
-        return plain
     shown = struck(hidden(text))
     skipped = max(0, len(shown) - MAX_CHARACTERS)
     found = _last(shown[skipped:], formulas)
@@ -95,7 +94,6 @@ def _read(text: str, formulas: FormulaPolicy) -> StatedAnswer | None:
 
 _read_again = lru_cache(1_024)(_read)
 _PLAIN_END = re.compile(r"^####[ \t]*(?P<number>-?\d[\d,]*(?:\.\d+)?)$(?P<newline>\n?)\s*\Z", re.MULTILINE)
-_SPECIAL = ("boxed", "fbox", "~~", "\\s", "<", "[", "\u25c1")  # of boxes, of what is struck through, of thinking parts
 
 
 def _plain(text: str) -> StatedAnswer | None:
@@ -105,13 +103,20 @@ def _plain(text: str) -> StatedAnswer | None:
     """
     start = text.find("####")
     found = _PLAIN_END.match(text, start) if start >= 0 else None
-    if found is None or any(sign in text for sign in _SPECIAL) or has_answer_word(text):
+    if found is None or _has_special(text) or has_answer_word(text):
         return None
     if _hedge_before(text[max(0, start - _REACH) : start]):
         return None
     end, newline = found.end("number"), found["newline"]
     content = found["number"].rstrip(",")
     return StatedAnswer(content, Kind.HASH_LINE, start, end, False, end + 1 if newline else None)
+
+
+def _has_special(text: str) -> bool:
+    """Returns False only for a text without boxes, thinking parts and what strikes words through."""
+    if "<" in text or "[" in text or "\u25c1" in text or "~~" in text or ("\\" in text and "\\s" in text):
+        return True
+    return "box" in text and ("boxed" in text or "fbox" in text)
 
 
 def _may_state(text: str) -> bool:

@@ -8,7 +8,7 @@ import re
 from alphallm_env.grading.extraction.statements import Kind, Statement, clean
 
 
-class FormulaPolicy(enum.Enum):
+class FormulaPolicy(enum.StrEnum):
     """Which formulas state an answer though nothing marks them."""
 
     STRICT = "strict"  # of a text that is one sentence

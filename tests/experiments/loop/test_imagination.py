@@ -10,6 +10,7 @@ from alphallm_env.loading import load_policy
 from alphallm_env.problems import gsm_symbolic, load_problems, normalise_question
 from alphallm_env.problems.countdown.game import require_game
 from alphallm_env.problems.countdown.solver import is_in_reach
+from experiments.loop import imagination
 from experiments.loop.imagination import imagine
 from experiments.loop.questions import CountdownQuestions, QuestionFilter
 
@@ -45,6 +46,25 @@ def test_imagined_problems_are_new_different_and_have_no_answer() -> None:
     assert all(problem.answer is None and problem.solution is None for problem in first.problems)
     again = imagine(policy, known, {"": 12}, seed=1, forbidden=questions, questions=QuestionFilter())
     assert not set(questions) & {normalise_question(problem.question) for problem in again.problems}
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "questions"),
+    [("tiny", {"": 12}, QuestionFilter()), ("tiny_countdown", {"3": 8, "4": 2}, CountdownQuestions(("3", "4")))],
+)
+def test_a_question_does_not_depend_on_how_many_are_written_at_once(monkeypatch, name, wanted, questions) -> None:
+    policy = load_policy(name, device="cpu")
+    several = imagine(policy, (), wanted, seed=1, forbidden=(), questions=questions)
+    monkeypatch.setattr(imagination, "_BATCH", 3)
+    few = imagine(policy, (), wanted, seed=1, forbidden=(), questions=questions)
+    assert [p.question for p in several.problems] == [p.question for p in few.problems]
+
+
+def test_few_questions_cost_few_drafts() -> None:
+    policy = load_policy("tiny", device="cpu")
+    found = imagine(policy, (), {"": 4}, seed=1, forbidden=(), questions=QuestionFilter())
+    assert len(found.problems) == 4
+    assert found.num_written <= 40
 
 
 def test_games_are_imagined_by_level_new_and_of_the_train_split() -> None:
