@@ -1,16 +1,10 @@
-"""Trains the tiny policy from scratch on gsm_symbolic questions and solutions.
+"""Trains the shipped policies from scratch: gsm_symbolic's questions and solutions, Countdown's rules and easy levels.
 
-    python -m experiments.pretrain --out runs/trunk               # resumes where it was stopped
+    python -m experiments.pretrain --out runs/policy              # resumes where it was stopped
     python -m experiments.pretrain --out runs/full --level full   # every template, any numbers
+    python -m experiments.pretrain --out runs/countdown --world countdown
 
-The policy is left middling on purpose, as the paper's was. It is a trunk that has learnt to reason, and then
-a short stretch of training in which some solutions are bare answers without the reasoning:
-
-    python -m experiments.pretrain --out runs/trunk
-    python -m experiments.pretrain --out runs/policy --start runs/trunk/policy --bare-share 0.55 \\
-        --tokens 240000 --save-every 60000 --anneal-from 0 --muon-lr 0.003 --adam-lr 3e-4 --drill-tokens 0
-
-The shipped critics start from the trunk too. What was trained is in `out/policy`, which `--policy` takes.
+The shipped critics start from the first of these. What was trained is in `out/policy`, which `--policy` takes.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ r"""Trains value function, PRM and ORM for a policy, from its own trajectories a
 
 One trunk, started from the policy's weights or from `--trunk`, serves all three: PRM and ORM by generating
 True or False, the value function by a scalar head, regressed on the share of correct endings (PAPER §3).
-They judge by the notes of a reader (`alphallm_env/critics/trained/notes.py`), which is the trunk before training.
+They judge by the notes of a reader (`alphallm_env/critics/trained/notes.py`), which is the policy itself.
 Steps are labelled by prefix sampling or binary search (`process_labels.py`); `--soft-labels` keeps their shares.
 Scores are calibrated on a development split, then measured on a held-out one; a JSONL file is cut into
 the three. Data collection resumes where it was stopped; training starts again from the data. `--calibrate`
@@ -33,7 +33,7 @@ from alphallm_env.types import Problem
 from experiments.critics.config import CriticsConfig, StepLabels
 from experiments.critics.data import Sampler, StepLabeller, collect, label_steps, problem_splits
 from experiments.critics.measuring import HELD_OUT, finish, score_all
-from experiments.critics.models import fit_probes, load_models, probe_trunk, save_models, training_of
+from experiments.critics.models import fit_probes, load_models, probe_trunk, save_critic, training_of
 from experiments.critics.step_labels import searched_steps
 from experiments.runs.records import settle_config
 from experiments.runs.screen import quiet_libraries
@@ -92,13 +92,13 @@ def main(config: CriticsConfig) -> dict[str, Quality]:
     reader, judge = load_models(config)
     template = template_for(judge.tokenizer)
     with Engine() as engine:
-        taker = NoteTaker(reader, template, engine, config.data.max_tokens) if reader else None
+        taker = NoteTaker(reader, policy.template, engine, config.data.max_tokens) if reader else None
         notes = {split: take_notes(taker, engine, part) for split, part in data.items()}
     if not config.critics.calibrate:
         threshold = None if config.labels.soft_labels else config.labels.threshold
         lessons = list(examples(data["train"], notes["train"], judge, template, threshold))
         train(judge, judge.head, lessons, label_tokens(judge, template), training_of(config))
-    save_models(config.out / "critics", judge, reader, config.data.max_tokens)
+    save_critic(config.out / "critics", judge, config.data.max_tokens if reader else None)
     scored = {
         split: score_all(judge, notes[split], template, data[split], config.labels.threshold) for split in HELD_OUT
     }

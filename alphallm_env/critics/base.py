@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 
 from alphallm_env.critics.provenance import Provenance, provenance_of
 from alphallm_env.errors import CriticError
-from alphallm_env.lm.base import clear_caches, is_reproducible
+from alphallm_env.lm.base import LanguageModel, clear_caches, is_reproducible
 from alphallm_env.types import Option, State
 
 
@@ -31,6 +31,25 @@ class Critic(Protocol):
         ...
 
 
+@runtime_checkable
+class HasSolvers(Protocol):
+    """A critic, or a part of one, that declares the language models in it: what could solve a problem by itself."""
+
+    @property
+    def solvers(self) -> tuple[LanguageModel, ...]:
+        """The models, each once."""
+        ...
+
+
+def solvers_among(*parts: object | None) -> tuple[LanguageModel, ...]:
+    """Returns the language models among parts of critics, and those in them, each once."""
+    found: dict[int, LanguageModel] = {}
+    for part in parts:
+        models = (part,) if isinstance(part, LanguageModel) else part.solvers if isinstance(part, HasSolvers) else ()
+        found |= {id(model): model for model in models}
+    return tuple(found.values())
+
+
 class CompositeCritic(ABC):
     """A critic made of parts: the model that it queries, other critics, a note taker.
 
@@ -47,6 +66,11 @@ class CompositeCritic(ABC):
     def is_reproducible(self) -> bool:
         """Whether a score does not depend on the other items of a batch."""
         return is_reproducible(*self._parts)
+
+    @property
+    def solvers(self) -> tuple[LanguageModel, ...]:
+        """The language models among its parts."""
+        return solvers_among(*self._parts)
 
     def clear_cache(self) -> None:
         """Clears the caches of its parts."""
@@ -101,6 +125,11 @@ class Critics:
         if critic is None:
             raise CriticError(f"a critic {name!r} is needed here, got {', '.join(self.by_name()) or 'no critics'}")
         return critic
+
+    @property
+    def solvers(self) -> tuple[LanguageModel, ...]:
+        """The language models in the critics, each once."""
+        return solvers_among(self.value, self.prm, self.orm)
 
     def provenance(self) -> dict[str, Provenance]:
         """Returns the provenance of each critic, by name, for the record of a run."""

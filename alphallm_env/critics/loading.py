@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import cast
 
 from alphallm_env.critics.base import CRITIC_NAMES, Critic, Critics
 from alphallm_env.critics.calibration import CALIBRATION_FILE, CalibratedCritic, Scaling, load_calibration
@@ -13,7 +14,7 @@ from alphallm_env.critics.probes.trunk import ProbeTrunk
 from alphallm_env.critics.prompted.generative import OutcomeRewardModel, ProcessRewardModel
 from alphallm_env.critics.prompted.tool_augmented import ToolAugmentedORM
 from alphallm_env.critics.public.adapters import load_public_prm
-from alphallm_env.critics.trained.notes import NoteTaker, load_notes_limit
+from alphallm_env.critics.trained.notes import NoteTaker, Reader, load_notes_limit
 from alphallm_env.critics.trained.value import CriticModel, LearnedValue
 from alphallm_env.errors import ModelError
 from alphallm_env.lm.local.transformers_lm import TransformersLM
@@ -21,27 +22,28 @@ from alphallm_env.lm.prompts import template_for
 from alphallm_env.runtime.engine import Engine
 
 TINY_CRITICS = Path(__file__).parent / "tiny"
-READER_FOLDER = "reader"  # inside a folder of critics: the model that takes their notes
 _MODELS_CACHED = 4  # of each kind
 
 
-def load_critics(folder: str | Path, engine: Engine, device: str = "auto") -> Critics:
+def load_critics(folder: str | Path, context: CriticContext) -> Critics:
     """Returns the calibrated value function, PRM and ORM in a folder that `experiments.train_critics` wrote.
 
-    Their prompts are those of their own tokenizer, not of the policy's. Raises ModelError where one is missing.
+    Their prompts are those of their own tokenizer, not of the policy's. Those that judge by notes have the policy take
+    them, so that no critic solves what the policy does not. Raises ModelError where a critic is missing, and where a
+    policy that is to take notes does not show how likely a text is.
     """
     path = Path(folder)
     scalings = load_calibration(path)
     if missing := set(CRITIC_NAMES) - scalings.keys():
         raise ModelError(f"expected calibrations of value, prm and orm in {folder}, found none of {sorted(missing)}")
     make = _probe_critics if (path / TRUNK_FILE).is_file() else _trained_critics
-    found = {critic.name: _calibrated(critic, scalings) for critic in make(path, engine, device)}
+    found = {critic.name: _calibrated(critic, scalings) for critic in make(path, context)}
     return Critics(value=found["value"], prm=found["prm"], orm=found["orm"])
 
 
 def tiny_critics(context: CriticContext) -> Critics:
     """Returns the trained critics that are shipped."""
-    return load_critics(TINY_CRITICS, context.engine, context.device)
+    return load_critics(TINY_CRITICS, context)
 
 
 def prompted_critics(context: CriticContext) -> Critics:
@@ -77,14 +79,17 @@ def _calibrated(critic: Critic, scalings: dict[str, Scaling]) -> Critic:
     return CalibratedCritic(critic, scalings[critic.name]) if critic.name in scalings else critic
 
 
-def _trained_critics(folder: Path, engine: Engine, device: str) -> list[Critic]:
-    """Returns the critics of a fine-tuned trunk, with the reader that takes their notes, if any."""
-    model = _load_critic_model(str(folder), device)
-    template = template_for(model.tokenizer)
-    reader = folder / READER_FOLDER
-    notes = None
-    if reader.is_dir():
-        notes = NoteTaker(_load_reader(str(reader), device), template, engine, load_notes_limit(folder))
+def _trained_critics(folder: Path, context: CriticContext) -> list[Critic]:
+    """Returns the critics of a fine-tuned trunk; the policy takes their notes, if they judge by any."""
+    model = _load_critic_model(str(folder), context.device)
+    template, engine = template_for(model.tokenizer), context.engine
+    limit, lm = load_notes_limit(folder), context.policy.lm
+    if limit is not None and not isinstance(lm, Reader):
+        raise ModelError(
+            f"the critics in {folder} judge by notes that the policy takes; expected a policy with a method `read`, as "
+            f"models in this process have, got {lm.name!r}"
+        )
+    notes = None if limit is None else NoteTaker(cast(Reader, lm), context.policy.template, engine, limit)
     return [
         LearnedValue(model, template, engine, notes),
         ProcessRewardModel(model, template, engine, notes),
@@ -92,10 +97,10 @@ def _trained_critics(folder: Path, engine: Engine, device: str) -> list[Critic]:
     ]
 
 
-def _probe_critics(folder: Path, engine: Engine, device: str) -> list[Critic]:
+def _probe_critics(folder: Path, context: CriticContext) -> list[Critic]:
     """Returns probes of the model that the folder names. Raises ModelError if its weights have changed."""
     probes, record = load_probes(folder)
-    lm = _load_probed_lm(record.model, device)
+    lm = _load_probed_lm(record.model, context.device)
     if lm.revision != record.revision:
         raise ModelError(
             f"expected the weights that the probes in {folder} were fitted to, {record.revision}, "
@@ -104,17 +109,12 @@ def _probe_critics(folder: Path, engine: Engine, device: str) -> list[Critic]:
     if missing := set(CRITIC_NAMES) - probes.keys():
         raise ModelError(f"expected probes for value, prm and orm in {folder}, found none for {sorted(missing)}")
     trunk = ProbeTrunk(lm, template_for(lm.tokenizer), record.layers, record.calculations)
-    return [ProbeCritic(name, trunk, probe, engine) for name, probe in probes.items()]
+    return [ProbeCritic(name, trunk, probe, context.engine) for name, probe in probes.items()]
 
 
 @lru_cache(maxsize=_MODELS_CACHED)
 def _load_critic_model(folder: str, device: str) -> CriticModel:
     return CriticModel.load_with_head(folder, device)
-
-
-@lru_cache(maxsize=_MODELS_CACHED)
-def _load_reader(folder: str, device: str) -> TransformersLM:
-    return TransformersLM.load(folder, device)
 
 
 @lru_cache(maxsize=1)

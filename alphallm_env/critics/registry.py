@@ -84,7 +84,7 @@ def _made(name: str, context: CriticContext) -> MadeCritics:
     if name and name not in CRITICS and Path(name).is_dir():
         from alphallm_env.critics.loading import load_critics
 
-        return load_critics(name, context.engine, context.device)
+        return load_critics(name, context)
     if name not in CRITICS and ":" not in name:
         raise ValueError(f"critics must be one of {critic_choices()}, got {name!r}")
     return CRITICS.resolve(name)(context)

@@ -14,6 +14,7 @@ from agents.registry import PLANNERS, make_planner
 from alphallm_env.errors import RunError
 from alphallm_env.mdp.rewards import REWARDS
 from alphallm_env.problems import PROBLEM_SETS, load_problems
+from alphallm_env.registration import ENVIRONMENTS
 from alphallm_env.runtime.files import Json
 from experiments.choice.offers import OfferBook, RecordedChoiceEnv
 from experiments.choice.report import Runs
@@ -81,6 +82,18 @@ def smoke_recipe(recipe: Recipe) -> Recipe:
     return replace(recipe, num_envs=4, hyperparameters=smaller, num_points=2)
 
 
+def models_of(problems: str) -> dict[str, Any]:
+    """Returns the policy and the critics of the environment that plays these problems; none where it is the default.
+
+    >>> models_of("countdown:3"), models_of("gsm_symbolic:full")
+    ({'policy': 'tiny_countdown', 'critics': 'verifier'}, {})
+    """
+    set_name = problems.partition(":")[0]
+    entries = [entry.arguments for name, entry in ENVIRONMENTS.items() if "Choice" in name]
+    found = next((arguments for arguments in entries if arguments["problems"] == set_name), {})
+    return {name: found[name] for name in ("policy", "critics") if name in found}
+
+
 class Comparison:
     """One run: its environments, and its parts, each computed once and then read back from the run's folder."""
 
@@ -99,6 +112,7 @@ class Comparison:
         return RecordedChoiceEnv(
             config.problems, split, limit, book=book, reward=reward,
             num_options=config.num_options, max_tokens=config.max_tokens, embedding=config.embedding, render_mode=None,
+            **models_of(config.problems),
         )  # fmt: skip
 
     def _check_no_overlap(self) -> None:

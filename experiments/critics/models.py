@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from alphallm_env.critics.loading import READER_FOLDER, TINY_CRITICS
+from alphallm_env.critics.loading import TINY_CRITICS
 from alphallm_env.critics.probes.probe import Probe, TrunkRecord, save_probes
 from alphallm_env.critics.probes.trunk import ProbeTrunk
 from alphallm_env.critics.provenance import model_revision
-from alphallm_env.critics.trained.notes import save_notes_limit
+from alphallm_env.critics.trained.notes import load_notes_limit, save_notes_limit
 from alphallm_env.critics.trained.value import CriticModel, save_head
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.policy import Policy
@@ -39,7 +39,8 @@ def training_of(config: CriticsConfig) -> CriticTraining:
 
 
 def load_models(config: CriticsConfig) -> tuple[TransformersLM | None, CriticModel]:
-    """Returns the reader, where one takes notes, and the judge, trained before or about to be."""
+    """Returns the policy as the reader, where one takes notes, and the judge, trained before or about to be."""
+    policy = resolve(config.models.policy)
 
     def load(source: str | Path) -> TransformersLM:
         return TransformersLM.load(source, config.models.device, "float32")
@@ -47,19 +48,18 @@ def load_models(config: CriticsConfig) -> tuple[TransformersLM | None, CriticMod
     if config.critics.calibrate:
         named = config.critics.calibrate
         folder = TINY_CRITICS if named == "tiny" else Path(named)
-        reader = load(folder / READER_FOLDER) if (folder / READER_FOLDER).is_dir() else None
+        reader = load(policy) if load_notes_limit(folder) is not None else None
         return reader, CriticModel.load_with_head(folder, config.models.device, "float32")
-    trunk = trunk_of(config)
-    lm = load(trunk)
-    return load(trunk) if config.critics.notes else None, CriticModel(
+    lm = load(trunk_of(config))
+    return load(policy) if config.critics.notes else None, CriticModel(
         lm.model, lm.tokenizer, "critics", torch.nn.Linear(lm.model.config.hidden_size, 1)
     )
 
 
-def save_models(folder: Path, critic: CriticModel, reader: TransformersLM | None, max_tokens: int) -> None:
-    """Writes the models in bfloat16. The critic keeps the rounded weights, in float32, so that they are measured.
+def save_critic(folder: Path, critic: CriticModel, notes_limit: int | None) -> None:
+    """Writes the critic in bfloat16, and how long the reader's own solutions are; None where it judges without notes.
 
-    The notes that were taken stay valid: the reader took them with the weights that critics learnt from.
+    The critic keeps the rounded weights, in float32, so that they are measured.
     """
     folder.mkdir(parents=True, exist_ok=True)
     critic.model.bfloat16().save_pretrained(folder)
@@ -67,10 +67,8 @@ def save_models(folder: Path, critic: CriticModel, reader: TransformersLM | None
     save_head(folder, critic.head.weight.detach().cpu(), critic.head.bias.detach().cpu())
     critic.model.float()
     critic.clear_cache()
-    if reader is not None:
-        save_notes_limit(folder, max_tokens)
-        reader.model.bfloat16().save_pretrained(folder / READER_FOLDER)
-        reader.tokenizer.save_pretrained(folder / READER_FOLDER)
+    if notes_limit is not None:
+        save_notes_limit(folder, notes_limit)
 
 
 def probe_trunk(policy: Policy, config: CriticsConfig) -> ProbeTrunk | None:

@@ -98,6 +98,8 @@ class Evaluation:
     """tokens per problem; the baselines may spend what the large search did"""
     concurrency: int = 50
     """problems searched at once"""
+    guard_problems: int = 100
+    """development problems on which a model inside a critic must not solve more than the policy of its round"""
     test_levels: str = "3,4,5"
     """of Countdown, for greedy"""
     search_levels: str = "4,5"
@@ -171,6 +173,6 @@ def smoke(config: SelfImproveConfig) -> SelfImproveConfig:
     """Returns the settings cut down to a few problems and tokens: does the loop run?"""
     return changed(
         config, rounds=2, imagined=8, seed_problems=20, training_budget=400, evaluation_problems=8, search_problems=4,
-        unseen_problems=4, small_budget=300, large_budget=600, concurrency=4, training_concurrency=4, epochs=1,
-        orm_threshold=0.2,
+        guard_problems=8, unseen_problems=4, small_budget=300, large_budget=600, concurrency=4,
+        training_concurrency=4, epochs=1, orm_threshold=0.2,
     )  # fmt: skip

@@ -28,6 +28,7 @@ from alphallm_env.training.base import FINE_TUNERS, FineTuning, Lesson
 from alphallm_env.types import Problem
 from experiments.loop import plan
 from experiments.loop.config import SelfImproveConfig
+from experiments.loop.guard import Guarded, guarded, is_policys_own, solving
 from experiments.loop.imagination import imagine
 from experiments.loop.lessons import lessons_of, require_orm_scores, training_set
 from experiments.loop.plan import Arm
@@ -65,6 +66,7 @@ class SelfImprovement:
         self.fine_tuner = FINE_TUNERS.resolve(config.fine_tuning.fine_tuner)
         self.world = world_of(config)
         self.records: dict[LedgerKey, list[SearchRecord]] = {}
+        self.guards: list[Guarded] = []
 
     def __enter__(self) -> SelfImprovement:
         return self
@@ -91,6 +93,7 @@ class SelfImprovement:
         policy, rows = self.config.models.policy, list[ResultRow]()
         lessons, solved = list[Lesson](), dict[str, float]()
         for number in range(1, self.config.rounds + 1):
+            self.guard(arm, number, policy)
             problems = self.imagine(arm, number, policy, solved)
             records = self.search(arm, number, policy, problems)
             solved = self.solved(arm, number, records)
@@ -99,6 +102,29 @@ class SelfImprovement:
             is_last = number == self.config.rounds
             rows += self.evaluate(arm, f"round{number}", policy, search=is_last and not arm.control)
         return rows
+
+    def guard(self, arm: Arm, number: int, policy: str) -> None:
+        """Raises RunError where a model in the critics solves more than the policy of the round."""
+        simulator, stage = self.simulator(policy), arm.stage(f"round{number}")
+        others = [solver for solver in simulator.critics.solvers if not is_policys_own(solver, simulator.policy)]
+        solved: dict[str, Sequence[SearchRecord]] = {}
+        mine = self._solved_greedily(simulator, f"{stage}: greedy on development", f"{stage}-guard") if others else []
+        for place, solver in enumerate(others):
+            title, journal = f"{stage}: {Path(solver.name).name} on development", f"{stage}-guard-{place}"
+            solved[f"{solver.name} ({place})"] = self._solved_greedily(solving(solver, simulator), title, journal)
+        result = guarded(stage, mine, solved)
+        self.guards.append(result)
+        self.monitor.say(result.in_words())
+        if result.critic_solver_accuracy is not None:
+            self.monitor.scalar(arm.stage("guard/critic_solver_accuracy"), result.critic_solver_accuracy, number)
+
+    def _solved_greedily(self, simulator: Simulator, title: str, journal: str) -> list[SearchRecord]:
+        config, problems = self.config, self.world.development
+        with self.monitor.progress(title, len(problems), self.engine) as progress:
+            return run_searches(
+                planner_of(plan.GREEDY, config.problems.train_problems), simulator, problems, Budget(), config.seed,
+                config.evaluation.concurrency, search_journal(self.folder, journal), progress,
+            )  # fmt: skip
 
     def evaluate(self, arm: Arm, name: str, policy: str, search: bool) -> list[ResultRow]:
         """Returns the rows of one stage: greedy always, every planner where `search` is set."""
@@ -262,6 +288,7 @@ class SelfImprovement:
             "is_reproducible": simulator.is_reproducible,
             "critics": cast(Json, critics),  # those of the first stage; prompted ones are the policy, which learns
             "gains": self._gains(),
+            "critic_solver_accuracy": [found.to_json() for found in self.guards],
         }
         write_json(self.folder.path / "results.json", results)
         write_ledger(self.folder.path, self.records)

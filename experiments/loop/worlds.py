@@ -39,6 +39,11 @@ class World(Protocol):
         """The problems to evaluate on, by the name of their split or level."""
         ...
 
+    @property
+    def development(self) -> Sequence[Problem]:
+        """Problems that are neither shown nor tested on, for the guard."""
+        ...
+
     def wanted(self, solved: Mapping[str, float], *, curriculum: bool) -> dict[str, int]:
         """Returns how many questions of each level a round asks for. `solved` has what search solved last, by level."""
         ...
@@ -64,6 +69,20 @@ class ProblemSetWorld:
             tests[split] = load_problems(sets.test_problems, split, sizes.unseen_problems, seed=seed)
         self.tests = tests
         self._num = config.imagination.imagined
+        self._config = config
+
+    @property
+    def development(self) -> Sequence[Problem]:
+        """Problems of the split development; of a set without one, training problems that the policy is not shown."""
+        source, num, seed = (
+            self._config.problems.train_problems,
+            self._config.evaluation.guard_problems,
+            self._config.seed,
+        )
+        if source.partition(":")[0] == "gsm_symbolic":
+            return load_problems(source, "development", num, seed=seed)
+        shown = {problem.id for problem in (*self.known, *self.tests["test"])}
+        return [problem for problem in load_problems(source, "train", seed=seed) if problem.id not in shown][:num]
 
     def wanted(self, solved: Mapping[str, float], *, curriculum: bool) -> dict[str, int]:  # noqa: ARG002
         """Returns the number of questions under the one level, which has no name."""
@@ -87,6 +106,13 @@ class CountdownWorld:
             for split, level in levels_by_split(sizes.test_levels).items()
         }
         self._num = imagination.imagined
+        self._config = config
+
+    @property
+    def development(self) -> Sequence[Problem]:
+        """Problems of all levels, of the split development."""
+        source = f"countdown:{self._config.imagination.levels}"
+        return load_problems(source, "development", self._config.evaluation.guard_problems, seed=self._config.seed)
 
     def wanted(self, solved: Mapping[str, float], *, curriculum: bool) -> dict[str, int]:
         """Returns how many questions of each level to ask for: most at one above what search solves, some below.

@@ -55,7 +55,4 @@ def documents(config: PretrainConfig, rng: Random, tokens_seen: int) -> Iterator
             yield drill(rng)
         else:
             problem = next(problems)
-            solution = problem.solution or ""
-            if rng.random() < config.bare_share:
-                solution = solution[solution.rindex("####") :]
-            yield Document(QUESTION + problem.question + SOLUTION, solution)
+            yield Document(QUESTION + problem.question + SOLUTION, problem.solution or "")

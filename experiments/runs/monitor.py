@@ -61,6 +61,10 @@ class Monitor:
         for name, value in load().items():
             self._writer.add_scalar(f"engine/{title.partition(': ')[2]}/{name}".replace(" ", "_"), value, step)
 
+    def say(self, text: str) -> None:
+        """Shows a line on the screen."""
+        self._screen.say(text)
+
     def scalar(self, tag: str, value: float, step: int) -> None:
         """Writes one number."""
         self._writer.add_scalar(tag, value, step)

@@ -42,8 +42,8 @@ def test_imports_point_down_only(root, package):
 
 # From the bottom up. A module may import from its own layer and from those above it in this list, lazily or not.
 LAYERS = (
-    "errors", "types", "registry", "runtime", "sandbox", "grading", "problems", "mdp", "lm", "critics", "simulator",
-    "training", "loading", "envs", "registration", "adapters", "testing", "__init__",
+    "errors", "frozen", "types", "registry", "runtime", "sandbox", "grading", "problems", "mdp", "lm", "critics",
+    "simulator", "training", "loading", "envs", "registration", "adapters", "testing", "__init__",
 )  # fmt: skip
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from alphallm_env.critics.context import CriticContext
 from alphallm_env.critics.loading import load_critics
+from alphallm_env.loading import load_policy
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.training.graded import state_after
 from experiments import train_critics
@@ -39,7 +41,7 @@ def test_the_command_fits_measures_and_keeps_them(tmp_path: Path):
         "calibration.json", "probes.json", "probes.safetensors"
     ]  # fmt: skip
     with Engine() as engine:
-        critics = load_critics(tmp_path / "critics", engine, "cpu")
+        critics = load_critics(tmp_path / "critics", CriticContext(load_policy(device="cpu"), engine, "cpu"))
         assert critics.value is not None
         [score] = engine.run(critics.value.evaluate([state_after("2 + 3?", ())]))
         assert 0.0 < score < 1.0

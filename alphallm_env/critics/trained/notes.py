@@ -1,6 +1,7 @@
 """Notes on a solution, which a critic reads before it judges: one mark per line, taken by a reader.
 
-The reader is a separate language model. It solves the question once, greedily, and then reads the solution line by
+The reader is the policy itself: a model that solves more than the policy would make of every search a look at its
+solutions. It solves the question once, greedily, and then reads the solution line by
 line. A line's mark has two parts: a digit for the probability of the line's least likely token (9 is certain), and T
 or F, whether the line's last number occurs in the reader's own solution (in the line of the answer: whether it is the
 reader's answer). A critic that generates a rationale before it judges beats one that does not (Zhang et al. 2024,
@@ -13,13 +14,14 @@ import json
 import re
 from collections.abc import Hashable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from weakref import WeakKeyDictionary
 
 from alphallm_env.critics.provenance import Provenance, model_provenance
 from alphallm_env.lm.base import (
     Completion,
     GenerationRequest,
+    LanguageModel,
     Passage,
     Reading,
     clear_caches,
@@ -40,6 +42,7 @@ _LIMIT_FILE = "notes.json"  # in the critics' folder
 DEFAULT_MAX_TOKENS = 120  # of the reader's own solution
 
 
+@runtime_checkable
 class Reader(Protocol):
     """A language model that generates text, and scores given text."""
 
@@ -112,6 +115,11 @@ class NoteTaker:
     def provenance(self) -> Provenance:
         """The reader's model."""
         return model_provenance("notes", self._reader)
+
+    @property
+    def solvers(self) -> tuple[LanguageModel, ...]:
+        """The reader, which solves every question for the notes."""
+        return (self._reader,) if isinstance(self._reader, LanguageModel) else ()
 
     def clear_cache(self) -> None:
         """Clears the cached solutions and readings, and the reader's own cache."""
@@ -186,10 +194,10 @@ def save_notes_limit(folder: Path, max_tokens: int) -> None:
     (folder / _LIMIT_FILE).write_text(json.dumps({"max_tokens": max_tokens}) + "\n")
 
 
-def load_notes_limit(folder: Path) -> int:
-    """Returns the limit that `save_notes_limit` wrote, `DEFAULT_MAX_TOKENS` where there is none."""
+def load_notes_limit(folder: Path) -> int | None:
+    """Returns the limit that `save_notes_limit` wrote, None where critics judge without notes."""
     path = folder / _LIMIT_FILE
-    return int(json.loads(path.read_text())["max_tokens"]) if path.is_file() else DEFAULT_MAX_TOKENS
+    return int(json.loads(path.read_text())["max_tokens"]) if path.is_file() else None
 
 
 async def notes_on(taker: NoteTaker | None, states: Sequence[State]) -> list[str]:

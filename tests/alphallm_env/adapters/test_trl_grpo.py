@@ -134,7 +134,7 @@ def test_grpo_trains_the_tiny_policy(tmp_path):
     write_lines_as_calls(model, tokenizer)
     before = model.model.embed_tokens.weight.detach().clone()
     Watched.episodes.clear()
-    ids = gym.make("AlphaLLM/GSMSymbolic-v1", reward="verifier", limit=4).unwrapped.problem_ids
+    ids = gym.make("AlphaLLM/GSMSymbolic-v1", reward="verifier", limit=8).unwrapped.problem_ids
     trainer = GRPOTrainer(
         model,
         args=GRPOConfig(
@@ -144,7 +144,7 @@ def test_grpo_trains_the_tiny_policy(tmp_path):
         ),
         train_dataset=Dataset.from_list([dict(row) for row in training_rows(ids, instruction="")]),
         processing_class=tokenizer,
-        environment_factory=tool_environments(lambda: Watched(limit=4, reward="verifier", max_tokens=100)),
+        environment_factory=tool_environments(lambda: Watched(limit=8, reward="verifier", max_tokens=100)),
     )  # fmt: skip
     trainer.train()
     logs = [entry for entry in trainer.state.log_history if "reward" in entry]
@@ -154,7 +154,7 @@ def test_grpo_trains_the_tiny_policy(tmp_path):
     # What TRL trained on is what the episodes in the environment paid.
     played = Watched.episodes
     assert {problem_id for problem_id, _, _ in played} <= set(ids)
-    assert len({text.count("\n") for _, text, _ in played}) > 1  # several options, or the answer at once
+    assert len({text.count("\n") for _, text, _ in played}) > 1  # solutions of different lengths
     assert sum(entry["reward"] * 8 for entry in logs) == pytest.approx(sum(reward for _, _, reward in played))
     assert 0 < sum(reward for _, _, reward in played) < 24
     assert not torch.equal(model.model.embed_tokens.weight, before)

@@ -24,7 +24,7 @@ from alphallm_env.errors import CriticError
 from alphallm_env.lm.base import Passage, Reading
 from alphallm_env.lm.prompts import FewShotTemplate, TinyTemplate
 from alphallm_env.lm.revision import weights_digest
-from alphallm_env.loading import build_simulator, load_policy, load_simulator
+from alphallm_env.loading import TINY_POLICY, build_simulator, load_policy, load_simulator
 from alphallm_env.mdp import dynamics
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.problems import gsm_symbolic
@@ -106,7 +106,7 @@ def test_the_shipped_critics_tell_where_their_scores_come_from() -> None:
         assert provenance.prompt == prompt_version(TinyTemplate())
         assert provenance.calibration is not None
         assert "kind" in json.loads(provenance.calibration)
-        assert [part.model for part in provenance.parts] == [str(TINY_CRITICS / "reader")]
+        assert [part.model for part in provenance.parts] == [str(TINY_POLICY)]  # the policy takes the notes
     json.dumps({name: asdict(provenance) for name, provenance in found.items()})
     prompted = build_simulator(load_policy(device="cpu"), "prompted", Rules(), Engine()).critics.provenance()
     assert prompted["prm"].calibration is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from types import ModuleType
 
 import pytest
@@ -13,9 +14,10 @@ from alphallm_env.critics.context import CriticContext
 from alphallm_env.critics.monte_carlo import MonteCarloValue
 from alphallm_env.critics.public.formats import FORMATS
 from alphallm_env.critics.registry import CRITICS, make_critics
-from alphallm_env.errors import CriticError
+from alphallm_env.errors import CriticError, ModelError
 from alphallm_env.lm.policy import Policy
-from alphallm_env.lm.prompts import FewShotTemplate
+from alphallm_env.lm.prompts import TinyTemplate
+from alphallm_env.loading import load_policy
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.simulator import Simulator
 from alphallm_env.testing.scripted import ScriptedLM
@@ -66,7 +68,7 @@ def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 @pytest.fixture
 def context() -> Iterator[CriticContext]:
-    policy = Policy(ScriptedLM({}), FewShotTemplate())
+    policy = load_policy(device="cpu")  # it takes the notes of the shipped critics
     with Engine() as engine:
         yield CriticContext(policy, engine, "cpu", Simulator(policy, engine=engine))
 
@@ -160,3 +162,11 @@ def test_a_name_of_your_own_is_registered(monkeypatch: pytest.MonkeyPatch, conte
     assert names(make_critics("halves", context)) == ["orm", "prm", "value"]
     CRITICS.register("mine", lambda _: Fixed("prm"))
     assert names(make_critics("mine", context)) == ["prm"]
+
+
+def test_a_policy_that_cannot_read_takes_no_notes(context: CriticContext) -> None:
+    blind = replace(context, policy=Policy(ScriptedLM({}), TinyTemplate()))
+    with pytest.raises(
+        ModelError, match="judge by notes that the policy takes; expected a policy with a method `read`"
+    ):
+        make_critics("tiny", blind)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from alphallm_env.critics.calibration import PlattScaling, save_calibration
+from alphallm_env.critics.context import CriticContext
 from alphallm_env.critics.loading import load_critics
 from alphallm_env.critics.probes.probe import (
     Probe,
@@ -131,7 +132,7 @@ def test_a_folder_gives_them_back(folder: Path, trunk: ProbeTrunk, probes: dict[
         np.array_equal(kept[name].weight, probe.weight) and kept[name].bias == 0.25 for name, probe in probes.items()
     )
     with Engine() as engine:
-        critics = load_critics(folder, engine, "cpu")
+        critics = load_critics(folder, CriticContext(load_policy(device="cpu"), engine, "cpu"))
         assert critics.orm is not None
         told = provenance_of(critics.orm)
         assert (told.critic, told.model) == ("orm", str(TINY_POLICY))
@@ -150,14 +151,14 @@ def test_other_weights_than_those_they_were_fitted_to_are_refused(folder: Path, 
     _, record = load_probes(folder)
     save_probes(folder, probes, replace(record, revision="sha256:other"))
     with Engine() as engine, pytest.raises(ModelError, match="fitted to, sha256:other, got sha256:"):
-        load_critics(folder, engine, "cpu")
+        load_critics(folder, CriticContext(load_policy(device="cpu"), engine, "cpu"))
 
 
 def test_a_probe_that_lacks_is_named(folder: Path, probes: dict[str, Probe]):
     _, record = load_probes(folder)
     save_probes(folder, {"orm": probes["orm"]}, record)
     with Engine() as engine, pytest.raises(ModelError, match=r"found none for \['prm', 'value'\]"):
-        load_critics(folder, engine, "cpu")
+        load_critics(folder, CriticContext(load_policy(device="cpu"), engine, "cpu"))
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"model": "x", "revision": null, "layers": ["a"]}'])
