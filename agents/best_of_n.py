@@ -54,7 +54,7 @@ class BestOfN(AsyncPlanner):
             options = await simulator.propose(
                 state, size, seed, first_index=len(samples), to_the_end=True, temperature=self.temperature
             )
-            chunk = [simulator.transition(state, option).state for option in options]
+            chunk = [simulator.next_state(state, option) for option in options]
             if self.pick == "orm":
                 scores += await scorer.score(chunk)
             samples += chunk

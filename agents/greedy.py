@@ -21,7 +21,7 @@ class Greedy(AsyncPlanner):
         del budget  # one solution is the least that a planner can spend
         started = time.perf_counter()
         options = await simulator.propose(state, 1, seed, to_the_end=True, temperature=0.0)
-        ended = simulator.transition(state, options[0]).state
+        ended = simulator.next_state(state, options[0])
         has_answer = answer_key(ended.text) is not None
         best = Trajectory(ended, float(has_answer), score_kind=ScoreKind.HAS_ANSWER)
         meter.add(Usage(simulations=1, seconds=time.perf_counter() - started))

@@ -343,7 +343,7 @@ class TreeSearch:
     async def _complete(self, node: Node) -> Trajectory:
         """Returns the policy's greedy completion of the node's state, scored like any other leaf."""
         options = await self._simulator.propose(node.state, 1, node.seed, to_the_end=True, temperature=0.0)
-        leaf = Node(self._simulator.transition(node.state, options[0]).state, node, seed=node.seed)
+        leaf = Node(self._simulator.next_state(node.state, options[0]), node, seed=node.seed)
         await self._evaluator.evaluate([leaf])
         node.finished += leaf.finished
         return leaf.finished[0]

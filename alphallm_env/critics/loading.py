@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import cast
 
 from alphallm_env.critics.base import CRITIC_NAMES, Critic, Critics
 from alphallm_env.critics.calibration import CALIBRATION_FILE, CalibratedCritic, Scaling, load_calibration
@@ -83,13 +82,14 @@ def _trained_critics(folder: Path, context: CriticContext) -> list[Critic]:
     """Returns the critics of a fine-tuned trunk; the policy takes their notes, if they judge by any."""
     model = _load_critic_model(str(folder), context.device)
     template, engine = template_for(model.tokenizer), context.engine
-    limit, lm = load_notes_limit(folder), context.policy.lm
-    if limit is not None and not isinstance(lm, Reader):
-        raise ModelError(
-            f"the critics in {folder} judge by notes that the policy takes; expected a policy with a method `read`, as "
-            f"models in this process have, got {lm.name!r}"
-        )
-    notes = None if limit is None else NoteTaker(cast(Reader, lm), context.policy.template, engine, limit)
+    limit, lm, notes = load_notes_limit(folder), context.policy.lm, None
+    if limit is not None:
+        if not isinstance(lm, Reader):
+            raise ModelError(
+                f"the critics in {folder} judge by notes that the policy takes; expected a policy with a method "
+                f"`read`, as models in this process have, got {lm.name!r}"
+            )
+        notes = NoteTaker(lm, context.policy.template, engine, limit)
     return [
         LearnedValue(model, template, engine, notes),
         ProcessRewardModel(model, template, engine, notes),

@@ -71,7 +71,7 @@ async def propose(
     """
     options = await gather(_different_options(simulator, request, num_options) for request in requests)
     children = [
-        [simulator.transition(request.state, option).state for option in offered]
+        [simulator.next_state(request.state, option) for option in offered]
         for request, offered in zip(requests, options, strict=True)
     ]
     judged = [child for each in children for child in each if child.ending is not Ending.DEAD_END]

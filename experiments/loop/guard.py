@@ -7,7 +7,8 @@ teacher. The models are compared with the policy of each round, greedily, on dev
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import cast
 
 import numpy as np
 
@@ -49,11 +50,7 @@ class Guarded:
 
     def to_json(self) -> Json:
         """Returns the fields as JSON."""
-        return {
-            "stage": self.stage, "policy_accuracy": self.policy_accuracy,
-            "critic_solver_accuracy": self.critic_solver_accuracy, "critic_solver": self.critic_solver,
-            "ci95": None if self.ci95 is None else list(self.ci95), "num_problems": self.num_problems,
-        }  # fmt: skip
+        return cast(Json, asdict(self))
 
 
 def is_policys_own(solver: LanguageModel, policy: Policy) -> bool:

@@ -108,18 +108,23 @@ class SelfImprovement:
         simulator, stage = self.simulator(policy), arm.stage(f"round{number}")
         others = [solver for solver in simulator.critics.solvers if not is_policys_own(solver, simulator.policy)]
         solved: dict[str, Sequence[SearchRecord]] = {}
-        mine = self._solved_greedily(simulator, f"{stage}: greedy on development", f"{stage}-guard") if others else []
+        problems = self.world.development if others else ()
+        title = f"{stage}: greedy on development"
+        mine = self._solved_greedily(simulator, problems, title, f"{stage}-guard") if others else []
         for place, solver in enumerate(others):
             title, journal = f"{stage}: {Path(solver.name).name} on development", f"{stage}-guard-{place}"
-            solved[f"{solver.name} ({place})"] = self._solved_greedily(solving(solver, simulator), title, journal)
+            found = self._solved_greedily(solving(solver, simulator), problems, title, journal)
+            solved[f"{solver.name} ({place})"] = found
         result = guarded(stage, mine, solved)
         self.guards.append(result)
         self.monitor.say(result.in_words())
         if result.critic_solver_accuracy is not None:
             self.monitor.scalar(arm.stage("guard/critic_solver_accuracy"), result.critic_solver_accuracy, number)
 
-    def _solved_greedily(self, simulator: Simulator, title: str, journal: str) -> list[SearchRecord]:
-        config, problems = self.config, self.world.development
+    def _solved_greedily(
+        self, simulator: Simulator, problems: Sequence[Problem], title: str, journal: str
+    ) -> list[SearchRecord]:
+        config = self.config
         with self.monitor.progress(title, len(problems), self.engine) as progress:
             return run_searches(
                 planner_of(plan.GREEDY, config.problems.train_problems), simulator, problems, Budget(), config.seed,
