@@ -14,6 +14,7 @@ import json
 import time
 from collections.abc import Sequence
 from random import Random
+from typing import cast
 
 import torch
 from safetensors.torch import load_file
@@ -69,9 +70,10 @@ def train(
     """Runs the training loop, saving and evaluating every `save_every` tokens."""
     start = time.monotonic()
     model.train()
+    forward = cast(LlamaForCausalLM, torch.compile(model, dynamic=True)) if config.compile else model
     while tokens_seen < config.tokens:
         segment_start = time.monotonic()
-        tokens, loss = train_segment(model, tokenizer, optimizer, config, tokens_seen)
+        tokens, loss = train_segment(forward, tokenizer, optimizer, config, tokens_seen)
         rate = (tokens - tokens_seen) / (time.monotonic() - segment_start)
         tokens_seen = tokens
         accuracy = greedy_accuracy(model, tokenizer, development)

@@ -33,7 +33,7 @@ from alphallm_env.types import Problem
 from experiments.critics.config import CriticsConfig, StepLabels
 from experiments.critics.data import Sampler, StepLabeller, collect, label_steps, problem_splits
 from experiments.critics.measuring import HELD_OUT, finish, score_all
-from experiments.critics.models import fit_probes, load_models, probe_trunk, save_critic, training_of
+from experiments.critics.models import fit_probes, load_models, probe_trunk, save_critic, training_of, trunk_of
 from experiments.critics.step_labels import searched_steps
 from experiments.runs.records import settle_config
 from experiments.runs.screen import quiet_libraries
@@ -88,7 +88,8 @@ def main(config: CriticsConfig) -> dict[str, Quality]:
     trunk = probe_trunk(policy, config)
     data = collect_splits(policy, config)
     if trunk is not None:
-        return finish(*fit_probes(trunk, data, config), data["test"], config)
+        scored = fit_probes(trunk, trunk_of(config), data, config.labels.threshold, config.out, config.seed)
+        return finish(*scored, data["test"], config)
     reader, judge = load_models(config)
     template = template_for(judge.tokenizer)
     with Engine() as engine:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,8 +34,10 @@ _ITERATIONS = 100
 Vectors = dict[tuple[str, str], NDArray[np.float32]]  # (question, solution so far) -> [2 · layers · width + num_checks]
 
 
-def read_prefixes(trunk: ProbeTrunk, data: Sequence[ProblemData], folder: Path) -> Vectors:
-    """Returns the features of every prefix in the data.
+def read_prefixes(
+    trunk: ProbeTrunk, data: Sequence[ProblemData], folder: Path, say: Callable[[str], None] = print
+) -> Vectors:
+    """Returns the features of every prefix in the data. `say` is told how far the reading is.
 
     They are cached in `folder`: a file for a few problems, named by a hash of their prefixes and of the model, its
     precision and its layers.
@@ -54,7 +56,7 @@ def read_prefixes(trunk: ProbeTrunk, data: Sequence[ProblemData], folder: Path) 
             read = np.stack([seen.vector for seen in trunk.hidden_states(states)])
             trunk.clear_cache()
             write_whole(path, save({"vectors": read}))
-            print(f"read {start + len(part)}/{len(data)} problems", flush=True)
+            say(f"read {start + len(part)}/{len(data)} problems")
         vectors |= {
             (state.question, state.text): np.concatenate([vector, trunk.checks(state)])
             for state, vector in zip(states, read, strict=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from alphallm_env.critics.base import last_option
-from alphallm_env.critics.calibration import Scaling, fit_scaling, save_calibration
+from alphallm_env.critics.calibration import Scaling, ScalingKind, fit_scaling, save_calibration
 from alphallm_env.critics.measures import Quality, quality
 from alphallm_env.critics.prompted.generative import Labeller, share_of_true
 from alphallm_env.critics.trained.value import CriticModel
@@ -75,6 +76,21 @@ def print_qualities(qualities: dict[str, Quality]) -> None:
     Console().print(table)
 
 
+def calibrate(
+    development: dict[str, Scored], test: dict[str, Scored], folder: Path, method: ScalingKind
+) -> dict[str, Scored]:
+    """Returns the test scores, scaled as the development split asks for; the scalings are written beside the models.
+
+    Raises ValueError where all development outcomes of a critic are alike: nothing to calibrate by.
+    """
+    scalings: dict[str, Scaling] = {
+        name: fit_scaling(method, scored.scores, [float(outcome) for outcome in scored.outcomes])
+        for name, scored in development.items()
+    }
+    save_calibration(folder, scalings)
+    return {name: scored.calibrated(scalings[name]) for name, scored in test.items()}
+
+
 def finish(
     development: dict[str, Scored], test: dict[str, Scored], tested: Sequence[ProblemData], config: CriticsConfig
 ) -> dict[str, Quality]:
@@ -82,14 +98,8 @@ def finish(
 
     Raises ValueError where all development outcomes of a critic are alike: nothing to calibrate by.
     """
-    scalings: dict[str, Scaling] = {
-        name: fit_scaling(config.critics.calibration, s.scores, [float(o) for o in s.outcomes])
-        for name, s in development.items()
-    }
-    save_calibration(config.out / "critics", scalings)
-    qualities = {
-        name: quality(scored.calibrated(scalings[name]).scores, scored.outcomes) for name, scored in test.items()
-    }
+    calibrated = calibrate(development, test, config.out / "critics", config.critics.calibration)
+    qualities = {name: quality(scored.scores, scored.outcomes) for name, scored in calibrated.items()}
     choice = reranking(tested, test["orm"].scores)
     report = {
         "quality": {name: asdict(q) for name, q in qualities.items()},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -93,11 +94,20 @@ def trunk_of(config: CriticsConfig) -> str:
 
 
 def fit_probes(
-    trunk: ProbeTrunk, data: dict[str, list[ProblemData]], config: CriticsConfig
+    trunk: ProbeTrunk,
+    source: str,
+    data: Mapping[str, Sequence[ProblemData]],
+    threshold: float,
+    out: Path,
+    seed: int,
+    say: Callable[[str], None] = print,
 ) -> tuple[dict[str, Scored], dict[str, Scored]]:
-    """Fits probes, writes them to `out/critics`, and returns their raw scores on the development and test split."""
-    vectors = {split: read_prefixes(trunk, part, config.out / "read") for split, part in data.items()}
-    items = {split: items_of(part, config.labels.threshold) for split, part in data.items()}
+    """Fits probes, writes them to `out/critics`, and returns their raw scores on the development and test split.
+
+    `source` is the folder or hub name of the trunk's model; a step is good from `threshold` on.
+    """
+    vectors = {split: read_prefixes(trunk, part, out / "read", say) for split, part in data.items()}
+    items = {split: items_of(part, threshold) for split, part in data.items()}
 
     def seen(split: str, name: str) -> NDArray[np.float32]:
         return np.stack([vectors[split][item.state.question, item.state.text] for item in items[split][name]])
@@ -106,15 +116,11 @@ def fit_probes(
     for name in CRITICS:
         learnt = items["train"][name]
         targets = [float(item.outcome) for item in learnt]
-        fit = fit_probe(
-            seen("train", name), targets, [item.state.question for item in learnt], trunk.num_checks, config.seed
-        )
-        print(f"{name}: penalty {fit.penalty}, AUC in the cross-validation {fit.cross_validated[fit.penalty]:.3f}")
+        fit = fit_probe(seen("train", name), targets, [item.state.question for item in learnt], trunk.num_checks, seed)
+        say(f"{name}: penalty {fit.penalty}, AUC in the cross-validation {fit.cross_validated[fit.penalty]:.3f}")
         probes[name] = fit.probe
-    record = TrunkRecord(
-        trunk_of(config), model_revision(trunk.lm), config.critics.probe_layers, config.critics.calculations
-    )
-    save_probes(config.out / "critics", probes, record)
+    record = TrunkRecord(source, model_revision(trunk.lm), trunk.layers, bool(trunk.num_checks))
+    save_probes(out / "critics", probes, record)
     development, test = (
         {
             name: Scored(probe(seen(split, name)).tolist(), [item.outcome for item in items[split][name]])

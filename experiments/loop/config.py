@@ -8,12 +8,13 @@ from typing import Annotated, Literal
 import tyro
 
 from agents.registry import PLANNERS
+from alphallm_env.critics.base import CRITIC_NAMES
 from alphallm_env.training.base import FINE_TUNERS
 from experiments.runs.flags import MergeRuleName, ProblemSetName, SelectionName, TerminationRuleName
 from experiments.runs.models import Models
 from experiments.runs.settings import changed
 
-ControlName = Literal["no_search", "no_curriculum"]
+ControlName = Literal["no_search", "no_curriculum", "learned_orm"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,23 @@ class TrainingSearch:
     merge_rule: MergeRuleName = ""
     temperature: float = 1.0
     """of the policy"""
+
+
+@dataclass(frozen=True)
+class Refresh:
+    """Critics that are fitted to the searches of every round, on the policy that it leaves behind."""
+
+    refresh: str = ""
+    """which of value, prm, orm; with a comma between them. Empty: the critics stay as they are"""
+
+    def __post_init__(self) -> None:
+        if unknown := [name for name in self.refreshed if name not in CRITIC_NAMES]:
+            raise ValueError(f"refresh must name some of {', '.join(CRITIC_NAMES)}, got {', '.join(unknown)}")
+
+    @property
+    def refreshed(self) -> tuple[str, ...]:
+        """The critics' names."""
+        return tuple(name.strip() for name in self.refresh.split(",") if name.strip())
 
 
 @dataclass(frozen=True)
@@ -117,11 +135,12 @@ class SelfImproveConfig:
     threads: int = 2
     """of the processor, for the models"""
     controls: tuple[ControlName, ...] = ()
-    """the loop again without a part of it: without search, without a curriculum"""
+    """the loop again without a part of it: without search, without a curriculum, with a learned ORM for the verifier"""
     models: Models = field(default_factory=Models)
     problems: Problems = Problems()
     imagination: Imagination = Imagination()
     search: TrainingSearch = TrainingSearch()
+    critics: Refresh = Refresh()
     fine_tuning: FineTuningSettings = FineTuningSettings()
     evaluation: Evaluation = Evaluation()
 
@@ -133,6 +152,10 @@ class SelfImproveConfig:
     def __post_init__(self) -> None:
         if self.rounds < 1:
             raise ValueError(f"rounds must be >= 1, got {self.rounds}")
+        if "learned_orm" in self.controls and not self.is_countdown:
+            raise ValueError(
+                f"the control learned_orm replaces a verifier, as countdown has, got {self.problems.train_problems!r}"
+            )
 
 
 _COUNTDOWN = SelfImproveConfig(

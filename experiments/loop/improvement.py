@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -26,14 +26,16 @@ from alphallm_env.runtime.seeds import derive_seed
 from alphallm_env.simulator import Simulator
 from alphallm_env.training.base import FINE_TUNERS, FineTuning, Lesson
 from alphallm_env.types import Problem
-from experiments.loop import plan
+from experiments.loop import plan, refresh
 from experiments.loop.config import SelfImproveConfig
 from experiments.loop.guard import Guarded, guarded, is_policys_own, solving
 from experiments.loop.imagination import imagine
 from experiments.loop.lessons import lessons_of, require_orm_scores, training_set
 from experiments.loop.plan import Arm
+from experiments.loop.refresh import Measure
 from experiments.loop.worlds import world_of
 from experiments.runs.ledger import LedgerKey, total, write_ledger
+from experiments.runs.models import Models
 from experiments.runs.monitor import Monitor
 from experiments.runs.planners import planner_of
 from experiments.runs.records import RunFolder, write_json
@@ -67,6 +69,7 @@ class SelfImprovement:
         self.world = world_of(config)
         self.records: dict[LedgerKey, list[SearchRecord]] = {}
         self.guards: list[Guarded] = []
+        self.measures: dict[str, list[Measure]] = {}  # of critics that were fitted, by stage
 
     def __enter__(self) -> SelfImprovement:
         return self
@@ -75,14 +78,13 @@ class SelfImprovement:
         self.monitor.close()
         self.engine.close()
 
-    def simulator(self, policy: str) -> Simulator:
-        """Returns the decision process around the policy in a folder."""
-        models = self.config.models.with_policy(policy)
+    def simulator(self, models: Models) -> Simulator:
+        """Returns the decision process around the models of a round."""
         return models.simulator(self.rules, self.engine, self.config.search.temperature)
 
     def run(self) -> list[ResultRow]:
         """Runs every round of the loop, then of its controls, and returns the results table."""
-        rows = self.evaluate(LOOP, "before", self.config.models.policy, search=True)
+        rows = self.evaluate(LOOP, "before", self.config.models, search=True)
         for arm in plan.arms_of(self.config):
             rows += self.improve(arm)
         self.finish(rows)
@@ -90,22 +92,61 @@ class SelfImprovement:
 
     def improve(self, arm: Arm) -> list[ResultRow]:
         """Runs all rounds of the loop or of a control, from the first policy on, and returns their rows."""
-        policy, rows = self.config.models.policy, list[ResultRow]()
+        models, rows = self.config.models, list[ResultRow]()
         lessons, solved = list[Lesson](), dict[str, float]()
+        if arm.has_learned_orm:
+            models = self.with_learned_orm(arm)
         for number in range(1, self.config.rounds + 1):
-            self.guard(arm, number, policy)
-            problems = self.imagine(arm, number, policy, solved)
-            records = self.search(arm, number, policy, problems)
+            self.guard(arm, number, models)
+            problems = self.imagine(arm, number, models, solved)
+            records = self.search(arm, number, models, problems)
             solved = self.solved(arm, number, records)
             lessons += self.keep(arm, number, records)
-            policy = self.fine_tune(number, policy, lessons, arm)
+            models = models.with_policy(self.fine_tune(number, models, lessons, arm))
+            if self.config.critics.refreshed and not arm.has_learned_orm:
+                models = self.refit(arm.stage(f"round{number}"), models, records, self.config.critics.refreshed)
             is_last = number == self.config.rounds
-            rows += self.evaluate(arm, f"round{number}", policy, search=is_last and not arm.control)
+            rows += self.evaluate(arm, f"round{number}", models, search=is_last and not arm.control)
         return rows
 
-    def guard(self, arm: Arm, number: int, policy: str) -> None:
+    def with_learned_orm(self, arm: Arm) -> Models:
+        """Returns the first models with an ORM that is fitted to plain samples of the level that is taught."""
+        config, models, stage = self.config, self.config.models, arm.stage(plan.TAUGHT)
+        records = self._searched(
+            (stage, "imagined", plan.PLAIN_SAMPLES), self.simulator(models),
+            self.world.taught(config.imagination.imagined), config.search.training_budget,
+            derive_seed(config.seed, "taught"), config.search.training_concurrency, plan.search_title(stage), stage,
+            _show_nothing,
+        )  # fmt: skip
+        return self.refit(stage, models, records, ("orm",))
+
+    def refit(self, stage: str, models: Models, records: Sequence[SearchRecord], names: Sequence[str]) -> Models:
+        """Returns the models with critics of these names that are fitted to searches, on the models' policy.
+
+        They stay as they are where the searches do not show both outcomes.
+        """
+        config = self.config
+        parts = refresh.split(refresh.graded(records, config.search.orm_threshold), config.seed)
+        if missing := refresh.lacking(parts):
+            self.monitor.say(f"{stage}: critics stay as they are, there are {missing}")
+            return models
+
+        def work(scratch: Path) -> None:
+            refresh.fit(
+                resolve(models.policy), models.device, parts, scratch, self.world.questions.level_of, config.seed
+            )
+
+        with self.monitor.progress(plan.critics_title(stage), len(records)):
+            folder = self.folder.checkpoint(f"{stage}-critics", work)
+        self.measures[stage] = refresh.measures_in(folder)
+        for measure in self.measures[stage]:
+            self.monitor.scalar(f"critics/{measure.critic}/auc/{measure.level or 'all'}", measure.auc, round_of(stage))
+        fitted = [f"{name}={folder / 'critics'}" for name in names]
+        return replace(models, critics=",".join([config.models.critics_named, *fitted]))
+
+    def guard(self, arm: Arm, number: int, models: Models) -> None:
         """Raises RunError where a model in the critics solves more than the policy of the round."""
-        simulator, stage = self.simulator(policy), arm.stage(f"round{number}")
+        simulator, stage = self.simulator(models), arm.stage(f"round{number}")
         others = [solver for solver in simulator.critics.solvers if not is_policys_own(solver, simulator.policy)]
         solved: dict[str, Sequence[SearchRecord]] = {}
         problems = self.world.development if others else ()
@@ -131,9 +172,9 @@ class SelfImprovement:
                 config.evaluation.concurrency, search_journal(self.folder, journal), progress,
             )  # fmt: skip
 
-    def evaluate(self, arm: Arm, name: str, policy: str, search: bool) -> list[ResultRow]:
+    def evaluate(self, arm: Arm, name: str, models: Models, search: bool) -> list[ResultRow]:
         """Returns the rows of one stage: greedy always, every planner where `search` is set."""
-        sizes, simulator = self.config.evaluation, self.simulator(policy)
+        sizes, simulator = self.config.evaluation, self.simulator(models)
         row = partial(self._row, arm, name, simulator)
         rows = [row(plan.GREEDY, problems, split, sizes.large_budget) for split, problems in self.world.tests.items()]
         for split in plan.searched_splits(self.config) if search else ():
@@ -193,12 +234,12 @@ class SelfImprovement:
         self.monitor.ledger(f"{split}/{name}", total(records), step)
         return records
 
-    def imagine(self, arm: Arm, number: int, policy: str, solved: Mapping[str, float]) -> list[Problem]:
+    def imagine(self, arm: Arm, number: int, models: Models, solved: Mapping[str, float]) -> list[Problem]:
         """Returns the round's new problems; none has an answer."""
         questions, stage = self.world.questions, arm.stage(f"round{number}")
         wanted = self.world.wanted(solved, curriculum=arm.curriculum)
         # One that has learnt to win would ask, of games that it plays, what it can win already.
-        imaginer = self.config.models.policy if questions.are_played else policy
+        imaginer = self.config.models if questions.are_played else models
 
         def work() -> Json:
             tests = [problem for problems in self.world.tests.values() for problem in problems]
@@ -207,7 +248,7 @@ class SelfImprovement:
             forbidden = {questions.key_of(problem.question) for problem in (*tests, *earlier)}
             with metering(Meter()) as meter:
                 found = imagine(
-                    self.config.models.with_policy(imaginer).load_policy(), self.world.known, wanted,
+                    imaginer.load_policy(), self.world.known, wanted,
                     derive_seed(self.config.seed, "imagine", number), forbidden, questions,
                 )  # fmt: skip
             kept: list[Json] = [asdict(problem) for problem in found.problems]
@@ -230,11 +271,11 @@ class SelfImprovement:
         self.monitor.scalar(arm.stage("imagine/kept_share"), share, number)
         return problems
 
-    def search(self, arm: Arm, number: int, policy: str, problems: Sequence[Problem]) -> list[SearchRecord]:
+    def search(self, arm: Arm, number: int, models: Models, problems: Sequence[Problem]) -> list[SearchRecord]:
         """Returns what the arm's planner found for each imagined problem."""
         search, stage = self.config.search, arm.stage(f"round{number}")
         records = self._searched(
-            (stage, "imagined", arm.planner), self.simulator(policy), problems,
+            (stage, "imagined", arm.planner), self.simulator(models), problems,
             search.training_budget, derive_seed(self.config.seed, "search", number), search.training_concurrency,
             plan.search_title(stage), f"{stage}-imagined",
             require_orm_scores(arm.planner, self.monitor.tree_sampler(f"{stage}/search")),
@@ -248,32 +289,34 @@ class SelfImprovement:
         is_solved: dict[str, list[float]] = {}
         for record in records:
             level = self.world.questions.level_of(record.problem.question) or ""
-            is_solved.setdefault(level, []).append(float(record.best.score >= self.config.search.orm_threshold))
+            is_solved.setdefault(level, []).append(float(record.best.score >= self._threshold(arm)))
         shares = {level: sum(found) / len(found) for level, found in is_solved.items()}
         for level, share in shares.items():
             self.monitor.scalar(arm.stage(f"search/solved/{level or 'all'}"), share, number)
         return shares
 
+    def _threshold(self, arm: Arm) -> float:
+        """Returns the ORM score from which a trajectory is kept: of a learned one, which is never sure, one half."""
+        return 0.5 if arm.has_learned_orm else self.config.search.orm_threshold
+
     def keep(self, arm: Arm, number: int, records: Sequence[SearchRecord]) -> list[Lesson]:
         """Returns the lessons of a round's searches."""
-        search = self.config.search
-        lessons = lessons_of(records, search.orm_threshold, number, search.solutions)
+        lessons = lessons_of(records, self._threshold(arm), number, self.config.search.solutions)
         self.monitor.scalar(arm.stage("loop/lessons_per_search"), len(lessons) / max(1, len(records)), number)
         return lessons
 
-    def fine_tune(self, number: int, policy: str, lessons: Sequence[Lesson], arm: Arm = LOOP) -> str:
+    def fine_tune(self, number: int, models: Models, lessons: Sequence[Lesson], arm: Arm = LOOP) -> str:
         """Returns the folder of the next policy, fine-tuned from this round's one on the lessons so far."""
-        config, models = self.config, self.config.models.with_policy(policy)
+        config = self.config
         how, stage = config.fine_tuning, arm.stage(f"round{number}")
         template = models.load_policy().template.without_examples()
         settings = FineTuning(how.epochs, how.batch_size, how.lr, seed=config.seed + number)
         learnt = training_set(lessons, number, how.max_lessons, settings.seed)
-        asked = {self.world.questions.level_of(lesson.question) or "" for lesson in lessons}
-        learnt += self.world.rehearsal(round(how.rehearsal * len(learnt)), settings.seed, asked - {""})
+        learnt += self.world.rehearsal(round(how.rehearsal * len(learnt)), settings.seed)
 
         def train(scratch: Path) -> None:
             torch.manual_seed(config.seed)
-            lm = TransformersLM.load(resolve(policy), models.device, models.dtype)
+            lm = TransformersLM.load(resolve(models.policy), models.device, models.dtype)
             mark_as_taught(lm.tokenizer)
             logs = self.folder.path / "tensorboard" / f"distil-{stage}"
             shutil.rmtree(logs, ignore_errors=True)  # of an attempt that was stopped: its curve begins anew
@@ -286,7 +329,7 @@ class SelfImprovement:
 
     def finish(self, rows: Sequence[ResultRow]) -> None:
         """Writes results.json, ledger.json and report.html."""
-        simulator = self.simulator(self.config.models.policy)
+        simulator = self.simulator(self.config.models)
         critics = {name: asdict(found) for name, found in simulator.critics.provenance().items()}
         results: dict[str, Json] = {
             "rows": [row.to_json() for row in rows],
@@ -294,6 +337,9 @@ class SelfImprovement:
             "critics": cast(Json, critics),  # those of the first stage; prompted ones are the policy, which learns
             "gains": self._gains(),
             "critic_solver_accuracy": [found.to_json() for found in self.guards],
+            "learned_critics": [
+                {"stage": stage, **asdict(measure)} for stage, found in self.measures.items() for measure in found
+            ],
         }
         write_json(self.folder.path / "results.json", results)
         write_ledger(self.folder.path, self.records)
@@ -331,3 +377,7 @@ class SelfImprovement:
 def _problems_in(record: Json) -> list[Problem]:
     """Returns the problems in the record of an imagination."""
     return [Problem(**problem) for problem in cast("dict[str, list[dict[str, str]]]", record)["problems"]]
+
+
+def _show_nothing(problem: Problem, result: PlanResult) -> None:
+    """Watches searches that nobody looks at."""

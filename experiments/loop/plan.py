@@ -9,6 +9,7 @@ from experiments.loop.config import SelfImproveConfig
 GREEDY, SMALL, LARGE = "greedy", "eta_mcts_small", "eta_mcts_large"
 BASELINES = ("majority", "orm_rerank")  # at the tokens that the large search took
 PLANNERS = (GREEDY, SMALL, LARGE, *BASELINES)
+TAUGHT = "taught"  # the stage in which a learned ORM is fitted
 PLAIN_SAMPLES = "orm_rerank"  # what stands in for a search where a control leaves it out, at the same tokens
 
 
@@ -19,6 +20,7 @@ class Arm:
     control: str
     planner: str
     curriculum: bool
+    has_learned_orm: bool = False  # which is fitted once, to games of the level that is taught
 
     def stage(self, name: str) -> str:
         """Returns the name of one of its stages: that of the loop with the control's before it."""
@@ -31,6 +33,7 @@ def arms_of(config: SelfImproveConfig) -> list[Arm]:
     controls = {
         "no_search": Arm("no_search", PLAIN_SAMPLES, curriculum),
         "no_curriculum": Arm("no_curriculum", planner, False),
+        "learned_orm": Arm("learned_orm", planner, curriculum, has_learned_orm=True),
     }
     return [Arm("", planner, curriculum), *(controls[name] for name in config.controls)]
 
@@ -95,17 +98,27 @@ def fine_tuning_title(stage: str) -> str:
     return f"{stage}: fine-tune the policy"
 
 
+def critics_title(stage: str) -> str:
+    """Returns the title of a fit of critics to searches."""
+    return f"{stage}: fit critics"
+
+
 def expected_costs(config: SelfImproveConfig) -> dict[str, float]:
     """Returns the stages of a run by title, in order, each with a rough number of tokens computed."""
     costs = _evaluation(config, "before", search=True)
     length, imagined = config.problems.max_tokens / 2, config.imagination.imagined
     for arm in arms_of(config):
+        if arm.has_learned_orm:
+            costs[search_title(arm.stage(TAUGHT))] = imagined * config.search.training_budget
+            costs[critics_title(arm.stage(TAUGHT))] = imagined * config.search.training_budget / 2
         for number in range(1, config.rounds + 1):
             stage = arm.stage(f"round{number}")
             lessons = min(number * imagined, config.fine_tuning.max_lessons) * (1 + config.fine_tuning.rehearsal)
             costs[imagination_title(stage)] = 4 * imagined * length  # few questions pass the filter
             costs[search_title(stage)] = imagined * config.search.training_budget
             costs[fine_tuning_title(stage)] = 2 * config.fine_tuning.epochs * lessons * length
+            if config.critics.refreshed:
+                costs[critics_title(stage)] = imagined * config.search.training_budget / 2
             costs |= _evaluation(config, stage, search=number == config.rounds and not arm.control)
     return costs
 

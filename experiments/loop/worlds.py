@@ -5,12 +5,11 @@ A problem set is one level. Countdown has a dial: the curriculum asks for one nu
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Protocol
 
 from alphallm_env.problems import check_overlap, load_problems
-from alphallm_env.problems.countdown import LEVELS
 from alphallm_env.training.base import Lesson
 from alphallm_env.types import Problem, ScoreKind
 from experiments.loop.config import SelfImproveConfig
@@ -44,15 +43,16 @@ class World(Protocol):
         """Problems that are neither shown nor tested on, for the guard."""
         ...
 
+    def taught(self, num: int) -> Sequence[Problem]:
+        """Returns training problems of the level that the policy was taught before the loop; none without levels."""
+        ...
+
     def wanted(self, solved: Mapping[str, float], *, curriculum: bool) -> dict[str, int]:
         """Returns how many questions of each level a round asks for. `solved` has what search solved last, by level."""
         ...
 
-    def rehearsal(self, num: int, seed: int, asked: Collection[str]) -> list[Lesson]:
-        """Returns `num` lessons of what the policy was taught before the loop; none where that is not known.
-
-        `asked` are the levels that the loop has asked for so far.
-        """
+    def rehearsal(self, num: int, seed: int) -> list[Lesson]:
+        """Returns `num` lessons of what the policy was taught before the loop; none where that is not known."""
         ...
 
 
@@ -84,11 +84,15 @@ class ProblemSetWorld:
         shown = {problem.id for problem in (*self.known, *self.tests["test"])}
         return [problem for problem in load_problems(source, "train", seed=seed) if problem.id not in shown][:num]
 
+    def taught(self, num: int) -> Sequence[Problem]:  # noqa: ARG002
+        """Returns nothing."""
+        return ()
+
     def wanted(self, solved: Mapping[str, float], *, curriculum: bool) -> dict[str, int]:  # noqa: ARG002
         """Returns the number of questions under the one level, which has no name."""
         return {"": self._num}
 
-    def rehearsal(self, num: int, seed: int, asked: Collection[str]) -> list[Lesson]:  # noqa: ARG002
+    def rehearsal(self, num: int, seed: int) -> list[Lesson]:  # noqa: ARG002
         """Returns nothing."""
         return []
 
@@ -114,6 +118,10 @@ class CountdownWorld:
         source = f"countdown:{self._config.imagination.levels}"
         return load_problems(source, "development", self._config.evaluation.guard_problems, seed=self._config.seed)
 
+    def taught(self, num: int) -> Sequence[Problem]:
+        """Returns games of the first level, of the split train."""
+        return load_problems(f"countdown:{self.levels[0]}", "train", num, seed=self._config.seed)
+
     def wanted(self, solved: Mapping[str, float], *, curriculum: bool) -> dict[str, int]:
         """Returns how many questions of each level to ask for: most at one above what search solves, some below.
 
@@ -128,13 +136,12 @@ class CountdownWorld:
         shares = {level: round((1.0 - ABOVE) * self._num / len(below)) for level in below}
         return shares | {self.levels[top]: self._num - sum(shares.values())}
 
-    def rehearsal(self, num: int, seed: int, asked: Collection[str]) -> list[Lesson]:
-        """Returns games as pre-training showed them, drawn anew: solved up to three numbers, legal above `asked`."""
-        from experiments.pretraining.countdown import MAX_SOLVED, rehearse
+    def rehearsal(self, num: int, seed: int) -> list[Lesson]:
+        """Returns games of up to three numbers with their solutions, as pre-training showed them, drawn anew."""
+        from experiments.pretraining.countdown import rehearse
 
         rng = Random(f"rehearsal:{seed}")
-        above = max([LEVELS[level].num_numbers for level in asked], default=MAX_SOLVED)
-        shown = [rehearse(rng, above) for _ in range(num)]
+        shown = [rehearse(rng) for _ in range(num)]
         return [Lesson(question, solution, score_kind=ScoreKind.UNSPECIFIED, round=0) for question, solution in shown]
 
 

@@ -34,5 +34,6 @@ class PretrainConfig:
     save_every: int = 500_000
     development_problems: int = 200
     stop_at_accuracy: float = 1.0  # greedy, on the development split
+    compile: bool = False  # by torch.compile, which needs a C++ compiler: half as fast again after a minute and a half
     seed: int = 0
     threads: int = 2

@@ -1,13 +1,20 @@
-"""What the policy of Countdown is taught: the rules up to six numbers, and solutions up to three.
+"""What the policy of Countdown is taught: the rules up to six numbers, and solutions of three numbers at most.
 
-A document is a game of the train split, with a play. With two or three numbers the play reaches the target. With four
-to six, target and play have nothing to do with each other, and a play that reaches the target by chance is left out:
-so nobody has shown the policy how a game of more than three numbers is won.
+A document is one of these, of the train split:
+
+- a game of two or three numbers and a play that reaches its target, or, where none does, a play that misses it;
+- the same behind a few lines of another game, which are given and not learnt: how a game of three numbers is won does
+  not depend on what stands before it. What the question asks cannot be reached that way, as those lines are not legal
+  in it;
+- the first lines of a legal play of four to six numbers, whose target was drawn apart from it. It breaks off where
+  three numbers are left.
+
+So nobody has shown the policy a game of more than three numbers that is won, nor what a good first line of one is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from random import Random
 
 from transformers import PreTrainedTokenizerFast
@@ -15,16 +22,19 @@ from transformers import PreTrainedTokenizerFast
 from alphallm_env.lm.word_tokenizer import QUESTION, SOLUTION, WORDS_AND_NUMBERS, build_tokenizer
 from alphallm_env.problems import countdown
 from alphallm_env.problems.countdown import LEVELS, Game, Level, Move, question_of, solution_of
+from alphallm_env.problems.countdown.game import after, line_of, play
 from alphallm_env.problems.countdown.problem_set import draw, random_play
+from alphallm_env.problems.countdown.solver import is_in_reach
 from alphallm_env.types import Problem
 from experiments.pretraining.config import PretrainConfig
 from experiments.pretraining.documents import Document
 
 MAX_SOLVED = 3  # numbers of the largest games that are shown with solutions
 MAX_PLAYED = 6  # and of the largest ones that are shown at all
-SOLVED = (LEVELS["2"], LEVELS["3"], Level(3, numbers=(1, 99)))
-_SHARES = (0.2, 0.25, 0.15)  # beside each other, of the documents that are solved
-_REHEARSED_PLAYS = 0.125  # of what is rehearsed
+_ALONE = {"2": 0.15, "3": 0.4, "4": 0.25, "5": 0.2}  # where small games come from: of four and more, what a play leaves
+_BEHIND = {"4": 0.5, "5": 0.3, "6": 0.2}  # the same of those that stand behind other lines
+_BEHIND_SHARE = 0.35  # of small games
+_MISSED_SHARE = 0.2  # of small games: their target is out of reach
 
 
 def tokenizer_of(config: PretrainConfig) -> PreTrainedTokenizerFast:  # noqa: ARG001
@@ -43,44 +53,65 @@ def development(config: PretrainConfig) -> list[Problem]:
 def documents(config: PretrainConfig, rng: Random, tokens_seen: int) -> Iterator[Document]:  # noqa: ARG001
     """Yields documents for ever; `config.play_share` of them are legal plays. The order depends on `rng` alone."""
     rng = Random(f"countdown:{rng.random()}")
-    solved = [share / sum(_SHARES) * (1.0 - config.play_share) for share in _SHARES]
     while True:
-        (level,) = rng.choices((*SOLVED, None), (*solved, config.play_share))
-        yield solved_document(rng, level) if level else played_document(rng)
+        if rng.random() < config.play_share:
+            yield begun_document(rng)
+        else:
+            yield ended_document(rng)
 
 
-def rehearse(rng: Random, above: int) -> tuple[str, str]:
-    """Returns a question and a play, as pre-training showed them: a game of up to three numbers that is solved.
-
-    One in eight is a legal play of more than `above` numbers, where such plays were taught: rules are not forgotten
-    of levels that come later.
-    """
-    if above < MAX_PLAYED and rng.random() < _REHEARSED_PLAYS:
-        document = played_document(rng, above + 1)
-    else:
-        (level,) = rng.choices(SOLVED, _SHARES)
-        document = solved_document(rng, level)
-    return document.prompt.removeprefix(QUESTION).removesuffix(SOLUTION), document.completion
-
-
-def solved_document(rng: Random, level: Level) -> Document:
-    """Returns a game of the train split with a play that reaches its target."""
+def rehearse(rng: Random) -> tuple[str, str]:
+    """Returns a question and a play that wins it, as pre-training showed them: a game of up to three numbers."""
     while True:
-        game, played = draw(rng, level)
+        _, game, played = small_game(rng, _ALONE)
         if countdown.split_of(game) == "train":
-            return _document(game, played)
+            return question_of(game), solution_of(game.numbers, played)
 
 
-def played_document(rng: Random, fewest: int = MAX_SOLVED + 1) -> Document:
-    """Returns a game of the train split with a play that does not reach its target, which was drawn apart from it."""
+def ended_document(rng: Random) -> Document:
+    """Returns a game of two or three numbers that is played to its end, by itself or behind lines of another game."""
+    is_behind, is_missed = rng.random() < _BEHIND_SHARE, rng.random() < _MISSED_SHARE
     while True:
-        level = LEVELS[str(rng.randint(fewest, MAX_PLAYED))]
-        numbers = tuple(rng.randint(*level.numbers) for _ in range(level.num_numbers))
-        game = Game(numbers, rng.randint(*level.targets))
-        played = random_play(numbers, rng, level.largest)
-        if played and played[-1].result != game.target and countdown.split_of(game) == "train":
-            return _document(game, played)
+        before, game, played = small_game(rng, _BEHIND if is_behind else _ALONE, is_missed=is_missed)
+        asked = Game(_numbers(rng, LEVELS[str(len(game.numbers) + len(before))]), game.target) if is_behind else game
+        is_another = not is_behind or play(asked.numbers, before[0]) is None
+        if is_another and countdown.split_of(asked) == countdown.split_of(game) == "train":
+            given = "\n".join([*before, ""]) if is_behind else ""
+            return Document(QUESTION + question_of(asked) + SOLUTION, solution_of(game.numbers, played), given)
 
 
-def _document(game: Game, played: list[Move]) -> Document:
-    return Document(QUESTION + question_of(game) + SOLUTION, solution_of(game.numbers, played))
+def small_game(
+    rng: Random, shares: Mapping[str, float], *, is_missed: bool = False
+) -> tuple[list[str], Game, list[Move]]:
+    """Returns a game of at most three numbers with a play, and the lines of a larger game that led to it, if any.
+
+    The play reaches the target; or, where `is_missed`, the target is out of reach and the play is a random one.
+    """
+    while True:
+        level = LEVELS[rng.choices(list(shares), list(shares.values()))[0]]
+        game, played = draw(rng, level)
+        before: list[str] = []
+        while len(game.numbers) > MAX_SOLVED:
+            game = Game(after(game.numbers, played[0]), game.target)
+            before.append(line_of(played.pop(0), game.numbers))
+        if not is_missed:
+            return before, game, played
+        missed = Game(game.numbers, rng.randint(*level.targets))
+        other = random_play(game.numbers, rng, level.largest)
+        if other and not is_in_reach(missed.numbers, missed.target):
+            return before, missed, other
+
+
+def begun_document(rng: Random) -> Document:
+    """Returns a game of the train split, with a legal play up to where three numbers are left."""
+    while True:
+        level = LEVELS[str(rng.randint(MAX_SOLVED + 1, MAX_PLAYED))]
+        game = Game(_numbers(rng, level), rng.randint(*level.targets))
+        played = random_play(game.numbers, rng, level.largest)
+        if played and countdown.split_of(game) == "train":
+            lines = solution_of(game.numbers, played).split("\n")[: level.num_numbers - MAX_SOLVED]
+            return Document(QUESTION + question_of(game) + SOLUTION, "\n".join([*lines, ""]), is_whole=False)
+
+
+def _numbers(rng: Random, level: Level) -> tuple[int, ...]:
+    return tuple(rng.randint(*level.numbers) for _ in range(level.num_numbers))

@@ -15,10 +15,12 @@ from alphallm_env.lm.word_tokenizer import END
 
 @dataclass(frozen=True)
 class Document:
-    """One training text: `prompt` is read with a small weight, `completion` with weight 1."""
+    """One training text: `prompt` is read with a small weight, `given` with none, `completion` with weight 1."""
 
     prompt: str
     completion: str
+    given: str = ""  # between them: what stands before the completion, and is not to be learnt
+    is_whole: bool = True  # whether the text ends where the completion does; else it breaks off there
 
 
 def encode(
@@ -28,7 +30,7 @@ def encode(
 
     Texts of like length are in one part, which spares most of the padding.
     """
-    ordered = sorted(batch, key=lambda document: len(document.completion))
+    ordered = sorted(batch, key=lambda document: len(document.given) + len(document.completion))
     size = -(-len(ordered) // num_parts)
     return [
         _encode(ordered[start : start + size], tokenizer, question_weight) for start in range(0, len(ordered), size)
@@ -38,12 +40,13 @@ def encode(
 def _encode(
     batch: Sequence[Document], tokenizer: PreTrainedTokenizerFast, question_weight: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    prompts = tokenizer([d.prompt for d in batch])["input_ids"]
-    completions = tokenizer([d.completion + END for d in batch])["input_ids"]
-    texts = [prompt + completion for prompt, completion in zip(prompts, completions, strict=True)]
+    parts = [part for d in batch for part in (d.prompt, d.given, d.completion + END * d.is_whole)]
+    pieces = tokenizer(parts)["input_ids"]
+    texts = [[*pieces[i], *pieces[i + 1], *pieces[i + 2]] for i in range(0, len(pieces), 3)]
     ids = padded(texts, cast(int, tokenizer.pad_token_id))
     weights = torch.zeros(ids.shape)
-    for row, (prompt, completion) in enumerate(zip(prompts, completions, strict=True)):
-        weights[row, : len(prompt)] = question_weight
-        weights[row, len(prompt) : len(prompt) + len(completion)] = 1.0
+    for row in range(len(batch)):
+        prompt, given, completion = (len(piece) for piece in pieces[3 * row : 3 * row + 3])
+        weights[row, :prompt] = question_weight
+        weights[row, prompt + given : prompt + given + completion] = 1.0
     return ids, weights

@@ -10,26 +10,56 @@ from random import Random
 from alphallm_env.lm.word_tokenizer import QUESTION, SOLUTION
 from alphallm_env.mdp.rewards import CORRECT, verdict_of
 from alphallm_env.problems import countdown
-from alphallm_env.problems.countdown.game import require_game
+from alphallm_env.problems.countdown.game import Game, question_of, require_game
 from alphallm_env.problems.countdown.problem_set import problem_of
+from alphallm_env.problems.countdown.solver import is_in_reach
 from alphallm_env.problems.countdown.verifier import CountdownVerifier
 from experiments.pretraining.config import PretrainConfig
 from experiments.pretraining.countdown import MAX_PLAYED, MAX_SOLVED, documents, rehearse, tokenizer_of
+from experiments.pretraining.documents import Document, encode
 
 CONFIG = PretrainConfig(out=Path("unused"), world="countdown")
 
 
-def test_solutions_end_at_three_numbers_and_every_line_is_legal():
-    sizes: Counter[int] = Counter()
-    for document in islice(documents(CONFIG, Random(1), 0), 1_500):
-        question = document.prompt.removeprefix(QUESTION).removesuffix(SOLUTION)
-        game = require_game(question)
-        sizes[len(game.numbers)] += 1
+def test_a_game_is_won_with_three_numbers_at_most_and_every_line_that_is_learnt_is_legal():
+    won, behind, begun = Counter[tuple[int, bool]](), Counter[int](), Counter[int]()
+    for document in islice(documents(CONFIG, Random(1), 0), 3_000):
+        game, lines = asked_by(document), document.completion.splitlines()
         assert countdown.split_of(game) == "train"
-        assert CountdownVerifier().is_legal(question, document.completion)
-        is_solved = verdict_of(document.completion, problem_of(game)) == CORRECT
-        assert is_solved == (len(game.numbers) <= MAX_SOLVED)
-    assert set(sizes) == set(range(2, MAX_PLAYED + 1))
+        if not document.is_whole:
+            begun[len(game.numbers)] += 1
+            assert not document.given
+            left = CountdownVerifier().left_after(question_of(game), document.completion)
+            assert left is not None
+            assert len(left) == MAX_SOLVED
+        elif document.given:
+            behind[len(game.numbers)] += 1
+            assert not CountdownVerifier().is_legal(question_of(game), document.given)
+            assert verdict_of(document.given + document.completion, problem_of(game)) != CORRECT
+            left = tuple(map(int, document.given.splitlines()[-1].partition(" , ")[2].split()))
+            assert len(left) == MAX_SOLVED
+            assert CountdownVerifier().is_legal(question_of(Game(left, game.target)), document.completion)
+        else:
+            assert CountdownVerifier().is_legal(question_of(game), document.completion)
+            is_won = verdict_of(document.completion, problem_of(game)) == CORRECT
+            assert is_won or not is_in_reach(game.numbers, game.target)
+            assert len(lines) == len(game.numbers)
+            won[len(game.numbers), is_won] += 1
+    assert set(won) == {(2, True), (2, False), (3, True), (3, False)}
+    assert set(behind) == set(begun) == set(range(MAX_SOLVED + 1, MAX_PLAYED + 1))
+
+
+def test_what_is_given_is_not_learnt_and_what_breaks_off_has_no_end():
+    tokenizer = tokenizer_of(CONFIG)
+    whole = Document("<|question|>Make 5 from: 2 3<|solution|>", "2 + 3 = 5 , 5", given="4 + 4 = 8 , 8\n")
+    broken = Document("<|question|>Make 5 from: 2 3<|solution|>", "2 + 3 = 5 , 5\n", is_whole=False)
+    [(ids, weights)] = encode([broken, whole], tokenizer, 0.5, num_parts=1)
+    texts = [tokenizer.decode(row) for row in ids]
+    learnt = [tokenizer.decode(row[weight == 1.0]) for row, weight in zip(ids, weights, strict=True)]
+    read = [tokenizer.decode(row[weight == 0.5]) for row, weight in zip(ids, weights, strict=True)]
+    assert texts[1] == whole.prompt + whole.given + whole.completion + "<|end|>"
+    assert learnt == ["2 + 3 = 5 , 5\n", "2 + 3 = 5 , 5<|end|>"]
+    assert read == [whole.prompt, whole.prompt]
 
 
 def test_every_number_below_100_is_one_token_and_longer_ones_are_digits():
@@ -56,17 +86,21 @@ def test_no_document_shows_a_game_of_development_or_test_nor_how_four_numbers_ar
         for problem in countdown.problems(split, 300, level=level)
     }
     for document in islice(documents(CONFIG, Random(7), 0), 3_000):
-        game = require_game(document.prompt.removeprefix(QUESTION).removesuffix(SOLUTION))
+        game = asked_by(document)
         assert game.key not in tested
         if len(game.numbers) > MAX_SOLVED:
-            assert document.completion.rpartition("#### ")[2] != str(game.target)
+            assert verdict_of(document.given + document.completion, problem_of(game)) != CORRECT
 
 
 def test_what_is_rehearsed_is_what_was_taught():
     rng = Random(3)
     for _ in range(200):
-        question, solution = rehearse(rng, MAX_PLAYED)
+        question, solution = rehearse(rng)
         game = require_game(question)
         assert len(game.numbers) <= MAX_SOLVED
         assert countdown.split_of(game) == "train"
         assert verdict_of(solution, problem_of(game)) == CORRECT
+
+
+def asked_by(document: Document) -> Game:
+    return require_game(document.prompt.removeprefix(QUESTION).removesuffix(SOLUTION))

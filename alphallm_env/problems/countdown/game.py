@@ -1,9 +1,9 @@
 """The rules of Countdown: its questions, its lines, and what is left after them. Pure functions.
 
-A question names the numbers and the target. A line takes two of the numbers that are left, combines them, and lists
-what is left then; the answer is the last number that is left:
+A question names the target and the numbers, which it lists as lines list what is left. A line takes two of the numbers
+that are left, combines them, and lists what is left then; the answer is the last number that is left:
 
-    Use 25 3 7 to make 29.
+    Make 29 from: 25 3 7
 
     25 - 3 = 22 , 7 22
     7 + 22 = 29 , 29
@@ -21,7 +21,7 @@ from alphallm_env.errors import ProblemError
 SIGNS = "+-*/"
 MAX_NUMBERS = 16  # that a question may name
 _DIGITS = r"\d{1,9}"  # longer numbers are read as no number: the product of two is still exact and small
-_QUESTION = re.compile(rf"Use ({_DIGITS}(?:[ ,]+{_DIGITS})*) to make ({_DIGITS})\.", re.ASCII)
+_QUESTION = re.compile(rf"Make ({_DIGITS}) from: ({_DIGITS}(?:[ ,]+{_DIGITS})*)", re.ASCII)
 _LINE = re.compile(rf"({_DIGITS}) *([-+*/]) *({_DIGITS}) *= *({_DIGITS}) *, *({_DIGITS}(?:[ ,]+{_DIGITS})*)", re.ASCII)
 _MAX_LINE = 200  # characters; a hostile line is refused unread
 
@@ -68,7 +68,7 @@ def result_of(left: int, sign: str, right: int) -> int | None:
 
 def question_of(game: Game) -> str:
     """Returns the question of a game."""
-    return f"Use {' '.join(map(str, game.numbers))} to make {game.target}."
+    return f"Make {game.target} from: {' '.join(map(str, game.numbers))}"
 
 
 def game_of(question: str) -> Game | None:
@@ -76,15 +76,15 @@ def game_of(question: str) -> Game | None:
     found = _QUESTION.fullmatch(question.strip()) if len(question) <= _MAX_LINE else None
     if found is None:
         return None
-    numbers = _numbers(found[1])
-    return Game(numbers, int(found[2])) if 1 < len(numbers) <= MAX_NUMBERS else None
+    numbers = _numbers(found[2])
+    return Game(numbers, int(found[1])) if 1 < len(numbers) <= MAX_NUMBERS else None
 
 
 def require_game(question: str) -> Game:
     """Returns the game that a question asks for. Raises ProblemError where it is no question of Countdown."""
     game = game_of(question)
     if game is None:
-        raise ProblemError(f"expected a question of Countdown, as 'Use 25 3 7 to make 29.', got {question[:80]!r}")
+        raise ProblemError(f"expected a question of Countdown, as 'Make 29 from: 25 3 7', got {question[:80]!r}")
     return game
 
 

@@ -21,7 +21,7 @@ from alphallm_env.simulator import Simulator
 from alphallm_env.testing.scripted import ScriptedLM
 from alphallm_env.types import Ending, Option, Problem, State, StopReason
 
-PROBLEM = problem_of(require_game("Use 25 3 7 to make 29."))
+PROBLEM = problem_of(require_game("Make 29 from: 25 3 7"))
 LINES = ("25 - 3 = 22 , 7 22\n", "7 + 22 = 29 , 29\n", "#### 29")
 
 

@@ -31,7 +31,7 @@ from alphallm_env.problems.countdown.verifier import CountdownVerifier
 from alphallm_env.problems.jsonl import read_jsonl
 from alphallm_env.problems.verifiers import VERIFIERS
 
-QUESTION = "Use 25 3 7 to make 29."
+QUESTION = "Make 29 from: 25 3 7"
 SOLVED = "25 - 3 = 22 , 7 22\n7 + 22 = 29 , 29\n#### 29"
 verifier = CountdownVerifier()
 games = st.builds(
@@ -105,7 +105,7 @@ def test_unfinished_solutions_are_legal_line_by_line():
     assert not verifier.is_legal(QUESTION, "25 - 3 =")
 
 
-@pytest.mark.parametrize("question", ["How much is 2 + 3?", "Use 5 to make 5.", "Use 25 3 7 to make 29", "Use 1 2 3"])
+@pytest.mark.parametrize("question", ["How much is 2 + 3?", "Make 5 from: 5", "Make 29 from: 25 3 7", "Use 1 2 3"])
 def test_other_questions_are_refused(question: str):
     assert game_of(question) is None
     with pytest.raises(ProblemError, match=r"expected a question of Countdown.*got"):

@@ -87,7 +87,7 @@ def test_a_question_of_another_split_is_never_kept_whoever_writes_it(split: str)
 
 
 @pytest.mark.parametrize(
-    "question", ["Use 1 2 3 4 5 to make 20.", "Use 99 2 3 4 to make 20.", "Use 1 2 3 4 to make 5.", "Use 1 2 3 to"]
+    "question", ["Make 20 from: 1 2 3 4 5", "Make 20 from: 99 2 3 4", "Make 5 from: 1 2 3 4", "Use 1 2 3 to"]
 )
 def test_a_game_of_no_level_is_refused(question: str) -> None:
     assert CountdownQuestions(("3", "4")).level_of(question) is None
@@ -95,13 +95,13 @@ def test_a_game_of_no_level_is_refused(question: str) -> None:
 
 def test_the_same_numbers_in_another_order_are_the_same_question() -> None:
     key_of = CountdownQuestions(("3",)).key_of
-    assert key_of("Use 4 2 3 to make 20.") == key_of("Use 2 3 4 to make 20.") != key_of("Use 2 3 4 to make 21.")
+    assert key_of("Make 20 from: 4 2 3") == key_of("Make 20 from: 2 3 4") != key_of("Make 21 from: 2 3 4")
 
 
 def test_a_game_that_was_played_asks_for_the_number_that_the_play_left() -> None:
-    levels, question = CountdownQuestions(("3",)), "Use 5 2 3 to make 99."
-    assert levels.played(question, "5 * 2 = 10 , 3 10\n10 + 3 = 13 , 13\n#### 13") == "Use 5 2 3 to make 13."
-    assert levels.played(question, "5 * 2 = 10 , 3 10\n10 + 3 = 13 , 13") == "Use 5 2 3 to make 13."
+    levels, question = CountdownQuestions(("3",)), "Make 99 from: 5 2 3"
+    assert levels.played(question, "5 * 2 = 10 , 3 10\n10 + 3 = 13 , 13\n#### 13") == "Make 13 from: 5 2 3"
+    assert levels.played(question, "5 * 2 = 10 , 3 10\n10 + 3 = 13 , 13") == "Make 13 from: 5 2 3"
     assert levels.played(question, "5 * 2 = 10 , 3 10\n10 + 3 = 12 , 12\n#### 12") is None  # not legal
     assert levels.played(question, "5 * 2 = 10 , 3 10") is None  # not over
 

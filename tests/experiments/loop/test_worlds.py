@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from alphallm_env.mdp.rewards import CORRECT, verdict_of
 from alphallm_env.problems.countdown.game import require_game
-from alphallm_env.problems.countdown.problem_set import problem_of
+from alphallm_env.problems.countdown.problem_set import problem_of, split_of
 from alphallm_env.training.base import Lesson
 from experiments.loop.config import PRESETS, SelfImproveConfig, smoke
 from experiments.loop.lessons import training_set
@@ -25,17 +27,14 @@ def test_the_curriculum_asks_for_one_level_above_what_search_solves_and_some_bel
     assert world.wanted(solved, curriculum=False) == {"3": 25, "4": 25, "5": 25, "6": 25}
 
 
-def test_rehearsed_games_are_solved_up_to_three_numbers_and_legal_above_what_was_asked():
+def test_rehearsed_games_have_up_to_three_numbers_and_are_won():
     world = CountdownWorld(CONFIG)
-    lessons = world.rehearsal(100, 1, {"3", "4"})
+    lessons = world.rehearsal(100, 1)
     games = [require_game(lesson.question) for lesson in lessons]
-    assert {len(game.numbers) for game in games} == {2, 3, 5, 6}
+    assert {len(game.numbers) for game in games} == {2, 3}
     for lesson, game in zip(lessons, games, strict=True):
-        is_solved = verdict_of(lesson.solution, problem_of(game)) == CORRECT
-        assert is_solved == (len(game.numbers) <= 3)
-    assert lessons == world.rehearsal(100, 1, {"3", "4"}) != world.rehearsal(100, 2, {"3", "4"})
-    highest = [require_game(lesson.question) for lesson in world.rehearsal(100, 1, {"6"})]
-    assert {len(game.numbers) for game in highest} == {2, 3}
+        assert verdict_of(lesson.solution, problem_of(game)) == CORRECT
+    assert lessons == world.rehearsal(100, 1) != world.rehearsal(100, 2)
 
 
 def test_a_problem_set_is_one_level_and_rehearses_nothing():
@@ -43,7 +42,7 @@ def test_a_problem_set_is_one_level_and_rehearses_nothing():
     assert isinstance(world, ProblemSetWorld)
     assert world.wanted({}, curriculum=True) == {"": 8}
     assert list(world.tests) == ["test", "unseen_templates"]
-    assert world.rehearsal(5, 1, ()) == []
+    assert world.rehearsal(5, 1) == []
 
 
 def test_new_lessons_come_before_earlier_ones_where_there_is_no_room_for_all():
@@ -55,11 +54,34 @@ def test_new_lessons_come_before_earlier_ones_where_there_is_no_room_for_all():
 
 
 def test_controls_leave_out_one_part_each_and_have_stages_of_their_own():
-    config = changed(CONFIG, controls=("no_search", "no_curriculum"))
-    loop, no_search, no_curriculum = arms_of(config)
+    config = changed(CONFIG, controls=("no_search", "no_curriculum", "learned_orm"))
+    loop, no_search, no_curriculum, learned_orm = arms_of(config)
     assert (loop.stage("round1"), no_search.stage("round1")) == ("round1", "no_search-round1")
-    assert (loop.planner, no_search.planner, no_curriculum.planner) == ("eta_mcts", "orm_rerank", "eta_mcts")
-    assert (loop.curriculum, no_search.curriculum, no_curriculum.curriculum) == (True, True, False)
+    planners = [arm.planner for arm in (loop, no_search, no_curriculum, learned_orm)]
+    assert planners == ["eta_mcts", "orm_rerank", "eta_mcts", "eta_mcts"]
+    assert [arm.curriculum for arm in (loop, no_search, no_curriculum, learned_orm)] == [True, True, False, True]
+    assert [arm.has_learned_orm for arm in (loop, no_search, no_curriculum, learned_orm)] == [False, False, False, True]
     titles = expected_costs(config)
     assert {"round2: search imagined problems", "no_search-round2: search imagined problems"} <= set(titles)
+    assert "learned_orm-taught: fit critics" in titles
+    assert "round1: fit critics" in expected_costs(changed(config, refresh="value"))
     assert SelfImproveConfig().is_countdown is False
+
+
+def test_the_learned_orm_is_fitted_to_the_level_that_is_taught():
+    taught = CountdownWorld(CONFIG).taught(20)
+    assert {len(require_game(problem.question).numbers) for problem in taught} == {3}
+    assert {split_of(require_game(problem.question)) for problem in taught} == {"train"}
+    assert not ProblemSetWorld(smoke(PRESETS["tiny"])).taught(20)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"refresh": "value,judge"}, "refresh must name some of value, prm, orm, got judge"),
+        ({"controls": ("learned_orm",), "train_problems": "gsm_symbolic"}, "replaces a verifier"),
+    ],
+)
+def test_settings_that_cannot_be_met_are_refused(settings: dict[str, object], said: str):
+    with pytest.raises(ValueError, match=said):
+        changed(CONFIG, **settings)
