@@ -7,6 +7,7 @@ latest when this process ends.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import dataclasses
 import gc
@@ -62,6 +63,8 @@ class VLLMEngine:
         self._running = _Running(self.thread)
         weakref.finalize(self, self._running.end)
         self.thread.run(self._start())
+        # Before what vLLM and multiprocessing end at exit: the engine's processes must not go while we listen to them.
+        atexit.register(self._running.end)
 
     @property
     def max_model_len(self) -> int:
@@ -174,12 +177,13 @@ class _Running:
         self._owner = os.getpid()
 
     def end(self) -> None:
-        """Ends engine and thread. Does nothing in a forked child: both are the parent's."""
+        """Ends thread and engine. Does nothing in a forked child: both are the parent's."""
         if os.getpid() != self._owner:
             return
-        self.end_engine()
-        if not self._thread.is_current:
+        atexit.unregister(self.end)
+        if not self._thread.is_current:  # first: what still listens to the engine would take its end for a death
             self._thread.close()
+        self.end_engine()
 
     def end_engine(self) -> None:
         """Ends the engine's processes."""

@@ -54,7 +54,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.1 * parameter.std())
+            parameter.add_(torch.randn_like(parameter) * 0.3 * parameter.std())
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(TINY_POLICY).save_pretrained(folder)
     return folder
