@@ -53,6 +53,9 @@ class Lesson:
     solutions of the same question, or at each of `decisions` the option taken with its siblings; expert iteration
     needs the visit counts there. `score` is in [0, 1], and `score_kind` says what gave it. `weight` is how
     much the lesson counts beside others, `round` the round of the loop that found it, from 1.
+
+    `prefix` is text of the solution before `solution`, which is given and not learnt. Where `is_whole` is not set, the
+    solution breaks off, and its end is not learnt either.
     """
 
     question: str
@@ -63,6 +66,8 @@ class Lesson:
     rejected: tuple[ScoredSolution, ...] = ()
     decisions: tuple[Decision, ...] = ()
     round: int = 1
+    prefix: str = ""
+    is_whole: bool = True
 
     def __post_init__(self) -> None:
         if self.weight < 0:

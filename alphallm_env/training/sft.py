@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 from datasets import Dataset
 from trl.trainer.sft_config import SFTConfig
@@ -38,11 +39,7 @@ class SupervisedFineTuner:
         Raises ValueError where there is no lesson, one is longer than `max_length` tokens or than the model can read,
         or one has a weight of its own: all count alike here.
         """
-        prompts = [template.solve(x.question, "") for x in lessons]
-        rows = [
-            {"prompt": prompt, "completion": without_opening(prompt, plain_solution(x.solution))}
-            for prompt, x in zip(prompts, lessons, strict=True)
-        ]
+        rows = [_row(lesson, lm, template) for lesson in lessons]
         longest = _longest(rows, lm, settings.max_length)
         _check_weights(lessons)
         at_once = _lessons_at_once(settings.batch_size, longest * lm.model.config.get_text_config().vocab_size)
@@ -56,6 +53,7 @@ class SupervisedFineTuner:
             lr_scheduler_type="linear",
             warmup_steps=math.ceil(settings.warmup_share * settings.epochs * len(rows) / settings.batch_size),
             max_length=longest,
+            completion_only_loss=True,
             seed=settings.seed,
             data_seed=settings.seed,
             bf16=multiplies_bfloat16(lm.model.device),
@@ -86,11 +84,22 @@ class SupervisedFineTuner:
         return FineTuneResult(loss, len(rows))
 
 
-def _longest(rows: Sequence[dict[str, str]], lm: TransformersLM, max_length: int | None) -> int:
+def _row(lesson: Lesson, lm: TransformersLM, template: PromptTemplate) -> dict[str, list[int]]:
+    """Returns the tokens of a lesson, its end included, and which of them are learnt."""
+    prompt = template.solve(lesson.question, lesson.prefix)
+    text = prompt + without_opening(prompt, plain_solution(lesson.solution))
+    given, tokens = lm.vocabulary.encode([prompt, text])
+    num_given = next((at for at, pair in enumerate(zip(given, tokens, strict=False)) if pair[0] != pair[1]), len(given))
+    if lesson.is_whole:
+        tokens = [*tokens, cast(int, lm.tokenizer.eos_token_id)]
+    return {"input_ids": tokens, "completion_mask": [0] * num_given + [1] * (len(tokens) - num_given)}
+
+
+def _longest(rows: Sequence[dict[str, list[int]]], lm: TransformersLM, max_length: int | None) -> int:
     """Returns the tokens of the longest lesson, its end included. Raises ValueError where it is longer than allowed."""
     if not rows:
         raise ValueError("expected at least one lesson, got none")
-    longest = max(lm.count_tokens(row["prompt"] + row["completion"]) + 1 for row in rows)
+    longest = max(len(row["input_ids"]) for row in rows)
     readable = getattr(lm.model.config.get_text_config(), "max_position_embeddings", None)
     limit = min((length for length in (max_length, readable) if length is not None), default=longest)
     if longest > limit:

@@ -126,7 +126,7 @@ class SelfImprovement:
         They stay as they are where the searches do not show both outcomes.
         """
         config = self.config
-        parts = refresh.split(refresh.graded(records, config.search.orm_threshold), config.seed)
+        parts = refresh.split(refresh.graded(records, self.rules.option_rule, config.search.orm_threshold), config.seed)
         if missing := refresh.lacking(parts):
             self.monitor.say(f"{stage}: critics stay as they are, there are {missing}")
             return models

@@ -17,6 +17,7 @@ from alphallm_env.critics.measures import area_under_roc, expected_calibration_e
 from alphallm_env.critics.probes.trunk import ProbeTrunk
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.prompts import template_for
+from alphallm_env.mdp.options import OptionRule, split_options
 from alphallm_env.runtime.seeds import derive_seed
 from alphallm_env.training.graded import CRITICS, LabelledStep, ProblemData, Sample, items_of, prefix_counts
 from alphallm_env.types import Trajectory
@@ -42,14 +43,17 @@ class Measure:
     num_states: int
 
 
-def graded(records: Sequence[SearchRecord], threshold: float) -> list[ProblemData]:
-    """Returns what each search finished as data for critics: right from an ORM score of `threshold` on."""
-    return [_graded(record, threshold) for record in records]
+def graded(records: Sequence[SearchRecord], rule: OptionRule, threshold: float) -> list[ProblemData]:
+    """Returns what each search finished as data for critics: right from an ORM score of `threshold` on.
+
+    Steps are as `rule` cuts them: a rollout is one option of many lines.
+    """
+    return [_graded(record, rule, threshold) for record in records]
 
 
-def _graded(record: SearchRecord, threshold: float) -> ProblemData:
+def _graded(record: SearchRecord, rule: OptionRule, threshold: float) -> ProblemData:
     def sample_of(trajectory: Trajectory) -> Sample:
-        steps = tuple(option.text for option in trajectory.options)
+        steps = tuple(split_options(trajectory.state.text, rule))
         return Sample(record.problem.id, record.problem.question, steps, trajectory.score >= threshold)
 
     samples = tuple(sample_of(found) for found in (record.best, *record.rejected))

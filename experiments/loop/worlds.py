@@ -16,8 +16,8 @@ from experiments.loop.config import SelfImproveConfig
 from experiments.loop.plan import levels_by_split
 from experiments.loop.questions import CountdownQuestions, QuestionFilter, Questions
 
-SOLVED_FROM = 0.75  # the share of a level's problems from which search is said to solve it
-ABOVE = 0.85  # the share of a round's questions that are one level above what search solves; the others are below
+SOLVED_FROM = 0.5  # the share of a level's problems from which search is said to solve it
+BELOW = 0.5  # questions of a level for each one of the level above it
 
 
 class World(Protocol):
@@ -123,7 +123,7 @@ class CountdownWorld:
         return load_problems(f"countdown:{self.levels[0]}", "train", num, seed=self._config.seed)
 
     def wanted(self, solved: Mapping[str, float], *, curriculum: bool) -> dict[str, int]:
-        """Returns how many questions of each level to ask for: most at one above what search solves, some below.
+        """Returns how many questions of each level to ask for: most at one above what search solves, fewer below.
 
         Without a curriculum all levels get the same number.
         """
@@ -132,17 +132,23 @@ class CountdownWorld:
         top = 0
         while top + 1 < len(self.levels) and (top == 0 or solved.get(self.levels[top], 0.0) >= SOLVED_FROM):
             top += 1
-        below = self.levels[:top]
-        shares = {level: round((1.0 - ABOVE) * self._num / len(below)) for level in below}
-        return shares | {self.levels[top]: self._num - sum(shares.values())}
+        weights = {level: BELOW ** (top - place) for place, level in enumerate(self.levels[: top + 1])}
+        shares = {level: round(self._num * weight / sum(weights.values())) for level, weight in weights.items()}
+        return shares | {self.levels[top]: self._num - sum(shares.values()) + shares[self.levels[top]]}
 
     def rehearsal(self, num: int, seed: int) -> list[Lesson]:
-        """Returns games of up to three numbers with their solutions, as pre-training showed them, drawn anew."""
-        from experiments.pretraining.countdown import rehearse
+        """Returns documents of the pre-training, drawn anew: small games, and how larger ones begin."""
+        from experiments.pretraining.countdown import PLAY_SHARE, drawn
 
         rng = Random(f"rehearsal:{seed}")
-        shown = [rehearse(rng) for _ in range(num)]
-        return [Lesson(question, solution, score_kind=ScoreKind.UNSPECIFIED, round=0) for question, solution in shown]
+        shown = [drawn(rng, PLAY_SHARE) for _ in range(num)]
+        return [
+            Lesson(
+                document.question, document.completion, score_kind=ScoreKind.UNSPECIFIED, round=0,
+                prefix=document.given, is_whole=document.is_whole,
+            )
+            for document in shown
+        ]  # fmt: skip
 
 
 def world_of(config: SelfImproveConfig) -> World:

@@ -25,7 +25,7 @@ class PretrainConfig:
     muon_lr: float = 0.02
     adam_lr: float = 2e-3
     warmup_tokens: int = 300_000
-    play_share: float = 0.4  # of Countdown's documents: legal plays with unrelated targets
+    play_share: float = 0.35  # of Countdown's documents: legal plays that break off
     anneal_from: int | None = 6_000_000  # tokens after which the learning rate falls to 0, linearly
     question_weight: float = 0.3
     drill_share: float = 0.5  # arithmetic drills among the documents at the start

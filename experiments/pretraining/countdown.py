@@ -34,6 +34,7 @@ MAX_PLAYED = 6  # and of the largest ones that are shown at all
 _ALONE = {"2": 0.15, "3": 0.4, "4": 0.25, "5": 0.2}  # where small games come from: of four and more, what a play leaves
 _BEHIND = {"4": 0.5, "5": 0.3, "6": 0.2}  # the same of those that stand behind other lines
 _BEHIND_SHARE = 0.35  # of small games
+PLAY_SHARE = 0.35  # of the documents: legal plays that break off
 _MISSED_SHARE = 0.2  # of small games: their target is out of reach
 
 
@@ -54,18 +55,12 @@ def documents(config: PretrainConfig, rng: Random, tokens_seen: int) -> Iterator
     """Yields documents for ever; `config.play_share` of them are legal plays. The order depends on `rng` alone."""
     rng = Random(f"countdown:{rng.random()}")
     while True:
-        if rng.random() < config.play_share:
-            yield begun_document(rng)
-        else:
-            yield ended_document(rng)
+        yield drawn(rng, config.play_share)
 
 
-def rehearse(rng: Random) -> tuple[str, str]:
-    """Returns a question and a play that wins it, as pre-training showed them: a game of up to three numbers."""
-    while True:
-        _, game, played = small_game(rng, _ALONE)
-        if countdown.split_of(game) == "train":
-            return question_of(game), solution_of(game.numbers, played)
+def drawn(rng: Random, play_share: float = PLAY_SHARE) -> Document:
+    """Returns one document; with a chance of `play_share` a legal play that breaks off."""
+    return begun_document(rng) if rng.random() < play_share else ended_document(rng)
 
 
 def ended_document(rng: Random) -> Document:

@@ -10,7 +10,7 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from alphallm_env.lm.local.vocabulary import padded
-from alphallm_env.lm.word_tokenizer import END
+from alphallm_env.lm.word_tokenizer import END, QUESTION, SOLUTION
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,11 @@ class Document:
     completion: str
     given: str = ""  # between them: what stands before the completion, and is not to be learnt
     is_whole: bool = True  # whether the text ends where the completion does; else it breaks off there
+
+    @property
+    def question(self) -> str:
+        """The question that the prompt asks."""
+        return self.prompt.removeprefix(QUESTION).removesuffix(SOLUTION)
 
 
 def encode(

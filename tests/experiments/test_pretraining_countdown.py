@@ -7,7 +7,6 @@ from itertools import islice
 from pathlib import Path
 from random import Random
 
-from alphallm_env.lm.word_tokenizer import QUESTION, SOLUTION
 from alphallm_env.mdp.rewards import CORRECT, verdict_of
 from alphallm_env.problems import countdown
 from alphallm_env.problems.countdown.game import Game, question_of, require_game
@@ -15,7 +14,7 @@ from alphallm_env.problems.countdown.problem_set import problem_of
 from alphallm_env.problems.countdown.solver import is_in_reach
 from alphallm_env.problems.countdown.verifier import CountdownVerifier
 from experiments.pretraining.config import PretrainConfig
-from experiments.pretraining.countdown import MAX_PLAYED, MAX_SOLVED, documents, rehearse, tokenizer_of
+from experiments.pretraining.countdown import MAX_PLAYED, MAX_SOLVED, documents, tokenizer_of
 from experiments.pretraining.documents import Document, encode
 
 CONFIG = PretrainConfig(out=Path("unused"), world="countdown")
@@ -92,15 +91,5 @@ def test_no_document_shows_a_game_of_development_or_test_nor_how_four_numbers_ar
             assert verdict_of(document.given + document.completion, problem_of(game)) != CORRECT
 
 
-def test_what_is_rehearsed_is_what_was_taught():
-    rng = Random(3)
-    for _ in range(200):
-        question, solution = rehearse(rng)
-        game = require_game(question)
-        assert len(game.numbers) <= MAX_SOLVED
-        assert countdown.split_of(game) == "train"
-        assert verdict_of(solution, problem_of(game)) == CORRECT
-
-
 def asked_by(document: Document) -> Game:
-    return require_game(document.prompt.removeprefix(QUESTION).removesuffix(SOLUTION))
+    return require_game(document.question)

@@ -89,6 +89,22 @@ def test_the_loss_is_on_the_solution_and_its_end_only(tmp_path: Path, monkeypatc
         assert lm.tokenizer.decode(batch["input_ids"][0]).startswith(f"<|question|>{hostile.question}<|solution|>")
 
 
+def test_what_is_given_is_not_learnt_and_what_breaks_off_has_no_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    lm = load()
+    first, _, rest = LESSONS[0].solution.partition("\n")
+    behind = replace(LESSONS[0], prefix=first + "\n", solution=rest)
+    begun = replace(LESSONS[0], solution=first + "\n", is_whole=False)
+    monkeypatch.setattr(SeenBatches, "batches", [], raising=False)
+    monkeypatch.setattr(sft, "SFTTrainer", SeenBatches)
+    one = FineTuning(epochs=1, batch_size=1)
+    FINE_TUNER.fine_tune(lm, TEMPLATE, [behind, begun], one, tmp_path / "policy", tmp_path / "logs")
+    texts = [lm.tokenizer.decode(batch["input_ids"][0]) for batch in SeenBatches.batches]
+    learnt = [lm.tokenizer.decode(batch["labels"][0][batch["labels"][0] != -100]) for batch in SeenBatches.batches]
+    prompt = TEMPLATE.solve(LESSONS[0].question, "")
+    assert sorted(texts) == sorted([prompt + LESSONS[0].solution + "<|end|>", prompt + first + "\n"])
+    assert sorted(learnt) == sorted([rest + "<|end|>", first + "\n"])
+
+
 def test_it_keeps_the_contract(tmp_path: Path):
     check_fine_tuner(FINE_TUNER, load, TEMPLATE, LESSONS, tmp_path)
 
@@ -130,6 +146,7 @@ def test_a_batch_that_is_too_large_for_memory_goes_through_in_parts_to_the_same_
     def train(name: str) -> dict[str, torch.Tensor]:
         monkeypatch.setattr(SeenBatches, "batches", [], raising=False)
         monkeypatch.setattr(sft, "SFTTrainer", SeenBatches)
+        monkeypatch.setattr(sft, "multiplies_bfloat16", lambda _: False)  # some processors do, and round otherwise
         longer = [replace(lesson, solution=lesson.solution * (1 + n)) for n, lesson in enumerate(LESSONS)]
         settings = FineTuning(epochs=2, batch_size=4, lr=1e-3)
         FINE_TUNER.fine_tune(load(), TEMPLATE, longer, settings, tmp_path / name, tmp_path / "logs")

@@ -63,10 +63,11 @@ def test_a_chat_model_is_taught_without_worked_examples(
     problems = replace(preset.problems, train_problems="gsm_symbolic", test_problems="gsm_symbolic")
     config = replace(preset, models=Models(policy=chat_model), problems=problems)
     with SelfImprovement(config, tmp_path / "run") as run:
-        before = run.simulator(chat_model).policy
-        taught = run.fine_tune(1, chat_model, [Lesson(QUESTION, SOLUTION)])
-        after = run.simulator(taught).policy
-        again = run.fine_tune(2, taught, [Lesson(QUESTION, SOLUTION)])
+        models = run.config.models
+        before = run.simulator(models).policy
+        taught = run.fine_tune(1, models, [Lesson(QUESTION, SOLUTION)])
+        after = run.simulator(models.with_policy(taught)).policy
+        again = run.fine_tune(2, models.with_policy(taught), [Lesson(QUESTION, SOLUTION)])
     assert "pencils" in before.template.solve(QUESTION, "")
     prompt = after.template.solve(QUESTION, "")
     assert prompt.count("<user>") == 1

@@ -19,22 +19,27 @@ CONFIG = changed(smoke(PRESETS["countdown"]), imagined=100, levels="3,4,5,6")
 
 def test_the_curriculum_asks_for_one_level_above_what_search_solves_and_some_below():
     world = CountdownWorld(CONFIG)
-    assert world.wanted({}, curriculum=True) == {"3": 15, "4": 85}
-    assert world.wanted({"3": 1.0, "4": 0.74}, curriculum=True) == {"3": 15, "4": 85}
-    assert world.wanted({"3": 1.0, "4": 0.75}, curriculum=True) == {"3": 8, "4": 8, "5": 84}
+    assert world.wanted({}, curriculum=True) == {"3": 33, "4": 67}
+    assert world.wanted({"3": 1.0, "4": 0.49}, curriculum=True) == {"3": 33, "4": 67}
+    assert world.wanted({"3": 1.0, "4": 0.5}, curriculum=True) == {"3": 14, "4": 29, "5": 57}
     solved = {"3": 0.2, "4": 0.9, "5": 0.8, "6": 0.7}
-    assert world.wanted(solved, curriculum=True) == {"3": 5, "4": 5, "5": 5, "6": 85}
+    assert world.wanted(solved, curriculum=True) == {"3": 7, "4": 13, "5": 27, "6": 53}
     assert world.wanted(solved, curriculum=False) == {"3": 25, "4": 25, "5": 25, "6": 25}
 
 
-def test_rehearsed_games_have_up_to_three_numbers_and_are_won():
+def test_what_is_rehearsed_is_what_was_taught():
     world = CountdownWorld(CONFIG)
     lessons = world.rehearsal(100, 1)
-    games = [require_game(lesson.question) for lesson in lessons]
-    assert {len(game.numbers) for game in games} == {2, 3}
-    for lesson, game in zip(lessons, games, strict=True):
-        assert verdict_of(lesson.solution, problem_of(game)) == CORRECT
     assert lessons == world.rehearsal(100, 1) != world.rehearsal(100, 2)
+    assert {len(require_game(lesson.question).numbers) for lesson in lessons} == {2, 3, 4, 5, 6}
+    for lesson in lessons:
+        is_won = verdict_of(lesson.prefix + lesson.solution, problem_of(require_game(lesson.question))) == CORRECT
+        assert not is_won or len(require_game(lesson.question).numbers) <= 3
+    assert {(bool(lesson.prefix), lesson.is_whole) for lesson in lessons} == {
+        (False, True),
+        (True, True),
+        (False, False),
+    }
 
 
 def test_a_problem_set_is_one_level_and_rehearses_nothing():
