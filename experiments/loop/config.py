@@ -163,9 +163,9 @@ _COUNTDOWN = SelfImproveConfig(
     models=Models(policy="tiny_countdown"),
     controls=("no_search",),
     problems=Problems(train_problems="countdown", test_problems="countdown", unseen_split="", max_tokens=100),
-    imagination=Imagination(imagined=420),
-    search=TrainingSearch(training_planner="eta_mcts", training_budget=300, solutions=4),
-    fine_tuning=FineTuningSettings(epochs=5, batch_size=64, lr=5e-3, max_lessons=1_200, rehearsal=1.5),
+    imagination=Imagination(imagined=700),
+    search=TrainingSearch(training_planner="eta_mcts", training_budget=150, solutions=2, training_concurrency=400),
+    fine_tuning=FineTuningSettings(epochs=3, batch_size=32, lr=3e-3, max_lessons=1_200, rehearsal=0.5),
     evaluation=Evaluation(evaluation_problems=200, small_budget=500, large_budget=500, concurrency=100),
 )
 
@@ -175,6 +175,7 @@ PRESETS: dict[str, SelfImproveConfig] = {
         _COUNTDOWN,
         rounds=60,
         imagined=1_200,
+        training_budget=300,
         test_levels="3,4,5,6",
         search_levels="5,6",
         max_lessons=6_000,

@@ -16,8 +16,8 @@ from experiments.loop.config import SelfImproveConfig
 from experiments.loop.plan import levels_by_split
 from experiments.loop.questions import CountdownQuestions, QuestionFilter, Questions
 
-SOLVED_FROM = 0.5  # the share of a level's problems from which search is said to solve it
-BELOW = 0.5  # questions of a level for each one of the level above it
+SOLVED_FROM = 0.75  # the share of a level's problems from which search is said to solve it
+BELOW = 0.2  # questions of a level for each one of the level above it
 
 
 class World(Protocol):
@@ -133,8 +133,8 @@ class CountdownWorld:
         while top + 1 < len(self.levels) and (top == 0 or solved.get(self.levels[top], 0.0) >= SOLVED_FROM):
             top += 1
         weights = {level: BELOW ** (top - place) for place, level in enumerate(self.levels[: top + 1])}
-        shares = {level: round(self._num * weight / sum(weights.values())) for level, weight in weights.items()}
-        return shares | {self.levels[top]: self._num - sum(shares.values()) + shares[self.levels[top]]}
+        below = {level: round(self._num * weights[level] / sum(weights.values())) for level in self.levels[:top]}
+        return below | {self.levels[top]: self._num - sum(below.values())}
 
     def rehearsal(self, num: int, seed: int) -> list[Lesson]:
         """Returns documents of the pre-training, drawn anew: small games, and how larger ones begin."""

@@ -19,11 +19,11 @@ CONFIG = changed(smoke(PRESETS["countdown"]), imagined=100, levels="3,4,5,6")
 
 def test_the_curriculum_asks_for_one_level_above_what_search_solves_and_some_below():
     world = CountdownWorld(CONFIG)
-    assert world.wanted({}, curriculum=True) == {"3": 33, "4": 67}
-    assert world.wanted({"3": 1.0, "4": 0.49}, curriculum=True) == {"3": 33, "4": 67}
-    assert world.wanted({"3": 1.0, "4": 0.5}, curriculum=True) == {"3": 14, "4": 29, "5": 57}
+    assert world.wanted({}, curriculum=True) == {"3": 17, "4": 83}
+    assert world.wanted({"3": 1.0, "4": 0.74}, curriculum=True) == {"3": 17, "4": 83}
+    assert world.wanted({"3": 1.0, "4": 0.75}, curriculum=True) == {"3": 3, "4": 16, "5": 81}
     solved = {"3": 0.2, "4": 0.9, "5": 0.8, "6": 0.7}
-    assert world.wanted(solved, curriculum=True) == {"3": 7, "4": 13, "5": 27, "6": 53}
+    assert world.wanted(solved, curriculum=True) == {"3": 1, "4": 3, "5": 16, "6": 80}
     assert world.wanted(solved, curriculum=False) == {"3": 25, "4": 25, "5": 25, "6": 25}
 
 
