@@ -1,6 +1,7 @@
 """What can be reached from given numbers: the truth that learned critics of Countdown are measured against.
 
-No planner and no part of a loop may use it: it knows more than what it would judge.
+Pre-training asks it which games of three numbers, the level that is taught, cannot be won. No planner and no part of a
+loop may use it: it knows more than what it would judge.
 """
 
 from __future__ import annotations

@@ -51,15 +51,15 @@ def test_critics_that_solve_more_than_the_policy_end_the_run(weak: str, tmp_path
         plain = run.simulator
         run.simulator = lambda policy: replace(plain(policy), critics=teacher(run.engine))  # type: ignore[method-assign]
         with pytest.raises(RunError, match=r"round1: expected critics that know no more .* choose other --critics"):
-            run.guard(LOOP, 1, weak)
-        run.guard(LOOP, 2, "tiny")  # of this policy it is the policy's own model
+            run.guard(LOOP, 1, run.config.models.with_policy(weak))
+        run.guard(LOOP, 2, run.config.models.with_policy("tiny"))  # of this policy it is the policy's own model
     [found] = run.guards
     assert found.in_words() == "round2: the critics hold no model but the policy's own: none can know more"
 
 
 def test_the_shipped_critics_know_no_more_than_the_policy(tmp_path: Path) -> None:
     with SelfImprovement(config_of("tiny", "tiny"), tmp_path / "run") as run:
-        run.guard(LOOP, 1, "tiny")
+        run.guard(LOOP, 1, run.config.models)
     [found] = run.guards
     assert found.num_problems == 30
     assert found.ci95 is not None
@@ -68,7 +68,7 @@ def test_the_shipped_critics_know_no_more_than_the_policy(tmp_path: Path) -> Non
 
 def test_a_verifier_answers_nothing(tmp_path: Path) -> None:
     with SelfImprovement(smoke(PRESETS["countdown"]), tmp_path / "run") as run:
-        run.guard(LOOP, 1, "tiny_countdown")
+        run.guard(LOOP, 1, run.config.models)
     assert run.guards[0].critic_solver_accuracy is None
 
 
