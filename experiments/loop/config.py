@@ -165,7 +165,7 @@ _COUNTDOWN = SelfImproveConfig(
     problems=Problems(train_problems="countdown", test_problems="countdown", unseen_split="", max_tokens=100),
     imagination=Imagination(imagined=700),
     search=TrainingSearch(training_planner="eta_mcts", training_budget=150, solutions=2, training_concurrency=400),
-    fine_tuning=FineTuningSettings(epochs=3, batch_size=32, lr=3e-3, max_lessons=1_200, rehearsal=0.5),
+    fine_tuning=FineTuningSettings(epochs=2, batch_size=32, lr=1e-3, max_lessons=1_200, rehearsal=1.5),
     evaluation=Evaluation(evaluation_problems=200, small_budget=500, large_budget=500, concurrency=100),
 )
 
