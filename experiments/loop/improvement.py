@@ -110,7 +110,10 @@ class SelfImprovement:
         return rows
 
     def with_learned_orm(self, arm: Arm) -> Models:
-        """Returns the first models with an ORM that is fitted to plain samples of the level that is taught."""
+        """Returns the first models with an ORM that is fitted to plain samples of the level that is taught.
+
+        Raises RunError where these do not show both outcomes: the verifier must not stand in for what was not learnt.
+        """
         config, models, stage = self.config, self.config.models, arm.stage(plan.TAUGHT)
         records = self._searched(
             (stage, "imagined", plan.PLAIN_SAMPLES), self.simulator(models),
@@ -118,7 +121,10 @@ class SelfImprovement:
             derive_seed(config.seed, "taught"), config.search.training_concurrency, plan.search_title(stage), stage,
             _show_nothing,
         )  # fmt: skip
-        return self.refit(stage, models, records, ("orm",))
+        learned = self.refit(stage, models, records, ("orm",))
+        if learned is models:
+            raise RunError(f"{stage}: expected samples to learn an ORM from; raise --imagined or --training-budget")
+        return learned
 
     def refit(self, stage: str, models: Models, records: Sequence[SearchRecord], names: Sequence[str]) -> Models:
         """Returns the models with critics of these names that are fitted to searches, on the models' policy.

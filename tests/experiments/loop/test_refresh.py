@@ -11,6 +11,7 @@ import pytest
 
 from alphallm_env.critics.context import CriticContext
 from alphallm_env.critics.registry import make_critics
+from alphallm_env.errors import RunError
 from alphallm_env.loading import COUNTDOWN_POLICY, load_policy
 from alphallm_env.mdp.options import SentenceRule
 from alphallm_env.problems.countdown import LEVELS, solution_of
@@ -21,6 +22,7 @@ from alphallm_env.types import Ending, Option, Problem, ScoreKind, State, Trajec
 from experiments.loop import refresh
 from experiments.loop.config import PRESETS, smoke
 from experiments.loop.improvement import SelfImprovement
+from experiments.loop.plan import arms_of
 from experiments.loop.worlds import CountdownWorld
 from experiments.runs.search_records import SearchRecord
 from experiments.runs.settings import changed
@@ -105,3 +107,12 @@ def test_the_loop_fits_critics_to_its_searches_and_runs_again_with_a_learned_orm
     folder = tmp_path / "run" / "checkpoints" / "round1-critics" / "critics"
     assert fitted.critics == f"verifier,value={folder},prm={folder}"
     assert results["critic_solver_accuracy"][-1]["stage"] == "learned_orm-round1"
+
+
+def test_the_verifier_does_not_stand_in_for_an_orm_that_was_not_learnt(tmp_path: Path):
+    config = changed(smoke(PRESETS["countdown"]), imagined=2, controls=("learned_orm",), threads=1)
+    with (
+        SelfImprovement(config, tmp_path / "run") as run,
+        pytest.raises(RunError, match="expected samples to learn an"),
+    ):
+        run.improve(arms_of(config)[1])
