@@ -43,7 +43,7 @@ from experiments.runs.report import PageDetails, write_report
 from experiments.runs.results import ResultRow, paired_difference, round_of, summarise
 from experiments.runs.screen import Screen
 from experiments.runs.search_records import SearchRecord
-from experiments.runs.searching import run_searches, search_journal
+from experiments.runs.searching import ignore, run_searches, search_journal
 from experiments.runs.settings import flat
 
 LOOP = Arm("", "", True)  # names the stages that belong to no control
@@ -119,7 +119,6 @@ class SelfImprovement:
             (stage, "imagined", plan.PLAIN_SAMPLES), self.simulator(models),
             self.world.taught(config.imagination.imagined), config.search.training_budget,
             derive_seed(config.seed, "taught"), config.search.training_concurrency, plan.search_title(stage), stage,
-            _show_nothing,
         )  # fmt: skip
         learned = self.refit(stage, models, records, ("orm",))
         if learned is models:
@@ -225,7 +224,7 @@ class SelfImprovement:
         concurrency: int,
         title: str,
         journal: str,
-        watch: Callable[[Problem, PlanResult], None],
+        watch: Callable[[Problem, PlanResult], None] = ignore,
     ) -> list[SearchRecord]:
         """Returns the records of one planner's searches, which are shown, kept and entered in the ledger."""
         stage, split, name = key
@@ -383,7 +382,3 @@ class SelfImprovement:
 def _problems_in(record: Json) -> list[Problem]:
     """Returns the problems in the record of an imagination."""
     return [Problem(**problem) for problem in cast("dict[str, list[dict[str, str]]]", record)["problems"]]
-
-
-def _show_nothing(problem: Problem, result: PlanResult) -> None:
-    """Watches searches that nobody looks at."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from alphallm_env.critics.measures import area_under_roc, expected_calibration_error
+from alphallm_env.critics.measures import quality
 from alphallm_env.critics.probes.trunk import ProbeTrunk
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.prompts import template_for
@@ -21,13 +21,14 @@ from alphallm_env.mdp.options import OptionRule, split_options
 from alphallm_env.runtime.seeds import derive_seed
 from alphallm_env.training.graded import CRITICS, LabelledStep, ProblemData, Sample, items_of, prefix_counts
 from alphallm_env.types import Trajectory
+from experiments.critics.config import StepLabels
 from experiments.critics.measuring import calibrate
 from experiments.critics.models import fit_probes
 from experiments.runs.records import write_json
 from experiments.runs.search_records import SearchRecord
 
 _SPLITS = ("train", "train", "train", "train", "development", "test")  # of six problems
-_GOOD = 0.25  # the share of trajectories through a step that must be right, as in `experiments.train_critics`
+_GOOD = StepLabels.threshold  # the share of trajectories through a step that must be right
 _MIN_VISITS = 3  # trajectories through a step that is labelled by their share
 _MEASURES = "measures.json"
 
@@ -110,8 +111,8 @@ def fit(
         for level, pairs in sorted(found.items()):
             scores, outcomes = [score for score, _ in pairs], [outcome for _, outcome in pairs]
             if len(set(outcomes)) == 2:
-                error = expected_calibration_error(scores, [float(outcome) for outcome in outcomes])
-                measures.append(Measure(critic, level, area_under_roc(scores, outcomes), error, len(pairs)))
+                found_here = quality(scores, outcomes)
+                measures.append(Measure(critic, level, found_here.auc, found_here.ece, found_here.num_scores))
     write_json(folder / _MEASURES, {"measures": [asdict(measure) for measure in measures]})
 
 

@@ -138,10 +138,10 @@ class CountdownWorld:
 
     def rehearsal(self, num: int, seed: int) -> list[Lesson]:
         """Returns documents of the pre-training, drawn anew: small games, and how larger ones begin."""
-        from experiments.pretraining.countdown import PLAY_SHARE, drawn
+        from experiments.pretraining.countdown import drawn
 
         rng = Random(f"rehearsal:{seed}")
-        shown = [drawn(rng, PLAY_SHARE) for _ in range(num)]
+        shown = [drawn(rng) for _ in range(num)]
         return [
             Lesson(
                 document.question, document.completion, score_kind=ScoreKind.UNSPECIFIED, round=0,

@@ -14,16 +14,16 @@ So nobody has shown the policy a game of more than three numbers that is won, no
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 
 from transformers import PreTrainedTokenizerFast
 
 from alphallm_env.lm.word_tokenizer import QUESTION, SOLUTION, WORDS_AND_NUMBERS, build_tokenizer
 from alphallm_env.problems import countdown
-from alphallm_env.problems.countdown import LEVELS, Game, Level, Move, question_of, solution_of
+from alphallm_env.problems.countdown import LEVELS, Game, Move, question_of, solution_of
 from alphallm_env.problems.countdown.game import after, line_of, play
-from alphallm_env.problems.countdown.problem_set import draw, random_play
+from alphallm_env.problems.countdown.problem_set import draw, random_numbers, random_play
 from alphallm_env.problems.countdown.solver import is_in_reach
 from alphallm_env.types import Problem
 from experiments.pretraining.config import PretrainConfig
@@ -34,7 +34,6 @@ MAX_PLAYED = 6  # and of the largest ones that are shown at all
 _ALONE = {"2": 0.15, "3": 0.4, "4": 0.25, "5": 0.2}  # where small games come from: of four and more, what a play leaves
 _BEHIND = {"4": 0.5, "5": 0.3, "6": 0.2}  # the same of those that stand behind other lines
 _BEHIND_SHARE = 0.35  # of small games
-PLAY_SHARE = 0.35  # of the documents: legal plays that break off
 _MISSED_SHARE = 0.2  # of small games: their target is out of reach
 
 
@@ -58,7 +57,7 @@ def documents(config: PretrainConfig, rng: Random, tokens_seen: int) -> Iterator
         yield drawn(rng, config.play_share)
 
 
-def drawn(rng: Random, play_share: float = PLAY_SHARE) -> Document:
+def drawn(rng: Random, play_share: float = PretrainConfig.play_share) -> Document:
     """Returns one document; with a chance of `play_share` a legal play that breaks off."""
     return begun_document(rng) if rng.random() < play_share else ended_document(rng)
 
@@ -68,11 +67,13 @@ def ended_document(rng: Random) -> Document:
     is_behind, is_missed = rng.random() < _BEHIND_SHARE, rng.random() < _MISSED_SHARE
     while True:
         before, game, played = small_game(rng, _BEHIND if is_behind else _ALONE, is_missed=is_missed)
-        asked = Game(_numbers(rng, LEVELS[str(len(game.numbers) + len(before))]), game.target) if is_behind else game
+        asked = (
+            Game(random_numbers(rng, LEVELS[str(len(game.numbers) + len(before))]), game.target) if is_behind else game
+        )
         is_another = not is_behind or play(asked.numbers, before[0]) is None
         if is_another and countdown.split_of(asked) == countdown.split_of(game) == "train":
-            given = "\n".join([*before, ""]) if is_behind else ""
-            return Document(QUESTION + question_of(asked) + SOLUTION, solution_of(game.numbers, played), given)
+            prompt = QUESTION + question_of(asked) + SOLUTION
+            return Document(prompt, solution_of(game.numbers, played), given=_text_of(before) if is_behind else "")
 
 
 def small_game(
@@ -85,10 +86,7 @@ def small_game(
     while True:
         level = LEVELS[rng.choices(list(shares), list(shares.values()))[0]]
         game, played = draw(rng, level)
-        before: list[str] = []
-        while len(game.numbers) > MAX_SOLVED:
-            game = Game(after(game.numbers, played[0]), game.target)
-            before.append(line_of(played.pop(0), game.numbers))
+        before, game, played = _until_small(game, played)
         if not is_missed:
             return before, game, played
         missed = Game(game.numbers, rng.randint(*level.targets))
@@ -101,12 +99,22 @@ def begun_document(rng: Random) -> Document:
     """Returns a game of the train split, with a legal play up to where three numbers are left."""
     while True:
         level = LEVELS[str(rng.randint(MAX_SOLVED + 1, MAX_PLAYED))]
-        game = Game(_numbers(rng, level), rng.randint(*level.targets))
+        game = Game(random_numbers(rng, level), rng.randint(*level.targets))
         played = random_play(game.numbers, rng, level.largest)
         if played and countdown.split_of(game) == "train":
-            lines = solution_of(game.numbers, played).split("\n")[: level.num_numbers - MAX_SOLVED]
-            return Document(QUESTION + question_of(game) + SOLUTION, "\n".join([*lines, ""]), is_whole=False)
+            lines, _, _ = _until_small(game, played)
+            return Document(QUESTION + question_of(game) + SOLUTION, _text_of(lines), is_whole=False)
 
 
-def _numbers(rng: Random, level: Level) -> tuple[int, ...]:
-    return tuple(rng.randint(*level.numbers) for _ in range(level.num_numbers))
+def _until_small(game: Game, played: Sequence[Move]) -> tuple[list[str], Game, list[Move]]:
+    """Returns the lines of a play up to where at most three numbers are left, the game that is left, and its play."""
+    lines: list[str] = []
+    num_lines = max(0, len(game.numbers) - MAX_SOLVED)
+    for move in played[:num_lines]:
+        game = Game(after(game.numbers, move), game.target)
+        lines.append(line_of(move, game.numbers))
+    return lines, game, list(played[num_lines:])
+
+
+def _text_of(lines: Sequence[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)

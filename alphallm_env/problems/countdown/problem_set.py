@@ -74,10 +74,15 @@ def random_play(numbers: tuple[int, ...], rng: Random, largest: int) -> list[Mov
     return played
 
 
+def random_numbers(rng: Random, level: Level) -> tuple[int, ...]:
+    """Returns as many numbers as a problem of the level has, each as likely as any other."""
+    return tuple(rng.randint(*level.numbers) for _ in range(level.num_numbers))
+
+
 def draw(rng: Random, level: Level) -> tuple[Game, list[Move]]:
     """Returns a game of the level with the play that it was made by, which solves it."""
     for _ in range(_MAX_TRIES):
-        numbers = tuple(rng.randint(*level.numbers) for _ in range(level.num_numbers))
+        numbers = random_numbers(rng, level)
         played = random_play(numbers, rng, level.largest)
         if played and level.targets[0] <= played[-1].result <= level.targets[1]:
             return Game(numbers, played[-1].result), played
