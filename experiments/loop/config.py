@@ -14,7 +14,7 @@ from experiments.runs.flags import MergeRuleName, ProblemSetName, SelectionName,
 from experiments.runs.models import Models
 from experiments.runs.settings import changed
 
-ControlName = Literal["no_search", "no_curriculum", "learned_orm"]
+ControlName = Literal["no_search", "no_lessons", "no_curriculum", "learned_orm"]
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,8 @@ class FineTuningSettings:
     """the highest learning rate"""
     max_lessons: int = 100_000
     """of a fine-tuning: all new ones, and a sample of those of earlier rounds"""
+    targets: Literal["solutions", "visits"] = "solutions"
+    """what a search that found a solution teaches: its solutions, or its visits as well, one option a decision"""
     rehearsal: float = 0.0
     """lessons of what the policy was taught before the loop, for each lesson of the loop (Countdown)"""
 
@@ -135,7 +137,7 @@ class SelfImproveConfig:
     threads: int = 2
     """of the processor, for the models"""
     controls: tuple[ControlName, ...] = ()
-    """the loop again without a part of it: without search, without a curriculum, with a learned ORM for the verifier"""
+    """the loop again without a part of it: search, lessons (rehearsal alone), curriculum, verifier (a learned ORM)"""
     models: Models = field(default_factory=Models)
     problems: Problems = Problems()
     imagination: Imagination = Imagination()
@@ -152,16 +154,18 @@ class SelfImproveConfig:
     def __post_init__(self) -> None:
         if self.rounds < 1:
             raise ValueError(f"rounds must be >= 1, got {self.rounds}")
-        if "learned_orm" in self.controls and not self.is_countdown:
-            raise ValueError(
-                f"the control learned_orm replaces a verifier, as countdown has, got {self.problems.train_problems!r}"
-            )
+        needs = {"learned_orm": "replaces a verifier", "no_lessons": "rehearses what was taught before the loop"}
+        for control in self.controls:
+            if control in needs and not self.is_countdown:
+                raise ValueError(
+                    f"the control {control} {needs[control]}, as countdown has, got {self.problems.train_problems!r}"
+                )
 
 
 _COUNTDOWN = SelfImproveConfig(
     rounds=5,
     models=Models(policy="tiny_countdown"),
-    controls=("no_search",),
+    controls=("no_search", "no_lessons"),
     problems=Problems(train_problems="countdown", test_problems="countdown", unseen_split="", max_tokens=100),
     imagination=Imagination(imagined=700),
     search=TrainingSearch(training_planner="eta_mcts", training_budget=150, solutions=2, training_concurrency=400),

@@ -30,7 +30,7 @@ from experiments.loop import plan, refresh
 from experiments.loop.config import SelfImproveConfig
 from experiments.loop.guard import Guarded, guarded, is_policys_own, solving
 from experiments.loop.imagination import imagine
-from experiments.loop.lessons import lessons_of, require_orm_scores, training_set
+from experiments.loop.lessons import lessons_of, require_orm_scores, training_set, visited
 from experiments.loop.plan import Arm
 from experiments.loop.refresh import Measure
 from experiments.loop.worlds import world_of
@@ -70,6 +70,7 @@ class SelfImprovement:
         self.records: dict[LedgerKey, list[SearchRecord]] = {}
         self.guards: list[Guarded] = []
         self.measures: dict[str, list[Measure]] = {}  # of critics that were fitted, by stage
+        self.num_learnt: dict[int, int] = {}  # documents that the loop, the first arm, learnt from, by round
 
     def __enter__(self) -> SelfImprovement:
         return self
@@ -98,12 +99,14 @@ class SelfImprovement:
             models = self.with_learned_orm(arm)
         for number in range(1, self.config.rounds + 1):
             self.guard(arm, number, models)
-            problems = self.imagine(arm, number, models, solved)
-            records = self.search(arm, number, models, problems)
-            solved = self.solved(arm, number, records)
-            lessons += self.keep(arm, number, records)
+            records = list[SearchRecord]()
+            if arm.has_lessons:
+                problems = self.imagine(arm, number, models, solved)
+                records = self.search(arm, number, models, problems)
+                solved = self.solved(arm, number, records)
+                lessons += self.keep(arm, number, records)
             models = models.with_policy(self.fine_tune(number, models, lessons, arm))
-            if self.config.critics.refreshed and not arm.has_learned_orm:
+            if self.config.critics.refreshed and records and not arm.has_learned_orm:
                 models = self.refit(arm.stage(f"round{number}"), models, records, self.config.critics.refreshed)
             is_last = number == self.config.rounds
             rows += self.evaluate(arm, f"round{number}", models, search=is_last and not arm.control)
@@ -307,6 +310,8 @@ class SelfImprovement:
     def keep(self, arm: Arm, number: int, records: Sequence[SearchRecord]) -> list[Lesson]:
         """Returns the lessons of a round's searches."""
         lessons = lessons_of(records, self._threshold(arm), number, self.config.search.solutions)
+        if self.config.fine_tuning.targets == "visits":
+            lessons += visited(records, self._threshold(arm), number, self.config.seed)
         self.monitor.scalar(arm.stage("loop/lessons_per_search"), len(lessons) / max(1, len(records)), number)
         return lessons
 
@@ -317,7 +322,9 @@ class SelfImprovement:
         template = models.load_policy().template.without_examples()
         settings = FineTuning(how.epochs, how.batch_size, how.lr, seed=config.seed + number)
         learnt = training_set(lessons, number, how.max_lessons, settings.seed)
-        learnt += self.world.rehearsal(round(how.rehearsal * len(learnt)), settings.seed)
+        rehearsed = round(how.rehearsal * len(learnt)) if arm.has_lessons else self.num_learnt[number]
+        learnt += self.world.rehearsal(rehearsed, settings.seed)
+        self.num_learnt.setdefault(number, len(learnt))
 
         def train(scratch: Path) -> None:
             torch.manual_seed(config.seed)

@@ -7,6 +7,7 @@ from random import Random
 
 from agents.base import PlanResult
 from alphallm_env.errors import RunError
+from alphallm_env.runtime.seeds import derive_seed
 from alphallm_env.training.base import Lesson, ScoredSolution
 from alphallm_env.types import Ending, Problem, ScoreKind
 from experiments.runs.search_records import SearchRecord
@@ -73,6 +74,29 @@ def others_of(record: SearchRecord, orm_threshold: float, number: int, most: int
         Lesson(record.problem.question, other.state.text, other.score, other.score_kind, round=number)
         for other in good[: max(0, most)]
     ]
+
+
+def visited(records: Sequence[SearchRecord], orm_threshold: float, number: int, seed: int) -> list[Lesson]:
+    """Returns a lesson for each decision of the searches that found a solution: one option, drawn by visit counts.
+
+    In expectation the policy so imitates the visit distribution, as in AlphaZero. Decisions between fewer than two
+    options are left out: they say nothing.
+    """
+    lessons: list[Lesson] = []
+    for record in records:
+        if record.best.score < orm_threshold:
+            continue
+        rng = Random(derive_seed(seed, "visited", number, record.problem.id))
+        for decision in record.decisions:
+            if len(decision.options) > 1:
+                [option] = rng.choices(decision.options, [option.visit_count for option in decision.options])
+                lessons.append(
+                    Lesson(
+                        record.problem.question, option.text, option.value, ScoreKind.UNSPECIFIED, round=number,
+                        prefix=decision.prefix, is_whole=False,
+                    )
+                )  # fmt: skip
+    return lessons
 
 
 def training_set(lessons: Sequence[Lesson], number: int, most: int, seed: int) -> list[Lesson]:

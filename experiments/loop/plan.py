@@ -21,6 +21,7 @@ class Arm:
     planner: str
     curriculum: bool
     has_learned_orm: bool = False  # which is fitted once, to games of the level that is taught
+    has_lessons: bool = True  # else it rehearses as many documents as the loop learns from, and searches nothing
 
     def stage(self, name: str) -> str:
         """Returns the name of one of its stages: that of the loop with the control's before it."""
@@ -32,6 +33,7 @@ def arms_of(config: SelfImproveConfig) -> list[Arm]:
     planner, curriculum = config.search.training_planner, config.imagination.curriculum
     controls = {
         "no_search": Arm("no_search", PLAIN_SAMPLES, curriculum),
+        "no_lessons": Arm("no_lessons", planner, curriculum, has_lessons=False),
         "no_curriculum": Arm("no_curriculum", planner, False),
         "learned_orm": Arm("learned_orm", planner, curriculum, has_learned_orm=True),
     }
@@ -114,10 +116,11 @@ def expected_costs(config: SelfImproveConfig) -> dict[str, float]:
         for number in range(1, config.rounds + 1):
             stage = arm.stage(f"round{number}")
             lessons = min(number * imagined, config.fine_tuning.max_lessons) * (1 + config.fine_tuning.rehearsal)
-            costs[imagination_title(stage)] = 4 * imagined * length  # few questions pass the filter
-            costs[search_title(stage)] = imagined * config.search.training_budget
+            if arm.has_lessons:
+                costs[imagination_title(stage)] = 4 * imagined * length  # few questions pass the filter
+                costs[search_title(stage)] = imagined * config.search.training_budget
             costs[fine_tuning_title(stage)] = 2 * config.fine_tuning.epochs * lessons * length
-            if config.critics.refreshed:
+            if config.critics.refreshed and arm.has_lessons:
                 costs[critics_title(stage)] = imagined * config.search.training_budget / 2
             costs |= _evaluation(config, stage, search=number == config.rounds and not arm.control)
     return costs

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _COLOURS = {"before": "#9aa5b1", "round1": "#5b8db8", "round2": "#1f4e79"}
-_LINES = ("-", "--", ":", "-.")  # the loop, then its controls
+_LINES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))  # the loop, then its four controls
 
 
 def plot(rows: Sequence[ResultRow]) -> bytes:

@@ -129,14 +129,16 @@ def test_countdown_is_measured_by_level_and_round_beside_its_control(played: tup
     rows = json.loads((out / "results.json").read_text())["rows"]
     greedy = {(row["control"], row["round"], row["level"]) for row in rows if row["planner"] == "greedy"}
     levels = ("n=3", "n=4", "n=5")
-    arms = [("", 0), ("", 1), ("", 2), ("no_search", 1), ("no_search", 2)]
+    arms = [("", 0), *((arm, number) for arm in ("", "no_search", "no_lessons") for number in (1, 2))]
     assert greedy == {(*arm, level) for arm in arms for level in levels}
     searched = {(row["control"], row["round"], row["planner"]) for row in rows if row["planner"] != "greedy"}
     assert searched == {(*arm, planner) for arm in [("", 0), ("", 2)] for planner in ("eta_mcts", "orm_rerank")}
     assert all(row["flops"] == 2 * row["weights"] * row["tokens"] for row in rows)
     gains = json.loads((out / "results.json").read_text())["gains"]
-    assert {gain["over"] for gain in gains} == {"before", "no_search", "orm_rerank"}
+    assert {gain["over"] for gain in gains} == {"before", "no_search", "no_lessons", "orm_rerank"}
     assert "no search" in printed
+    searches = {file.name for file in (out / "searches").glob("no_lessons-*")}
+    assert searches == {f"no_lessons-round{n}-n{level}-greedy.jsonl" for n in (1, 2) for level in (3, 4, 5)}
     page = (out / "report.html").read_text()
     assert "Imagined questions" in page
     assert "Lessons of the last round" in page

@@ -59,15 +59,19 @@ def test_new_lessons_come_before_earlier_ones_where_there_is_no_room_for_all():
 
 
 def test_controls_leave_out_one_part_each_and_have_stages_of_their_own():
-    config = changed(CONFIG, controls=("no_search", "no_curriculum", "learned_orm"))
-    loop, no_search, no_curriculum, learned_orm = arms_of(config)
+    config = changed(CONFIG, controls=("no_search", "no_curriculum", "learned_orm", "no_lessons"))
+    loop, no_search, no_curriculum, learned_orm, no_lessons = arms_of(config)
     assert (loop.stage("round1"), no_search.stage("round1")) == ("round1", "no_search-round1")
     planners = [arm.planner for arm in (loop, no_search, no_curriculum, learned_orm)]
     assert planners == ["eta_mcts", "orm_rerank", "eta_mcts", "eta_mcts"]
     assert [arm.curriculum for arm in (loop, no_search, no_curriculum, learned_orm)] == [True, True, False, True]
     assert [arm.has_learned_orm for arm in (loop, no_search, no_curriculum, learned_orm)] == [False, False, False, True]
+    assert [arm.has_lessons for arm in (loop, no_search, no_lessons)] == [True, True, False]
     titles = expected_costs(config)
     assert {"round2: search imagined problems", "no_search-round2: search imagined problems"} <= set(titles)
+    assert {title for title in titles if title.startswith("no_lessons-round1") and "greedy" not in title} == {
+        "no_lessons-round1: fine-tune the policy"
+    }
     assert "learned_orm-taught: fit critics" in titles
     assert "round1: fit critics" in expected_costs(changed(config, refresh="value"))
     assert SelfImproveConfig().is_countdown is False
@@ -85,6 +89,7 @@ def test_the_learned_orm_is_fitted_to_the_level_that_is_taught():
     [
         ({"refresh": "value,judge"}, "refresh must name some of value, prm, orm, got judge"),
         ({"controls": ("learned_orm",), "train_problems": "gsm_symbolic"}, "replaces a verifier"),
+        ({"controls": ("no_lessons",), "train_problems": "gsm_symbolic"}, "rehearses what was taught before the loop"),
     ],
 )
 def test_settings_that_cannot_be_met_are_refused(settings: dict[str, object], said: str):
