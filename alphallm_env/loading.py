@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
 from alphallm_env.critics.base import Critics
 from alphallm_env.critics.context import CriticContext
@@ -14,18 +13,10 @@ from alphallm_env.lm.backends import HasTokenizer, load_lm, load_server_lm
 from alphallm_env.lm.base import LanguageModel
 from alphallm_env.lm.policy import Policy
 from alphallm_env.lm.prompts import FewShotTemplate, template_for
+from alphallm_env.lm.shipped import resolve
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.simulator import Simulator
-
-TINY_POLICY = Path(__file__).parent / "lm" / "tiny"
-COUNTDOWN_POLICY = Path(__file__).parent / "lm" / "tiny_countdown"
-SHIPPED_POLICIES = {"tiny": TINY_POLICY, "tiny_countdown": COUNTDOWN_POLICY}
-
-
-def resolve(name: str) -> str:
-    """Returns the folder or hub name to load: that of a shipped policy for its name, else the name as it is."""
-    return str(SHIPPED_POLICIES.get(name, name))
 
 
 def load_policy(

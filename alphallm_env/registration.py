@@ -45,11 +45,11 @@ _LATEST: dict[str, Registered] = {
     "AlphaLLM/GSM8KChoice": _choice(**_GSM8K),
     "AlphaLLM/MATHChoice": _choice(**_MATH),
 }
-# A verifier judges Countdown, so that its critics need no gold answers and no training.
+# No gold answer is needed: the PRM is learned, and the ORM replays the lines as its tool, which decides.
 _COUNTDOWN: dict[str, Argument] = {
     "problems": "countdown",
     "policy": "tiny_countdown",
-    "critics": "verifier",
+    "critics": "verifier,prm=learned",
     "max_tokens": 128,
     "max_option_tokens": 32,
 }

@@ -18,7 +18,8 @@ from agents.base import Budget, PlanResult
 from agents.registry import make_planner
 from agents.running import run_episodes
 from alphallm_env.lm.local.transformers_lm import TransformersLM
-from alphallm_env.loading import build_simulator, load_policy, resolve
+from alphallm_env.lm.shipped import resolve
+from alphallm_env.loading import build_simulator, load_policy
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.mdp.rewards import CORRECT, verdict_of
 from alphallm_env.problems import gsm_symbolic, normalise_question

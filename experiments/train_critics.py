@@ -58,15 +58,16 @@ def collect_splits(policy: Policy, config: CriticsConfig) -> dict[str, list[Prob
     data, labels = config.data, config.labels
     if labels.labels == "binary_search":
         names.append("threshold")
-    config.out.mkdir(parents=True, exist_ok=True)
+    rule = TERMINATION_RULES.resolve(data.option_rule)
+    problems_of = splits(config)
+    config.out.mkdir(parents=True, exist_ok=True)  # nothing is written for settings that are refused
     settings = {name: value for name, value in flat(config).items() if name in names}
     settle_config(config.out / "data_config.json", settings)
-    rule = TERMINATION_RULES.resolve(data.option_rule)
     sampler = Sampler(policy, rule, data.max_tokens, data.temperature, config.seed, data.at_once)
     label = step_labeller(sampler, labels)
     return {
         split: collect(sampler, problems, config.out / f"{split}.jsonl", data.samples, label)[: len(problems)]
-        for split, problems in splits(config).items()
+        for split, problems in problems_of.items()
     }
 
 

@@ -11,7 +11,7 @@ import pytest
 from paths import ROOT
 
 from alphallm_env.critics.loading import TINY_CRITICS
-from alphallm_env.loading import COUNTDOWN_POLICY, TINY_POLICY
+from alphallm_env.lm.shipped import COUNTDOWN_POLICY, TINY_POLICY
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from alphallm_env.lm.backends import BACKENDS, load_lm
 from alphallm_env.lm.base import GenerationRequest
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.prompts import TinyTemplate
-from alphallm_env.loading import TINY_POLICY
+from alphallm_env.lm.shipped import TINY_POLICY
 from alphallm_env.mdp.options import TERMINATION_RULES, split_options
 from alphallm_env.mdp.rewards import REWARDS
 from alphallm_env.problems import PROBLEM_SETS

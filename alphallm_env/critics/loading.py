@@ -18,9 +18,11 @@ from alphallm_env.critics.trained.value import CriticModel, LearnedValue
 from alphallm_env.errors import ModelError
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.prompts import template_for
+from alphallm_env.lm.shipped import resolve
 from alphallm_env.runtime.engine import Engine
 
 TINY_CRITICS = Path(__file__).parent / "tiny"
+COUNTDOWN_CRITICS = Path(__file__).parent / "countdown"
 _MODELS_CACHED = 4  # of each kind
 
 
@@ -43,6 +45,11 @@ def load_critics(folder: str | Path, context: CriticContext) -> Critics:
 def tiny_critics(context: CriticContext) -> Critics:
     """Returns the trained critics that are shipped."""
     return load_critics(TINY_CRITICS, context)
+
+
+def countdown_critics(context: CriticContext) -> Critics:
+    """Returns the probes that are shipped for Countdown: learned critics, which ask no verifier."""
+    return load_critics(COUNTDOWN_CRITICS, context)
 
 
 def prompted_critics(context: CriticContext) -> Critics:
@@ -100,7 +107,7 @@ def _trained_critics(folder: Path, context: CriticContext) -> list[Critic]:
 def _probe_critics(folder: Path, context: CriticContext) -> list[Critic]:
     """Returns probes of the model that the folder names. Raises ModelError if its weights have changed."""
     probes, record = load_probes(folder)
-    lm = _load_probed_lm(record.model, context.device)
+    lm = _load_probed_lm(resolve(record.model), context.device)
     if lm.revision != record.revision:
         raise ModelError(
             f"expected the weights that the probes in {folder} were fitted to, {record.revision}, "

@@ -4,6 +4,7 @@
     prompted                    PRM and ORM by prompting the policy's own model
     prompted_tools              the same, and the ORM may run programs before it judges
     verifier                    the problem's own verifier of lines and of solutions, where it has one
+    learned                     probes that are shipped for Countdown, where the verifier tells how good they are
     none                        no critics
     runs/critics                a folder that `experiments.train_critics` wrote
     qwen_prm:FOLDER             a public PRM by its adapter, as PRM and ORM
@@ -160,6 +161,7 @@ CRITICS: Registry[CriticFactory] = Registry(
         "prompted": "alphallm_env.critics.loading:prompted_critics",
         "prompted_tools": "alphallm_env.critics.loading:prompted_critics_with_tools",
         "verifier": "alphallm_env.critics.verifier:verifier_critics",
+        "learned": "alphallm_env.critics.loading:countdown_critics",
         NONE: _no_critics,
     },
     _as_factory,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -60,10 +61,13 @@ _MAX_TRIES = 2_000
 
 @cache
 def _generators() -> GSMSymbolicDataset:
-    from reasoning_gym.arithmetic.gsm_symbolic.gsm_symbolic import (
-        GSMSymbolicDataset,
-        GSMSymbolicDatasetConfig,
-    )
+    with warnings.catch_warnings():
+        # reasoning-gym imports cellpylib, whose code warns where it is compiled for the first time.
+        warnings.simplefilter("ignore", SyntaxWarning)
+        from reasoning_gym.arithmetic.gsm_symbolic.gsm_symbolic import (
+            GSMSymbolicDataset,
+            GSMSymbolicDatasetConfig,
+        )
 
     return GSMSymbolicDataset(GSMSymbolicDatasetConfig(seed=0, size=1))
 

@@ -50,7 +50,7 @@ def random_model(kind: str, seed: int = 0) -> tuple[PreTrainedModel, PreTrainedT
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-    from alphallm_env.loading import TINY_POLICY
+    from alphallm_env.lm.shipped import TINY_POLICY
 
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")

@@ -86,7 +86,7 @@ def models_of(problems: str) -> dict[str, Any]:
     """Returns the policy and the critics of the environment that plays these problems; none where it is the default.
 
     >>> models_of("countdown:3"), models_of("gsm_symbolic:full")
-    ({'policy': 'tiny_countdown', 'critics': 'verifier'}, {})
+    ({'policy': 'tiny_countdown', 'critics': 'verifier,prm=learned'}, {})
     """
     set_name = problems.partition(":")[0]
     entries = [entry.arguments for name, entry in ENVIRONMENTS.items() if "Choice" in name]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from alphallm_env.critics.measures import Quality, quality
 from alphallm_env.critics.prompted.generative import Labeller, share_of_true
 from alphallm_env.critics.trained.value import CriticModel
 from alphallm_env.lm.prompts import PromptTemplate
+from alphallm_env.problems.countdown.game import game_of
 from alphallm_env.training.critics import Notes
 from alphallm_env.training.graded import ProblemData, items_of
 from experiments.critics.config import CriticsConfig
@@ -66,9 +67,38 @@ def score_all(
     return {name: Scored(scores[name], [item.outcome for item in asked]) for name, asked in items.items()}
 
 
-def print_qualities(qualities: dict[str, Quality]) -> None:
+def by_level(
+    scored: dict[str, Scored], data: Sequence[ProblemData], threshold: float, level_of: Callable[[str], str | None]
+) -> dict[str, dict[str, Quality]]:
+    """Returns the quality of each critic within each level, of which `level_of` tells a question's.
+
+    `scored` has the scores of `data`, in the order of `items_of`. Scores over several levels look better than those
+    within one, as the level alone tells much. A level whose outcomes are all alike is left out, as is what has none.
+    """
+    items = items_of(data, threshold)
+    found: dict[str, dict[str, Quality]] = {}
+    for critic, of_critic in scored.items():
+        parts: dict[str, list[tuple[float, bool]]] = {}
+        for item, score in zip(items[critic], of_critic.scores, strict=True):
+            if (level := level_of(item.state.question)) is not None:
+                parts.setdefault(level, []).append((score, item.outcome))
+        found[critic] = {
+            level: quality([score for score, _ in pairs], [outcome for _, outcome in pairs])
+            for level, pairs in sorted(parts.items())
+            if len({outcome for _, outcome in pairs}) == 2
+        }
+    return found
+
+
+def _countdown_level(question: str) -> str | None:
+    """Returns how many numbers a game of Countdown has, None for another question."""
+    game = game_of(question)
+    return None if game is None else str(len(game.numbers))
+
+
+def print_qualities(qualities: dict[str, Quality], title: str = "critics on held-out trajectories") -> None:
     """Prints one row per critic."""
-    table = Table(title="critics on held-out trajectories")
+    table = Table(title=title)
     for column in ("critic", "precision", "recall", "ECE", "AUC", "scores"):
         table.add_column(column, justify="left" if column == "critic" else "right")
     for name, q in qualities.items():
@@ -101,12 +131,17 @@ def finish(
     calibrated = calibrate(development, test, config.out / "critics", config.critics.calibration)
     qualities = {name: quality(scored.scores, scored.outcomes) for name, scored in calibrated.items()}
     choice = reranking(tested, test["orm"].scores)
+    levels = by_level(calibrated, tested, config.labels.threshold, _countdown_level)
     report = {
         "quality": {name: asdict(q) for name, q in qualities.items()},
+        "by_level": {name: {level: asdict(q) for level, q in found.items()} for name, found in levels.items()},
         "reranking": asdict(choice),
         "config": flat(config),
     }
     write_json(config.out / "quality.json", report)
     print_qualities(qualities)
+    if any(levels.values()):
+        rows = {f"{name}, n = {level}": q for name, found in levels.items() for level, q in found.items()}
+        print_qualities(rows, "the same by level")
     Console().print(reranking_table(choice))
     return qualities

@@ -18,7 +18,7 @@ from alphallm_env.critics.trained.value import CriticModel, save_head
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.policy import Policy
 from alphallm_env.lm.prompts import template_for
-from alphallm_env.loading import resolve
+from alphallm_env.lm.shipped import resolve
 from alphallm_env.training.critics import CriticTraining
 from alphallm_env.training.graded import CRITICS, ProblemData, items_of, state_after
 from alphallm_env.training.probes import fit_probe, read_prefixes
@@ -51,7 +51,7 @@ def load_models(config: CriticsConfig) -> tuple[TransformersLM | None, CriticMod
         folder = TINY_CRITICS if named == "tiny" else Path(named)
         reader = load(policy) if load_notes_limit(folder) is not None else None
         return reader, CriticModel.load_with_head(folder, config.models.device, "float32")
-    lm = load(trunk_of(config))
+    lm = load(resolve(trunk_of(config)))
     return load(policy) if config.critics.notes else None, CriticModel(
         lm.model, lm.tokenizer, "critics", torch.nn.Linear(lm.model.config.hidden_size, 1)
     )
@@ -81,7 +81,7 @@ def probe_trunk(policy: Policy, config: CriticsConfig) -> ProbeTrunk | None:
         return None
     lm = policy.lm
     if config.models.trunk or not isinstance(lm, TransformersLM):
-        lm = TransformersLM.load(trunk_of(config), config.models.device, config.models.dtype)
+        lm = TransformersLM.load(resolve(trunk_of(config)), config.models.device, config.models.dtype)
     trunk = ProbeTrunk(lm, template_for(lm.tokenizer), config.critics.probe_layers, config.critics.calculations)
     trunk.read([state_after("How many?", ())])
     trunk.clear_cache()
@@ -89,8 +89,8 @@ def probe_trunk(policy: Policy, config: CriticsConfig) -> ProbeTrunk | None:
 
 
 def trunk_of(config: CriticsConfig) -> str:
-    """Returns the folder or hub name of the model that critics start from, or that probes read."""
-    return config.models.trunk or resolve(config.models.policy)
+    """Returns the name, as `resolve` takes it, of the model that critics start from, or that probes read."""
+    return config.models.trunk or config.models.policy
 
 
 def fit_probes(

@@ -167,9 +167,9 @@ _COUNTDOWN = SelfImproveConfig(
     models=Models(policy="tiny_countdown"),
     controls=("no_search", "no_lessons"),
     problems=Problems(train_problems="countdown", test_problems="countdown", unseen_split="", max_tokens=100),
-    imagination=Imagination(imagined=700),
+    imagination=Imagination(imagined=1_200),
     search=TrainingSearch(training_planner="eta_mcts", training_budget=150, solutions=2, training_concurrency=400),
-    fine_tuning=FineTuningSettings(epochs=2, batch_size=32, lr=1e-3, max_lessons=1_200, rehearsal=1.5),
+    fine_tuning=FineTuningSettings(epochs=1, batch_size=32, lr=1e-3, max_lessons=6_000, rehearsal=1.0),
     evaluation=Evaluation(evaluation_problems=200, small_budget=500, large_budget=500, concurrency=100),
 )
 
@@ -178,11 +178,8 @@ PRESETS: dict[str, SelfImproveConfig] = {
     "long": changed(
         _COUNTDOWN,
         rounds=60,
-        imagined=1_200,
-        training_budget=300,
         test_levels="3,4,5,6",
         search_levels="5,6",
-        max_lessons=6_000,
         controls=(),
     ),
     "tiny": SelfImproveConfig(),

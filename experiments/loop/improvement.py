@@ -16,7 +16,7 @@ from alphallm_env.errors import RunError
 from alphallm_env.lm.base import LanguageModel
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.prompts import mark_as_taught
-from alphallm_env.loading import resolve
+from alphallm_env.lm.shipped import resolve
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.mdp.options import TERMINATION_RULES
 from alphallm_env.runtime.engine import Engine

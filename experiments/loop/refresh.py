@@ -13,16 +13,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from alphallm_env.critics.measures import quality
 from alphallm_env.critics.probes.trunk import ProbeTrunk
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.prompts import template_for
 from alphallm_env.mdp.options import OptionRule, split_options
 from alphallm_env.runtime.seeds import derive_seed
-from alphallm_env.training.graded import CRITICS, LabelledStep, ProblemData, Sample, items_of, prefix_counts
+from alphallm_env.training.graded import LabelledStep, ProblemData, Sample, items_of, prefix_counts
 from alphallm_env.types import Trajectory
 from experiments.critics.config import StepLabels
-from experiments.critics.measuring import calibrate
+from experiments.critics.measuring import by_level, calibrate
 from experiments.critics.models import fit_probes
 from experiments.runs.records import write_json
 from experiments.runs.search_records import SearchRecord
@@ -102,17 +101,11 @@ def fit(
     development, test = fit_probes(trunk, policy, parts, _GOOD, folder, seed, lambda _: None)
     scored = calibrate(development, test, folder / "critics", "platt")
     shutil.rmtree(folder / "read")
-    measures: list[Measure] = []
-    items = items_of(parts["test"], _GOOD)
-    for critic in CRITICS:
-        found: dict[str, list[tuple[float, bool]]] = {}
-        for item, score in zip(items[critic], scored[critic].scores, strict=True):
-            found.setdefault(level_of(item.state.question) or "", []).append((score, item.outcome))
-        for level, pairs in sorted(found.items()):
-            scores, outcomes = [score for score, _ in pairs], [outcome for _, outcome in pairs]
-            if len(set(outcomes)) == 2:
-                found_here = quality(scores, outcomes)
-                measures.append(Measure(critic, level, found_here.auc, found_here.ece, found_here.num_scores))
+    measures = [
+        Measure(critic, level, found.auc, found.ece, found.num_scores)
+        for critic, levels in by_level(scored, parts["test"], _GOOD, level_of).items()
+        for level, found in levels.items()
+    ]
     write_json(folder / _MEASURES, {"measures": [asdict(measure) for measure in measures]})
 
 

@@ -18,7 +18,7 @@ from alphallm_env.critics.trained.value import CriticModel, LearnedValue
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.policy import Policy
 from alphallm_env.lm.prompts import TinyTemplate
-from alphallm_env.loading import TINY_POLICY
+from alphallm_env.lm.shipped import TINY_POLICY
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.mdp.options import SentenceRule
 from alphallm_env.problems import gsm_symbolic

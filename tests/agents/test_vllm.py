@@ -12,8 +12,9 @@ import pytest
 from agents import Budget, SearchInterruptedError, eta_mcts
 from alphallm_env.lm.policy import Policy
 from alphallm_env.lm.prompts import TinyTemplate
+from alphallm_env.lm.shipped import COUNTDOWN_POLICY
 from alphallm_env.lm.vllm import VLLMLM
-from alphallm_env.loading import COUNTDOWN_POLICY, build_simulator
+from alphallm_env.loading import build_simulator
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.problems import countdown
 from alphallm_env.runtime.engine import Engine

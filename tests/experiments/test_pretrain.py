@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from alphallm_env.lm.local.transformers_lm import TransformersLM
-from alphallm_env.loading import TINY_POLICY
+from alphallm_env.lm.shipped import TINY_POLICY
 from experiments import pretrain
 from experiments.pretraining import gsm_symbolic
 from experiments.pretraining.config import PretrainConfig

@@ -93,6 +93,15 @@ def test_data_of_other_settings_are_refused(config: CriticsConfig, qualities):
         train_critics.main(changed(config, samples=5))
 
 
+@pytest.mark.parametrize("wrong", [{"option_rule": "line"}, {"problems": "none.jsonl"}])
+def test_settings_that_are_refused_leave_nothing_in_the_way_of_the_next_try(
+    config: CriticsConfig, tmp_path: Path, wrong: dict[str, str]
+):
+    with pytest.raises((ValueError, ProblemError)):
+        train_critics.main(changed(config, out=tmp_path / "run", **wrong))
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_file_is_cut_into_splits_that_share_no_question(config: CriticsConfig, tmp_path: Path):
     path = tmp_path / "problems.jsonl"
     rows = [{"question": f"How many are {n}?", "answer": str(n)} for n in range(14)]

@@ -72,7 +72,7 @@ class ProbeCritic(CompositeCritic):
 class TrunkRecord:
     """The model that probes were fitted to, the layers that they read, and whether they read `ProbeTrunk.checks`."""
 
-    model: str  # folder or hub name
+    model: str  # the name of a shipped policy, a folder or a hub name
     revision: str | None
     layers: tuple[int, ...]
     calculations: bool = True

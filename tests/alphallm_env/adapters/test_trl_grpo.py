@@ -17,7 +17,7 @@ from alphallm_env.adapters.trl_grpo import (
 )
 from alphallm_env.envs.wrappers import TokenBudget
 from alphallm_env.errors import CriticError
-from alphallm_env.loading import TINY_POLICY
+from alphallm_env.lm.shipped import TINY_POLICY
 
 
 @pytest.fixture

@@ -24,7 +24,8 @@ from alphallm_env.errors import CriticError
 from alphallm_env.lm.base import Passage, Reading
 from alphallm_env.lm.prompts import FewShotTemplate, TinyTemplate
 from alphallm_env.lm.revision import weights_digest
-from alphallm_env.loading import TINY_POLICY, build_simulator, load_policy, load_simulator
+from alphallm_env.lm.shipped import TINY_POLICY
+from alphallm_env.loading import build_simulator, load_policy, load_simulator
 from alphallm_env.mdp import dynamics
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.problems import gsm_symbolic

@@ -78,7 +78,7 @@ def names(critics: Critics) -> list[str]:
 
 
 def test_the_names_that_ship(context: CriticContext):
-    assert list(CRITICS) == ["tiny", "prompted", "prompted_tools", "verifier", "none"]
+    assert list(CRITICS) == ["tiny", "prompted", "prompted_tools", "verifier", "learned", "none"]
     assert all(f"{adapter}:…" in CRITICS.choices for adapter in FORMATS)
     assert names(make_critics("none", context)) == []
     assert names(make_critics("tiny", context)) == ["orm", "prm", "value"]
@@ -132,7 +132,8 @@ def test_without_a_value_function_rollouts_are_judged_by_the_orm_in_use(context:
     [
         (
             "tinny",
-            "critics must be one of tiny, prompted, prompted_tools, verifier, none, math_shep.*folder.*got 'tinny'",
+            "critics must be one of tiny, prompted, prompted_tools, verifier, learned, none, math_shep.*folder.*"
+            "got 'tinny'",
         ),
         ("", "critics must be one of tiny.*got ''"),  # not the current directory as a folder of critics
         ("mine:missing", "critics must be one of tiny.*got 'mine:missing'"),

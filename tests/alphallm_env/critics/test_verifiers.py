@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import gymnasium as gym
 import pytest
 
 from alphallm_env.critics.context import CriticContext
+from alphallm_env.critics.measures import area_under_roc
 from alphallm_env.critics.registry import make_critics
+from alphallm_env.critics.verifier import Verifier
 from alphallm_env.errors import CriticError
 from alphallm_env.lm.policy import Policy
 from alphallm_env.lm.prompts import TinyTemplate
+from alphallm_env.loading import load_policy
 from alphallm_env.mdp import dynamics
 from alphallm_env.mdp.dynamics import Rules
+from alphallm_env.problems import countdown
 from alphallm_env.problems.countdown.game import require_game
 from alphallm_env.problems.countdown.problem_set import problem_of
+from alphallm_env.problems.countdown.verifier import CountdownVerifier
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.simulator import Simulator
 from alphallm_env.testing.scripted import ScriptedLM
@@ -71,6 +77,32 @@ def test_a_state_keeps_its_verifier_through_bytes_and_differs_from_one_without()
     assert State.from_bytes(state.to_bytes()).verifier == "countdown"
     assert State(PROBLEM.id, PROBLEM.question) != dynamics.initial_state(PROBLEM)
     assert b"verifier" not in State("p", "q").to_bytes()
+
+
+def test_learned_critics_ask_no_verifier_and_tell_games_that_win_from_others():
+    games = countdown.problems("test", 150, level="3")
+    with Engine() as engine:
+        policy = load_policy("tiny_countdown", "cpu")
+        context = CriticContext(policy, engine, "cpu")
+        simulator = Simulator(policy, make_critics("learned", context), engine=engine)
+        starts = [simulator.initial_state(replace(game, verifier=None)) for game in games]
+        ends = [found for [found] in engine.run(simulator.rollouts_of_each(starts, 1, range(150)))]
+        scores = engine.run(simulator.score("orm", ends))
+        assert len(engine.run(simulator.score("value", starts))) == 150
+    verdicts = [
+        CountdownVerifier().left_after(end.question, end.text) == (require_game(end.question).target,) for end in ends
+    ]
+    assert area_under_roc(scores, verdicts) > 0.6  # 0.716 on its card, with a standard error of 0.04 here
+
+
+@pytest.mark.parametrize("kind", ["", "Choice"])
+def test_the_environment_pays_by_the_learned_prm_and_the_orm_that_replays(kind: str):
+    env = gym.make(f"AlphaLLM/Countdown{kind}-v0", limit=3)
+    critics = env.unwrapped.simulator.critics.by_name()
+    assert isinstance(critics["orm"], Verifier)
+    assert critics["prm"].provenance.model is not None
+    assert critics["value"] is not None
+    env.close()
 
 
 def test_an_episode_is_paid_and_judged_without_a_gold_answer():

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from alphallm_env.errors import ModelError
 from alphallm_env.lm.checkpoints import check_config, check_weights, model_config, shapes_in
-from alphallm_env.loading import TINY_POLICY
+from alphallm_env.lm.shipped import TINY_POLICY
 
 WEIGHTS = "model.safetensors"
 

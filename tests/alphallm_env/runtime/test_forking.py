@@ -20,7 +20,7 @@ from alphallm_env.lm.backends import load_lm
 from alphallm_env.lm.base import GenerationRequest
 from alphallm_env.lm.prompts import FewShotTemplate
 from alphallm_env.lm.server.client import ServerLM
-from alphallm_env.loading import TINY_POLICY
+from alphallm_env.lm.shipped import TINY_POLICY
 from alphallm_env.mdp.options import TO_THE_END
 from alphallm_env.runtime import engine as engine_module
 from alphallm_env.runtime.concurrency import LoopThread

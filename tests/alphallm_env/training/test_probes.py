@@ -9,7 +9,8 @@ import pytest
 
 from alphallm_env.critics.probes.trunk import ProbeTrunk
 from alphallm_env.lm.local.transformers_lm import TransformersLM
-from alphallm_env.loading import TINY_POLICY, load_policy
+from alphallm_env.lm.shipped import TINY_POLICY
+from alphallm_env.loading import load_policy
 from alphallm_env.training.graded import LabelledStep, ProblemData, Sample, state_after
 from alphallm_env.training.probes import PENALTIES, fit_probe, read_prefixes
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.prompts import TinyTemplate
-from alphallm_env.loading import TINY_POLICY
+from alphallm_env.lm.shipped import TINY_POLICY
 from alphallm_env.testing import check_fine_tuner
 from alphallm_env.training import sft
 from alphallm_env.training.base import FineTuning, Lesson

@@ -8,7 +8,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from alphallm_env.lm.local.kv_cache import layers_of
 from alphallm_env.lm.local.prefill import prefill
 from alphallm_env.lm.local.transformers_lm import TransformersLM
-from alphallm_env.loading import TINY_POLICY
+from alphallm_env.lm.shipped import TINY_POLICY
 from experiments.bench.bandwidth import cache_bytes, measured_bandwidth, share_of_limit, weight_bytes
 
 

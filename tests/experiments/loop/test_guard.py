@@ -16,7 +16,8 @@ from alphallm_env.critics.base import Critics
 from alphallm_env.critics.loading import TINY_CRITICS
 from alphallm_env.critics.prompted.generative import OutcomeRewardModel
 from alphallm_env.errors import RunError
-from alphallm_env.loading import TINY_POLICY, load_policy, load_simulator
+from alphallm_env.lm.shipped import TINY_POLICY
+from alphallm_env.loading import load_policy, load_simulator
 from alphallm_env.runtime.engine import Engine
 from experiments.loop.config import PRESETS, SelfImproveConfig, smoke
 from experiments.loop.guard import is_policys_own

@@ -12,7 +12,8 @@ import pytest
 from alphallm_env.critics.context import CriticContext
 from alphallm_env.critics.registry import make_critics
 from alphallm_env.errors import RunError
-from alphallm_env.loading import COUNTDOWN_POLICY, load_policy
+from alphallm_env.lm.shipped import COUNTDOWN_POLICY
+from alphallm_env.loading import load_policy
 from alphallm_env.mdp.options import SentenceRule
 from alphallm_env.problems.countdown import LEVELS, solution_of
 from alphallm_env.problems.countdown.problem_set import draw, problem_of

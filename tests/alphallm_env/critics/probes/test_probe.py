@@ -24,7 +24,8 @@ from alphallm_env.critics.probes.trunk import ProbeTrunk
 from alphallm_env.critics.provenance import provenance_of
 from alphallm_env.errors import CriticError, ModelError
 from alphallm_env.lm.local.transformers_lm import TransformersLM
-from alphallm_env.loading import TINY_POLICY, load_policy
+from alphallm_env.lm.shipped import TINY_POLICY
+from alphallm_env.loading import load_policy
 from alphallm_env.mdp import dynamics
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.runtime.engine import Engine

@@ -11,7 +11,7 @@ from alphallm_env.lm.base import GenerationRequest, Passage
 from alphallm_env.lm.local import llama, prefill
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.prompts import TinyTemplate
-from alphallm_env.loading import TINY_POLICY
+from alphallm_env.lm.shipped import TINY_POLICY
 from alphallm_env.problems import gsm_symbolic
 
 PROMPTS = [TinyTemplate().solve(problem.question, "") for problem in gsm_symbolic.problems("test", 7)]

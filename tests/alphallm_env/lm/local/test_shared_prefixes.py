@@ -12,7 +12,7 @@ from alphallm_env.lm.local.prefix_cache import SharedPrefix, shared_prefixes
 from alphallm_env.lm.local.scoring import last_outputs
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.prompts import TinyTemplate
-from alphallm_env.loading import TINY_POLICY
+from alphallm_env.lm.shipped import TINY_POLICY
 from alphallm_env.problems import gsm_symbolic
 
 

@@ -12,7 +12,7 @@ from alphallm_env.lm.base import GenerationRequest, Passage
 from alphallm_env.lm.local import transformers_lm
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.prompts import TinyTemplate
-from alphallm_env.loading import TINY_POLICY
+from alphallm_env.lm.shipped import TINY_POLICY
 from alphallm_env.mdp.options import TO_THE_END, RegexRule, SentenceRule, TokenRule
 from alphallm_env.problems import gsm_symbolic
 from alphallm_env.types import StopReason

@@ -25,8 +25,8 @@ from alphallm_env.lm.prompts import (
     template_for,
 )
 from alphallm_env.lm.prompts import tools as tool_prompts
+from alphallm_env.lm.shipped import TINY_POLICY
 from alphallm_env.lm.word_tokenizer import SPECIAL_TOKENS
-from alphallm_env.loading import TINY_POLICY
 from alphallm_env.sandbox import Limits, Sandbox
 
 SPELLINGS = (

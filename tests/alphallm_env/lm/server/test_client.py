@@ -20,7 +20,8 @@ from alphallm_env.lm.prompts import FewShotTemplate, TinyTemplate
 from alphallm_env.lm.server.answers import AnswerError, read_answer
 from alphallm_env.lm.server.client import ServerLM
 from alphallm_env.lm.server.pool import ServerSettings, seconds_to_wait
-from alphallm_env.loading import TINY_POLICY, load_policy
+from alphallm_env.lm.shipped import TINY_POLICY
+from alphallm_env.loading import load_policy
 from alphallm_env.mdp.options import FormulaRule, RegexRule, SentenceRule, TokenRule
 from alphallm_env.testing import check_language_model
 from alphallm_env.testing.faulty_server import LABELS, TOKEN_LOG_PROB, FaultServer

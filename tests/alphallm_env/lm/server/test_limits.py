@@ -15,7 +15,7 @@ from alphallm_env.errors import ServerError
 from alphallm_env.lm.base import GenerationRequest
 from alphallm_env.lm.server.client import ServerLM
 from alphallm_env.lm.server.pool import ServerSettings
-from alphallm_env.loading import TINY_POLICY
+from alphallm_env.lm.shipped import TINY_POLICY
 from alphallm_env.mdp.options import FormulaRule, RegexRule, SentenceRule, TokenRule
 from alphallm_env.testing.faulty_server import LABELS, FaultServer, token_id
 from alphallm_env.types import StopReason

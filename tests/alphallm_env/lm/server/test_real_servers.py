@@ -32,7 +32,7 @@ from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.prompts import TinyTemplate
 from alphallm_env.lm.server.client import ServerLM
 from alphallm_env.lm.server.pool import ServerPool, ServerSettings
-from alphallm_env.loading import TINY_POLICY
+from alphallm_env.lm.shipped import TINY_POLICY
 from alphallm_env.mdp.options import FormulaRule, SentenceRule, TokenRule
 from alphallm_env.problems import gsm_symbolic
 from alphallm_env.testing import check_language_model

@@ -15,7 +15,7 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 from alphallm_env.lm.base import GenerationRequest
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.prompts import TinyTemplate
-from alphallm_env.loading import TINY_POLICY
+from alphallm_env.lm.shipped import TINY_POLICY
 from alphallm_env.mdp.options import TO_THE_END, FormulaRule, SentenceRule
 from alphallm_env.problems import gsm_symbolic
 

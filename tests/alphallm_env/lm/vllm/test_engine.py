@@ -20,8 +20,8 @@ from alphallm_env.errors import ModelError, ServerError
 from alphallm_env.lm.backends import load_lm
 from alphallm_env.lm.base import Completion, GenerationRequest
 from alphallm_env.lm.local.transformers_lm import TransformersLM
+from alphallm_env.lm.shipped import TINY_POLICY
 from alphallm_env.lm.vllm import VLLMLM
-from alphallm_env.loading import TINY_POLICY
 from alphallm_env.mdp.options import TO_THE_END, OptionRule, RegexRule, SentenceRule
 from alphallm_env.testing import check_language_model
 from alphallm_env.types import StopReason

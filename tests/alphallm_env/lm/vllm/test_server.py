@@ -25,7 +25,8 @@ from alphallm_env.errors import ServerError
 from alphallm_env.lm.base import Completion, GenerationRequest
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.server.client import ServerLM
-from alphallm_env.loading import TINY_POLICY, load_policy
+from alphallm_env.lm.shipped import TINY_POLICY
+from alphallm_env.loading import load_policy
 from alphallm_env.mdp.options import TO_THE_END, RegexRule, SentenceRule
 from alphallm_env.testing import check_language_model
 from alphallm_env.types import StopReason
