@@ -8,6 +8,9 @@ from typing import cast
 
 from agents.base import Planner
 from agents.best_of_n import BestOfN
+from agents.field.beam import StepBeam, dvts
+from agents.field.particles import ParticleFilter
+from agents.field.steps import REDRAWS
 from agents.greedy import Greedy
 from agents.mcts import eta_mcts
 from agents.presets import preset_family
@@ -49,6 +52,13 @@ PLANNERS: Registry[PlannerMaker] = Registry(
         "greedy": PlannerMaker(lambda _: Greedy()),
         "majority": PlannerMaker(lambda _: BestOfN("majority")),
         "orm_rerank": PlannerMaker(lambda _: BestOfN("orm")),
+        "weighted_vote": PlannerMaker(lambda _: BestOfN("weighted")),
+        "self_consistency": PlannerMaker(lambda _: BestOfN(stop_at=0.95, name="self_consistency")),
+        "checked_majority": PlannerMaker(lambda _: BestOfN(redraws=REDRAWS, name="checked_majority")),
+        "checked_rerank": PlannerMaker(lambda _: BestOfN("orm", redraws=REDRAWS, name="checked_rerank")),
+        "step_beam": PlannerMaker(lambda _: StepBeam()),
+        "dvts": PlannerMaker(lambda _: dvts()),
+        "particle_filter": PlannerMaker(lambda _: ParticleFilter()),
         "eta_mcts": _sized("small", "eta_mcts"),
         "eta_mcts_small": _sized("small", "eta_mcts_small"),
         "eta_mcts_large": _sized("large", "eta_mcts_large"),

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from alphallm_env.critics.base import Critics, checked_scores
+from alphallm_env.critics.base import Critics, checked_scores, last_option
+from alphallm_env.critics.calculations import calculations
 from alphallm_env.errors import ModelError, StateError
 from alphallm_env.grading.extraction.thinking import opening_at_end
 from alphallm_env.lm.base import Embedder, GenerationRequest, clear_caches, is_reproducible
@@ -62,6 +63,17 @@ class Simulator:
         stands.
         """
         return is_legal(state)
+
+    def is_sound(self, state: State) -> bool | None:
+        """Returns whether a state's last step holds up where rules alone can tell; None where they cannot.
+
+        The problem's verifier tells, as `is_legal`; without one, the calculations that the step states, all of which
+        must be right. It costs no token: planners ask before they ask a critic.
+        """
+        if state.verifier or not state.depth:
+            return self.is_legal(state)
+        stated = calculations(last_option(state)[1].text)
+        return all(calculation.is_right for calculation in stated) if stated else None
 
     def clear_cache(self) -> None:
         """Empties the caches of all models. Call it while nothing is in flight."""

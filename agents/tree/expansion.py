@@ -92,7 +92,7 @@ class Sampling:
     later (`rest`). So a chance row of repeats never leaves a node below c_min. A node is saturated, and draws no more,
     once something new is less likely than `NEGLIGIBLE`, or once the texts seen there carry `known_mass` of the
     policy's probability (None: however much they carry). A node at `depth_limit` draws options that run to the end of
-    the solution.
+    the solution. With `checks`, an option that `Simulator.is_sound` refuses is no child; the draw brought nothing new.
 
     Differs: AlphaLLM draws up to 5 times for a child, whatever was found before, and does not say what follows.
     """
@@ -104,6 +104,7 @@ class Sampling:
     merge_tries: int = 5
     known_mass: float | None = None
     expansion_batch: int = 1  # of the first c_min children of a node, how many are drawn at once
+    checks: bool = False  # whether options that rules refuse are pruned before anything is paid for below them
 
     def __post_init__(self) -> None:
         for name in ("depth_limit", "merge_tries", "expansion_batch"):
@@ -191,7 +192,10 @@ async def grow(simulator: Simulator, node: Node, num_children: int, sampling: Sa
 
 
 async def _draw(simulator: Simulator, node: Node, num_options: int, sampling: Sampling) -> list[Node | None]:
-    """Draws options from one of the node's states. Returns for each the new child, None where it repeats a sibling."""
+    """Draws options from one of the node's states. Returns for each the new child, None where it is refused.
+
+    It is where it repeats a sibling, and with `sampling.checks` where it is not sound.
+    """
     start = node.members[node.num_sampled % len(node.members)]
     options = await simulator.propose(
         start,
@@ -205,6 +209,10 @@ async def _draw(simulator: Simulator, node: Node, num_options: int, sampling: Sa
     opened: list[Node | None] = []
     for option in options:
         state = simulator.next_state(start, option)
+        if sampling.checks and simulator.is_sound(state) is False:
+            current_meter().rejected(option.num_tokens)
+            opened.append(None)
+            continue
         twin = find_twin(state, node.children, sampling.merge_rule)
         opened.append(node.add_child(state) if twin is None else None)
         if twin is not None:

@@ -312,3 +312,28 @@ def test_every_preset_runs(preset: str):
 def test_an_unknown_preset_is_an_error():
     with pytest.raises(ValueError, match="preset must be one of"):
         eta_mcts("huge")
+
+
+@pytest.mark.parametrize("leaves_in_flight", [1, 4])
+def test_with_checks_a_search_leaves_dead_ends_and_finds_what_is_sound(leaves_in_flight: int):
+    script = {
+        "": [("2 * 3 = 6\n", 0.5), ("2 + 3 = 5\n", 0.5)],
+        "2 + 3 = 5\n": [("5 + 1 = 7\n", 1.0)],  # a dead end: nothing sound follows
+        "5 + 1 = 7\n": [("#### 7\n", 1.0)],
+        "2 * 3 = 6\n": [("6 + 1 = 7\n", 0.5), ("6 + 1 = 8\n", 0.5)],
+        "2 * 3 = 6\n6 + 1 = 7\n": [("#### 7\n", 1.0)],
+        "2 * 3 = 6\n6 + 1 = 8\n": [("#### 8\n", 1.0)],
+        "2 + 3 = 5\n5 + 1 = 7\n": [("#### 7\n", 1.0)],
+    }
+    planner = eta_mcts(checks=True, num_rollouts=0, leaves_in_flight=leaves_in_flight)
+    result = search(planner, make_simulator(script), Budget(tokens=2_000))
+    assert result.answer == "7"
+    assert result.root is not None
+    texts = {node.state.text for node in walk(result.root)}
+    assert "2 + 3 = 5\n" in texts
+    assert not any("5 + 1 = 7" in text or "6 + 1 = 8" in text for text in texts)
+
+
+def test_with_checks_there_is_an_answer_where_no_step_is_sound():
+    script = {"": [("2 * 3 = 5\n", 1.0)], "2 * 3 = 5\n": [("#### 5\n", 1.0)]}
+    assert search(eta_mcts(checks=True, num_rollouts=0), make_simulator(script), Budget(tokens=300)).answer == "5"

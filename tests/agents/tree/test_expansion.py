@@ -147,6 +147,26 @@ def grow_once(root: Node, num_children: int, script: dict[str, Continuations], s
         return simulator.engine.run(grow(simulator, root, num_children, sampling))
 
 
+def test_with_checks_a_wrong_calculation_is_no_child():
+    wrong: dict[str, Continuations] = {"": [("3 * 4 = 12\n", 0.3), ("3 * 4 = 13\n", 0.7)]}
+    simulator = make_simulator(wrong)
+    root = Node(START, seed=3)
+    with simulator.engine, metering(Meter()) as meter:
+        simulator.engine.run(grow(simulator, root, 4, Sampling(checks=True, merge_tries=40)))
+    assert [child.state.text for child in root.children] == ["3 * 4 = 12\n"] * 4
+    assert root.num_sampled > 4
+    assert meter.usage.rejected_tokens == meter.usage.policy_tokens * (root.num_sampled - 4) // root.num_sampled > 0
+
+
+def test_with_checks_a_node_that_only_errs_rests_without_a_child():
+    simulator = make_simulator({"": [("3 * 4 = 13\n", 1.0)]})
+    root = Node(START, seed=3)
+    with simulator.engine:
+        assert simulator.engine.run(grow(simulator, root, 4, Sampling(checks=True))) == []
+    assert root.is_resting
+    assert not root.is_saturated
+
+
 def test_a_node_rests_after_repeats_and_what_is_new_later_revokes_it():
     root, sampling = Node(START, seed=1), Sampling(merge_rule=SameMathematics(), merge_tries=3)
     width = Width(c_min_root=3, c_max_root=6)

@@ -1,0 +1,1 @@
+"""Planners that ours are compared with, and what they share."""

@@ -1,0 +1,94 @@
+"""Planners that play rounds: each ends some solutions, the ORM judges them, and the budget says how many rounds."""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from agents.base import AsyncPlanner, Budget, PlanResult
+from agents.best_of_n import MOST_SAMPLES, with_scores
+from agents.field.steps import REDRAWS, StepSampler, check_redraws
+from agents.tree.answering import best_scored
+from agents.tree.evaluation import OutcomeScorer
+from alphallm_env.runtime.metering import Meter, Usage
+from alphallm_env.simulator import Simulator
+from alphallm_env.types import ScoreKind, State
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one round of a search works with. `number` counts from 0: no two rounds draw the same samples."""
+
+    number: int
+    start: State
+    simulator: Simulator
+    sampler: StepSampler
+    budget: Budget
+    meter: Meter
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether there is something left to spend."""
+        return self.budget.allows(self.meter.usage)
+
+    async def scores(self, critic: str, states: Sequence[State]) -> list[float]:
+        """Returns a critic's score of each state; ended ones are judged by it too."""
+        return await self.simulator.score(critic, states)
+
+
+class RoundsPlanner(AsyncPlanner):
+    """Plays rounds until the budget is spent, and answers with the solution that the ORM scores highest.
+
+    `critic` judges partial solutions: prm or value. `redraws` is how often a step that `Simulator.is_sound` refuses is
+    drawn anew, None for no checks. `stop_at` is an ORM score at which the search ends, None for none.
+    """
+
+    def __init__(
+        self,
+        *,
+        critic: str = "prm",
+        redraws: int | None = REDRAWS,
+        temperature: float | None = None,
+        stop_at: float | None = None,
+        name: str | None = None,
+    ) -> None:
+        if critic not in ("prm", "value"):
+            raise ValueError(f"critic must be prm or value, got {critic!r}")
+        check_redraws(redraws)
+        self.critic = critic
+        self.redraws = redraws
+        self.temperature = temperature
+        self.stop_at = stop_at
+        self.name = name or type(self).name
+
+    @abstractmethod
+    async def play(self, this: Round) -> list[State]:
+        """Returns the states in which a round ended, of solutions that are finished or were given up."""
+
+    async def search(self, simulator: Simulator, state: State, budget: Budget, seed: int, meter: Meter) -> PlanResult:
+        """Returns the best solution and all that were finished. There is always one, whatever the budget."""
+        started = time.perf_counter()
+        scorer = OutcomeScorer(simulator)
+        sampler = StepSampler(simulator, seed, meter, budget, self.redraws, self.temperature)
+        ended: list[State] = []
+        scores: list[float] = []
+        found: list[State] = []
+        for number in range(MOST_SAMPLES):
+            found = await self.play(Round(number, state, simulator, sampler, budget, meter))
+            whole = [end for end in found if end.ending is not None]
+            scores += await scorer.score(whole)
+            ended += whole
+            meter.add(Usage(simulations=max(1, len(whole))))
+            if not budget.allows(meter.usage) or self._is_sure(scores):
+                break
+        if not ended:  # every solution was cut by the budget or given up: the last one goes on, unchecked
+            ended = [await replace(sampler, redraws=None).solution(found[-1] if found else state, 0)]
+            scores = await scorer.score(ended)
+        finished = with_scores(ended, scores, ScoreKind.ORM)
+        meter.add(Usage(seconds=time.perf_counter() - started))
+        return PlanResult(state, best_scored(finished), finished, meter.usage)
+
+    def _is_sure(self, scores: Sequence[float]) -> bool:
+        return self.stop_at is not None and max(scores, default=0.0) >= self.stop_at
