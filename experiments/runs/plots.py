@@ -26,6 +26,7 @@ def plot(rows: Sequence[ResultRow]) -> bytes:
 def plot_rounds(rows: Sequence[ResultRow]) -> bytes:
     """Returns accuracy by round: a panel for each planner, a colour for each split, dashes for controls."""
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
     from matplotlib.ticker import MaxNLocator
 
     planners = list(dict.fromkeys(row.planner for row in rows))
@@ -43,8 +44,7 @@ def plot_rounds(rows: Sequence[ResultRow]) -> bytes:
                 if not any(row.control == control for row in found):
                     continue
                 rounds, heights = [row.round for row in found], [row.accuracy for row in found]
-                label = f"{split}{', ' + control.replace('_', ' ') if control else ''}"
-                axes.plot(rounds, heights, line, marker="o", markersize=3, color=f"C{number}", label=label)
+                axes.plot(rounds, heights, linestyle=line, marker="o", markersize=3, color=f"C{number}")
                 if not control:
                     low, high = [row.ci95[0] for row in found], [row.ci95[1] for row in found]
                     axes.fill_between(rounds, low, high, color=f"C{number}", alpha=0.12, linewidth=0)
@@ -56,7 +56,10 @@ def plot_rounds(rows: Sequence[ResultRow]) -> bytes:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, fontsize=8)
+    handles = [Line2D([], [], color=f"C{number}", label=split) for number, split in enumerate(splits)]
+    for line, control in zip(_LINES, controls, strict=False) if len(controls) > 1 else ():
+        handles.append(Line2D([], [], linestyle=line, color="grey", label=control.replace("_", " ") or "the loop"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=8)
     return _png(figure)
 
 

@@ -7,12 +7,14 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from alphallm_env.runtime.metering import Usage
 from alphallm_env.training.base import Decision, SearchedOption
 from alphallm_env.types import Ending, Option, Problem, State, Trajectory
+from experiments.loop.config import ControlName
 from experiments.runs.plots import plot
 from experiments.runs.report import PageDetails, gains_in_words, write_report
 from experiments.runs.results import ResultRow
@@ -104,9 +106,13 @@ def test_gains_are_told_for_greedy_and_for_a_search_over_others(tmp_path: Path):
         ROWS[:1],
         [row(f"round{number}") for number in range(7)],
         [row(accuracy=0.0), row("round1", accuracy=1.0)],
-        [row(split="n=4"), row("round1", split="n=4"), replace(row("c-round1", split="n=4"), control="no_search")],
+        [
+            row(split="n=4"),
+            row("round1", split="n=4"),
+            *(replace(row("c-round1", split="n=4"), control=control) for control in get_args(ControlName)),
+        ],
     ],
-    ids=["several", "one", "many rounds", "the ends", "levels and a control"],
+    ids=["several", "one", "many rounds", "the ends", "levels and all controls"],
 )
 def test_the_plot_is_a_png(rows: list[ResultRow]):
     image = plot(rows)
