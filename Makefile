@@ -12,9 +12,10 @@ VLLM_ENV ?= .venv-vllm
 ALPHALLM_VLLM_PYTHON ?= $(VLLM_ENV)/bin/python
 DEMO_FLAGS ?=
 TEST_FLAGS ?=
+PER_TOKEN_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: demo test check docs picture core versions vllm-cpu test-vllm first-line format clean help
+.PHONY: demo per-token test check docs picture core versions vllm-cpu test-vllm first-line format clean help
 
 demo: $(INSTALLED)-core  ## Run the whole self-improvement loop on Countdown
 	.venv/bin/python -m experiments.self_improve --out runs/demo $(DEMO_FLAGS)
@@ -31,6 +32,9 @@ check: $(INSTALLED)-check  ## Check format, lint, types, the examples in docstri
 
 docs: $(INSTALLED)-check  ## Build the documentation into build/docs; a warning is an error
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet -f docs/site/mkdocs.yml
+
+per-token: $(INSTALLED)-core  ## Compare the field of planners over cost: hours, resumable
+	.venv/bin/python -m experiments.per_token $(PER_TOKEN_FLAGS)
 
 picture: $(INSTALLED)-core  ## Draw docs/architecture.svg from the imports, and print what it measures
 	.venv/bin/python docs/site/draw_architecture.py

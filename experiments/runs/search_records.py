@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
 from agents.base import PlanResult
-from agents.tree.node import Node, depth, num_nodes, width
+from agents.tree.node import Node, depth, num_nodes, walk, width
 from alphallm_env.grading import Verdict
 from alphallm_env.mdp.rewards import verdict_of
 from alphallm_env.runtime.files import Json
@@ -27,6 +27,8 @@ class SearchRecord:
     `score` is the chosen trajectory's, in [0, 1]; `best` is
     the best-scored finished trajectory, what training takes. `rejected` are other finished trajectories, best first,
     without transcripts: at most `MAX_REJECTED`, spread evenly from the best to the worst where there were more.
+    Of the tree's nodes below the root, `num_expanded` have children, and `num_choices` two or more, where selection had
+    a choice.
     `decisions` are the tree's nodes on the way to `best`, from the root to where a rollout took over, with all
     options that were tried at each.
     """
@@ -40,6 +42,8 @@ class SearchRecord:
     num_nodes: int = 0
     depth: int = 0
     width: int = 0
+    num_expanded: int = 0
+    num_choices: int = 0
     rejected: tuple[Trajectory, ...] = ()
     decisions: tuple[Decision, ...] = ()
 
@@ -60,6 +64,8 @@ class SearchRecord:
             "num_nodes": self.num_nodes,
             "depth": self.depth,
             "width": self.width,
+            "num_expanded": self.num_expanded,
+            "num_choices": self.num_choices,
             "rejected": [_trajectory_json(trajectory) for trajectory in self.rejected],
             "decisions": [
                 [decision.prefix, decision.chosen, [[o.text, o.visit_count, o.value] for o in decision.options]]
@@ -109,6 +115,7 @@ def record_of(problem: Problem, result: PlanResult) -> SearchRecord:
     verdict = verdict_of(result.best.state.text, problem) if problem.is_gradable else "unknown"
     best = max(result.finished, key=lambda trajectory: trajectory.score, default=result.best)
     root = result.root
+    below = [len(node.children) for node in walk(root) if node is not root and node.children] if root else []
     return SearchRecord(
         problem=problem,
         answer=result.answer,
@@ -119,6 +126,8 @@ def record_of(problem: Problem, result: PlanResult) -> SearchRecord:
         num_nodes=num_nodes(root) if root else 0,
         depth=depth(root) if root else 0,
         width=width(root) if root else 0,
+        num_expanded=len(below),
+        num_choices=sum(num > 1 for num in below),
         rejected=rejected_beside(best, result.finished),
         decisions=decisions_on_the_way(root, best.state) if root else (),
     )

@@ -76,7 +76,9 @@ def test_a_sample_that_cannot_go_on_is_dropped_unless_it_is_all_there_is():
 
 
 @pytest.mark.parametrize(
-    "planner", [BestOfN(redraws=1), StepBeam(redraws=1), dvts(redraws=1), ParticleFilter(redraws=1)], ids=str
+    "planner",
+    [BestOfN(redraws=1), StepBeam(redraws=1), dvts(redraws=1), ParticleFilter(redraws=1)],
+    ids=lambda planner: planner.name,
 )
 def test_every_planner_answers_where_no_step_is_sound(planner: BestOfN | RoundsPlanner):
     assert search(planner, make_simulator(ONLY_WRONG), Budget(tokens=60)).answer == "5"

@@ -1,0 +1,249 @@
+"""Compares a field of planners over cost: does a tree beat the best of the others, armed alike, at equal cost?
+
+    python -m experiments.per_token --out runs/per-token            # hours; resumes where it was stopped
+    python -m experiments.per_token --quick --out runs/per-token-quick
+
+Budgets are multiples of what one greedy solution costs. Planners are compared problem by problem, on the same problems.
+`results.json` has `rows`, `error_ratio` and `cost_factor` (the best tree beside the best other planner, on each axis of
+cost), and `accuracy_falls`: where a planner is worse with more budget by more than noise.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import tyro
+
+from agents.base import Budget
+from agents.registry import PLANNERS
+from alphallm_env.mdp.dynamics import Rules
+from alphallm_env.mdp.rewards import CORRECT, verdict_of
+from alphallm_env.problems import load_problems
+from alphallm_env.types import Problem
+from experiments.field.curves import AXES, Curve, Ratio, best_at, cost_factor, curve_of, error_ratio, falls
+from experiments.field.page import picture, table_of, write_csv, write_page
+from experiments.runs.models import Models
+from experiments.runs.planners import planner_of
+from experiments.runs.records import RunFolder, write_json
+from experiments.runs.screen import Screen, quiet_libraries, results_console
+from experiments.runs.search_records import SearchRecord
+from experiments.runs.searching import run_searches, search_journal
+from experiments.runs.settings import flat, settings_of
+from experiments.runs.statistics import bootstrap_mean
+
+_POLICIES = {"countdown": "tiny_countdown", "gsm_symbolic": "tiny"}
+
+
+@dataclass(frozen=True)
+class PerTokenConfig:
+    """Compares a field of planners over cost."""
+
+    problems: tuple[str, ...] = ("countdown:4", "countdown:5", "countdown:6", "gsm_symbolic")
+    """problem sets, each by itself"""
+    split: str = "test"
+    """of the problem sets"""
+    limit: int = 300
+    """problems of each set"""
+    trees: Annotated[tuple[str, ...], tyro.conf.arg(help=f"tree searches: {PLANNERS.choices}")] = ("eta_mcts",)
+    others: Annotated[tuple[str, ...], tyro.conf.arg(help="what they are compared with, named likewise")] = (
+        "majority", "weighted_vote", "orm_rerank", "checked_rerank", "step_beam", "dvts", "particle_filter",
+    )  # fmt: skip
+    multiples: tuple[int, ...] = (8, 32, 128)
+    """budgets: tokens of so many greedy solutions"""
+    policy: str = ""
+    """of every set; the shipped one that suits it where empty"""
+    critics: str = "auto"
+    """of every set"""
+    max_tokens: int = 120
+    """of one solution"""
+    concurrency: int = 100
+    """problems searched at once"""
+    seed: int = 0
+    """everything random is drawn from it"""
+    threads: int = 2
+    """of the processor, for the models"""
+    quick: bool = False
+    """cut down to a few problems and planners, to see whether it runs"""
+    out: Path = Path("runs/per-token")
+    """the run's folder, from which the same command resumes"""
+
+    def __post_init__(self) -> None:
+        if not self.trees or not self.others:
+            raise ValueError("expected at least one tree and one other planner, got none")
+        if not self.multiples or min(self.multiples) < 1:
+            raise ValueError(f"multiples must be >= 1, got {self.multiples}")
+
+    def policy_of(self, source: str) -> str:
+        """Returns the policy that plays a problem set. Raises SystemExit where none is named and none ships."""
+        if policy := self.policy or _POLICIES.get(source.partition(":")[0], ""):
+            return policy
+        raise SystemExit(f"--problems {source} needs --policy: none is shipped for it")
+
+    def reduced(self) -> PerTokenConfig:
+        """Returns the settings that `quick` means: its planners are those of each kind that matter most."""
+        if not self.quick:
+            return self
+        return replace(
+            self, problems=self.problems[:2], limit=min(self.limit, 20), others=("orm_rerank", "checked_rerank"),
+            multiples=self.multiples[:2],
+        )  # fmt: skip
+
+
+class Comparison:
+    """One run in one folder: searches by problem set, planner and budget, each of which is read back where finished."""
+
+    def __init__(self, config: PerTokenConfig) -> None:
+        self.config = config
+        for source in config.problems:  # before anything is written
+            config.policy_of(source)
+        self.folder = RunFolder(config.out, flat(config, "out"))
+        self.screen = Screen({})
+        self.records: dict[tuple[str, str, int], list[SearchRecord]] = {}  # 0 tokens: greedy, which has no budget
+
+    def run(self) -> None:
+        """Runs every search, by problem set."""
+        from alphallm_env.loading import shared_engine
+
+        for source in self.config.problems:
+            models = Models(policy=self.config.policy_of(source), critics=self.config.critics)
+            simulator = models.simulator(Rules(max_tokens=self.config.max_tokens), shared_engine())
+            problems = load_problems(source, self.config.split, self.config.limit, seed=self.config.seed)
+            self._search(source, "greedy", 0, simulator, problems)
+            for budget in self.budgets(source):
+                for planner in (*self.config.trees, *self.config.others):
+                    self._search(source, planner, budget, simulator, problems)
+
+    def budgets(self, source: str) -> list[int]:
+        """Returns the budgets on a problem set: multiples of what greedy took."""
+        cost = np.mean([record.usage.tokens for record in self.records[source, "greedy", 0]])
+        return [round(float(cost) * multiple) for multiple in self.config.multiples]
+
+    def _search(self, source: str, planner: str, budget: int, simulator: Any, problems: Sequence[Problem]) -> None:
+        journal = search_journal(self.folder, f"{source}-{planner}-{budget}".replace("/", "_"))
+        with self.screen.stage(f"{source}: {planner}, {budget or 'no'} tokens", len(problems)) as progress:
+            self.records[source, planner, budget] = run_searches(
+                planner_of(planner, source), simulator, problems, Budget(tokens=budget or None), self.config.seed,
+                self.config.concurrency, journal, progress,
+            )  # fmt: skip
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Returns one row for each problem set, planner and budget."""
+        return [
+            row_of(source, planner, multiple, planner in self.config.trees, records) | {"budget": budget}
+            for (source, planner, budget), records in self.records.items()
+            for multiple in [dict(zip(self.budgets(source), self.config.multiples, strict=True)).get(budget, 0)]
+        ]
+
+    def curves(self, source: str, axis: str) -> list[Curve]:
+        """Returns the curves of all planners with a budget on a problem set."""
+        return [
+            curve_of(planner, [self.records[source, planner, budget] for budget in self.budgets(source)], axis)
+            for planner in (*self.config.trees, *self.config.others)
+        ]
+
+
+def row_of(source: str, planner: str, multiple: int, is_tree: bool, records: Sequence[SearchRecord]) -> dict[str, Any]:
+    """Returns the figures of one planner at a multiple of greedy's cost. Costs are means over problems."""
+
+    def mean(values: Sequence[float]) -> float:
+        return round(float(np.mean(values)), 4)
+
+    correct = [float(record.is_correct) for record in records]
+    found = [any(verdict_of(t.state.text, r.problem) == CORRECT for t in (r.best, *r.rejected)) for r in records]
+    expanded = sum(record.num_expanded for record in records)
+    usages = [record.usage for record in records]
+    return {
+        "problems": source, "planner": planner, "is_tree": is_tree, "multiple": multiple, "num_problems": len(records),
+        "accuracy": mean(correct), "ci95": list(bootstrap_mean(correct)), "pass_at_k": mean(found),
+        **{axis: mean([cost(record) for record in records]) for axis, cost in AXES.items()},
+        "simulations": mean([usage.simulations for usage in usages]),
+        "depth": mean([record.depth for record in records]),
+        "choice_share": round(sum(r.num_choices for r in records) / expanded, 4) if expanded else 0.0,
+        "seconds": mean([usage.seconds for usage in usages]),  # of a search, shared with those beside it
+    }  # fmt: skip
+
+
+def ratios_of(comparison: Comparison) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Returns the error ratios and the cost factors of the best tree over the best other planner."""
+    config = comparison.config
+    errors: list[dict[str, Any]] = []
+    factors: list[dict[str, Any]] = []
+    for source in config.problems:
+        for axis in AXES:
+            curves = comparison.curves(source, axis)
+            trees, others = curves[: len(config.trees)], curves[len(config.trees) :]
+            for number, budget in enumerate(comparison.budgets(source)):
+                tree = max(trees, key=lambda curve: float(curve.correct[number].mean()))
+                cost = float(tree.costs[number])
+                other = best_at(others, cost)
+                place = {"problems": source, "budget": budget, "axis": axis, "tree": tree.planner}
+                ratio = error_ratio(tree.correct[number], other.at(cost), config.seed)
+                errors.append({**place, "non_tree": other.planner, **_json(ratio, "ratio")})
+                factors.append({**place, **_json(cost_factor(tree, others, number, config.seed), "factor")})
+    return errors, factors
+
+
+def _json(ratio: Ratio, name: str) -> dict[str, Any]:
+    values = [None if not np.isfinite(value) else round(value, 4) for value in (ratio.value, *ratio.ci95)]
+    return {name: values[0], "ci95": values[1:]}
+
+
+def falls_of(comparison: Comparison) -> list[dict[str, Any]]:
+    """Returns where a planner is worse with more budget by more than noise."""
+    return [
+        {
+            "problems": source, "planner": curve.planner, "budget": comparison.budgets(source)[number],
+            "change": round(change, 4), "ci95": list(interval),
+        }
+        for source in comparison.config.problems
+        for curve in comparison.curves(source, "tokens")
+        for number, change, interval in falls(curve)
+    ]  # fmt: skip
+
+
+def in_words(entry: dict[str, Any], name: str) -> str:
+    """Returns a ratio as a line for the terminal and the page."""
+    low, high = ("∞" if value is None else f"{value:.2f}" for value in entry["ci95"])
+    what = f"its error ÷ {entry['non_tree']}'s" if name == "ratio" else "what the cheapest other needs ÷ its cost"
+    value = "∞" if entry[name] is None else f"{entry[name]:.2f}"
+    where = f"{entry['problems']}, {entry['budget']} tokens, by {entry['axis']}"
+    return f"{where}: {entry['tree']}, {what}: {value} ({low} to {high})"
+
+
+def main(config: PerTokenConfig) -> dict[str, Any]:
+    """Runs the comparison, prints its table and ratios, and writes results, CSV, pictures and page."""
+    import torch
+
+    config = config.reduced()
+    torch.set_num_threads(config.threads)
+    quiet_libraries()
+    comparison = Comparison(config)
+    comparison.run()
+    rows = comparison.rows()
+    errors, factors = ratios_of(comparison)
+    results = {
+        "rows": rows, "error_ratio": errors, "cost_factor": factors, "accuracy_falls": falls_of(comparison),
+    }  # fmt: skip
+    write_json(config.out / "results.json", results)
+    write_csv(config.out / "rows.csv", rows)
+    lines = [in_words(entry, name) for entries, name in ((errors, "ratio"), (factors, "factor")) for entry in entries]
+    pictures = {
+        axis: picture({source: comparison.curves(source, axis) for source in config.problems}, config.trees, axis)
+        for axis in AXES
+    }
+    write_page(config.out, rows, lines, pictures)
+    console = results_console()
+    console.print(table_of(rows, "accuracy at multiples of a greedy solution's tokens"))
+    for line in lines:
+        console.print(line)
+    comparison.screen.say(f"Report: {config.out / 'report.html'}   {config.out / 'rows.csv'}")
+    return results
+
+
+if __name__ == "__main__":
+    main(settings_of(PerTokenConfig, sys.argv[1:]))

@@ -1,0 +1,76 @@
+"""The comparison of planners over cost: its real command on a few games, and what it leaves behind."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from experiments import per_token
+from experiments.per_token import PerTokenConfig
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> PerTokenConfig:
+    return PerTokenConfig(
+        problems=("countdown:3", "gsm_symbolic"), limit=4, others=("orm_rerank", "checked_majority"), multiples=(4, 8),
+        threads=1, out=tmp_path_factory.mktemp("runs") / "per-token",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def results(config: PerTokenConfig):
+    return per_token.main(config)
+
+
+def test_every_planner_has_a_row_at_every_budget(config: PerTokenConfig, results):
+    planners = ("eta_mcts", "orm_rerank", "checked_majority")
+    expected = {(problems, planner, n) for problems in config.problems for planner in planners for n in (4, 8)}
+    expected |= {(problems, "greedy", 0) for problems in config.problems}
+    assert {(row["problems"], row["planner"], row["multiple"]) for row in results["rows"]} == expected
+    for row in results["rows"]:
+        assert row["ci95"][0] <= row["accuracy"] <= row["ci95"][1]
+        assert row["accuracy"] <= row["pass_at_k"]
+        assert row["generated"] <= row["tokens"]
+        assert row["num_problems"] == 4
+    trees = [row for row in results["rows"] if row["is_tree"]]
+    assert {row["planner"] for row in trees} == {"eta_mcts"}
+    assert all(row["depth"] >= 1 for row in trees)
+
+
+def test_the_tree_stands_beside_the_best_other_on_each_axis(config: PerTokenConfig, results):
+    for name, value in (("error_ratio", "ratio"), ("cost_factor", "factor")):
+        places = {(entry["problems"], entry["axis"], entry["budget"]) for entry in results[name]}
+        assert len(places) == len(results[name]) == 2 * 2 * 2
+        assert all({"tree", "ci95", value} <= entry.keys() for entry in results[name])
+    assert all(entry["non_tree"] in config.others for entry in results["error_ratio"])
+
+
+def test_the_same_command_reads_back_what_is_there(config: PerTokenConfig, results):
+    assert per_token.main(config) == results
+    assert json.loads((config.out / "results.json").read_text()) == results
+    rows = list(csv.DictReader((config.out / "rows.csv").open()))
+    assert [float(row["accuracy"]) for row in rows] == [row["accuracy"] for row in results["rows"]]
+    page = (config.out / "report.html").read_text()
+    assert "http" not in page.replace("http://www.w3.org", "")
+    assert "eta_mcts" in page
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"trees": ()}, "at least one tree and one other planner"),
+        ({"multiples": (0, 4)}, r"multiples must be >= 1, got \(0, 4\)"),
+    ],
+)
+def test_settings_that_compare_nothing_are_refused(settings: dict[str, tuple[int, ...]], said: str):
+    with pytest.raises(ValueError, match=said):
+        PerTokenConfig(**settings)
+
+
+def test_a_set_without_a_shipped_policy_needs_one(tmp_path: Path):
+    with pytest.raises(SystemExit, match="--problems gsm8k needs --policy"):
+        per_token.main(PerTokenConfig(problems=("countdown:3", "gsm8k"), out=tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
