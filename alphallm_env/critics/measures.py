@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
+
+from alphallm_env.runtime.files import Json
 
 NUM_BINS = 10
 
@@ -101,6 +103,10 @@ class Quality:
     brier: float
     base_rate: float  # share of correct items
     num_scores: int
+
+    def to_json(self) -> dict[str, Json]:
+        """Returns the measures as JSON, which knows no NaN: null stands for it."""
+        return {name: None if math.isnan(value) else value for name, value in asdict(self).items()}
 
 
 def quality(scores: Sequence[float], outcomes: Sequence[bool]) -> Quality:

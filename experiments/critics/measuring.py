@@ -133,14 +133,14 @@ def finish(
     choice = reranking(tested, test["orm"].scores)
     levels = by_level(calibrated, tested, config.labels.threshold, _countdown_level)
     report = {
-        "quality": {name: asdict(q) for name, q in qualities.items()},
-        "by_level": {name: {level: asdict(q) for level, q in found.items()} for name, found in levels.items()},
+        "quality": {name: q.to_json() for name, q in qualities.items()},
+        "by_level": {name: {level: q.to_json() for level, q in found.items()} for name, found in levels.items()},
         "reranking": asdict(choice),
         "config": flat(config),
     }
     write_json(config.out / "quality.json", report)
     print_qualities(qualities)
-    if any(levels.values()):
+    if any(len(found) > 1 for found in levels.values()):
         rows = {f"{name}, n = {level}": q for name, found in levels.items() for level, q in found.items()}
         print_qualities(rows, "the same by level")
     Console().print(reranking_table(choice))

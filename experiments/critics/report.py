@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.table import Table
@@ -43,26 +43,22 @@ def as_json(reports: dict[str, CriticReport], settings: dict[str, Json]) -> dict
     headline: dict[str, Json] = {}
     critics: dict[str, Json] = {}
     for name, report in reports.items():
-        measures = _measures(report.headline)
+        measures = report.headline.to_json()
         headline |= {f"{name}_{measure}": value for measure, value in measures.items()}
         headline |= {f"{name}_ece_{how}": report.splits["test"][how].ece for how in ("raw", "kept")}
         headline[f"{name}_calibration"] = report.calibration
         splits: dict[str, Json] = {
-            split: {how: _measures(found) for how, found in qualities.items()}
+            split: {how: found.to_json() for how, found in qualities.items()}
             for split, qualities in report.splits.items()
         }
-        depths: dict[str, Json] = {str(depth): _measures(found) for depth, found in report.depths.items()}
-        folds: dict[str, Json] = {kind: _measures(found) for kind, found in report.folds.items()}
+        depths: dict[str, Json] = {str(depth): found.to_json() for depth, found in report.depths.items()}
+        folds: dict[str, Json] = {kind: found.to_json() for kind, found in report.folds.items()}
         critics[name] = {"splits": splits, "by_depth": depths, "cross_validated": folds}
     paper: dict[str, Json] = {
         name: dict(zip(("precision", "recall", "ece"), row, strict=True)) for name, row in PAPER.items()
     }
     headline |= {"critics": critics, "paper": paper, "config": settings, "revision": git_revision()}
     return headline
-
-
-def _measures(found: Quality) -> dict[str, Json]:
-    return {name: None if math.isnan(value) else value for name, value in asdict(found).items()}
 
 
 def tables(reports: dict[str, CriticReport]) -> list[Table]:

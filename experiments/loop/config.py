@@ -177,7 +177,7 @@ PRESETS: dict[str, SelfImproveConfig] = {
     "countdown": _COUNTDOWN,
     "long": changed(
         _COUNTDOWN,
-        rounds=60,
+        rounds=30,
         test_levels="3,4,5,6",
         search_levels="5,6",
         controls=(),
