@@ -8,6 +8,8 @@ from typing import cast
 
 from agents.base import Planner
 from agents.best_of_n import BestOfN
+from agents.field.adaptive_branching import AdaptiveBranching
+from agents.field.backtracking import Backtracking
 from agents.field.beam import StepBeam, dvts
 from agents.field.particles import ParticleFilter
 from agents.field.steps import REDRAWS
@@ -41,9 +43,12 @@ def as_planner_maker(found: object) -> PlannerMaker:
     return PlannerMaker(lambda _: planner)
 
 
-def _sized(size: str, name: str) -> PlannerMaker:
-    """Returns a maker of ηMCTS with the presets of the problems in use."""
-    return PlannerMaker(lambda problems: eta_mcts(f"{preset_family(problems)}_{size}", name=name))
+_FIXED = {"alpha": 0.0, "merge_rule": None}  # a tree of fixed width, whose children are what the policy drew
+
+
+def _sized(size: str, name: str, **settings: object) -> PlannerMaker:
+    """Returns a maker of a tree search with the presets of the problems in use, some settings changed."""
+    return PlannerMaker(lambda problems: eta_mcts(f"{preset_family(problems)}_{size}", name=name, **settings))
 
 
 PLANNERS: Registry[PlannerMaker] = Registry(
@@ -59,6 +64,11 @@ PLANNERS: Registry[PlannerMaker] = Registry(
         "step_beam": PlannerMaker(lambda _: StepBeam()),
         "dvts": PlannerMaker(lambda _: dvts()),
         "particle_filter": PlannerMaker(lambda _: ParticleFilter()),
+        "backtracking": PlannerMaker(lambda _: Backtracking()),
+        "ab_mcts": PlannerMaker(lambda _: AdaptiveBranching()),
+        "uct": _sized("small", "uct", **_FIXED),
+        "puct": _sized("small", "puct", selection="puct", **_FIXED),
+        "gumbel": _sized("small", "gumbel", root_selection="gumbel", selection="puct", **_FIXED),
         "eta_mcts": _sized("small", "eta_mcts"),
         "eta_mcts_small": _sized("small", "eta_mcts_small"),
         "eta_mcts_large": _sized("large", "eta_mcts_large"),

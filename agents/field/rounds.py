@@ -6,6 +6,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from agents.base import AsyncPlanner, Budget, PlanResult
 from agents.best_of_n import MOST_SAMPLES, with_scores
@@ -19,14 +20,19 @@ from alphallm_env.types import ScoreKind, State
 
 @dataclass(frozen=True)
 class Round:
-    """What one round of a search works with. `number` counts from 0: no two rounds draw the same samples."""
+    """What one round of a search works with. `number` counts from 0: no two rounds draw the same samples.
+
+    `memory` is what the planner's `remember` made for this search: rounds may leave there what later ones build on.
+    """
 
     number: int
+    memory: Any
     start: State
     simulator: Simulator
     sampler: StepSampler
     budget: Budget
     meter: Meter
+    outcomes: OutcomeScorer  # the ORM's scores of ended states, each different text judged once
 
     @property
     def may_go_on(self) -> bool:
@@ -63,6 +69,10 @@ class RoundsPlanner(AsyncPlanner):
         self.stop_at = stop_at
         self.name = name or type(self).name
 
+    def remember(self, start: State) -> Any:
+        """Returns what the rounds of one search share; nothing by default."""
+        del start
+
     @abstractmethod
     async def play(self, this: Round) -> list[State]:
         """Returns the states in which a round ended, of solutions that are finished or were given up."""
@@ -75,8 +85,9 @@ class RoundsPlanner(AsyncPlanner):
         ended: list[State] = []
         scores: list[float] = []
         found: list[State] = []
+        memory = self.remember(state)
         for number in range(MOST_SAMPLES):
-            found = await self.play(Round(number, state, simulator, sampler, budget, meter))
+            found = await self.play(Round(number, memory, state, simulator, sampler, budget, meter, scorer))
             whole = [end for end in found if end.ending is not None]
             scores += await scorer.score(whole)
             ended += whole

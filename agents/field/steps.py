@@ -50,9 +50,12 @@ class StepSampler:
             self.meter.rejected(option.num_tokens)
         return None
 
-    async def solution(self, state: State, index: int) -> State:
-        """Returns the end of sample `index`, or its last sound state where it cannot go on: it has no answer then."""
-        if self.redraws is None:
+    async def solution(self, state: State, index: int, *, by_steps: bool = False) -> State:
+        """Returns the end of sample `index`, or its last sound state where it cannot go on: it has no answer then.
+
+        Without checks the rest is one option, unless it is asked for `by_steps`.
+        """
+        if self.redraws is None and not by_steps:
             options = await self.simulator.propose(
                 state, 1, self.seed, first_index=index, to_the_end=True, temperature=self.temperature
             )

@@ -8,6 +8,7 @@ from agents.greedy import Greedy
 from agents.mcts import EtaMCTS
 from agents.presets import PRESETS
 from agents.registry import PLANNERS, PlannerMaker, make_planner
+from agents.tree.selection import puct, uct
 
 MODULE = """
 from agents import Greedy, Planner, eta_mcts, preset_family
@@ -46,6 +47,16 @@ def test_the_names_mean_what_they_say():
     assert isinstance(majority, BestOfN)
     assert isinstance(rerank, BestOfN)
     assert (majority.pick, rerank.pick) == ("majority", "orm")
+
+
+def test_trees_of_fixed_width_differ_by_their_rule_of_selection():
+    for name, selection, has_root_rule in (("uct", uct, False), ("puct", puct, False), ("gumbel", puct, True)):
+        planner = make_planner(name, "countdown")
+        assert isinstance(planner, EtaMCTS)
+        config = planner.config
+        assert (config.descent.selection, config.descent.root_selection is not None) == (selection, has_root_rule)
+        assert (config.width.alpha, config.sampling.merge_rule) == (0.0, None)
+        assert config.width.c_min_root == PRESETS["countdown_small"].width.c_min_root
 
 
 def test_a_preset_can_be_named():

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 from scripted_world import START, asked, make_simulator, search, step
 
 from agents.base import Budget
 from agents.best_of_n import BestOfN, lead_posterior
+from agents.field.adaptive_branching import AdaptiveBranching, Branch, choose
+from agents.field.backtracking import Backtracking, Pool
 from agents.field.beam import StepBeam, dvts
 from agents.field.particles import ParticleFilter
 from agents.field.rounds import RoundsPlanner
@@ -85,7 +89,11 @@ def test_every_planner_answers_where_no_step_is_sound(planner: BestOfN | RoundsP
 
 
 @pytest.mark.parametrize("budget", [1, 30, 100])
-@pytest.mark.parametrize("planner", [StepBeam(), dvts(), ParticleFilter()], ids=lambda planner: planner.name)
+@pytest.mark.parametrize(
+    "planner",
+    [StepBeam(), dvts(), ParticleFilter(), Backtracking(), AdaptiveBranching()],
+    ids=lambda planner: planner.name,
+)
 def test_a_round_that_the_budget_cuts_still_ends_a_solution(planner: RoundsPlanner, budget: int):
     result = search(planner, make_simulator(), Budget(tokens=budget))
     assert result.best.state.ending is not None
@@ -142,6 +150,56 @@ def test_solutions_that_ended_take_part_in_the_resampling():
     assert set(answers(result.finished)) == {"7"}
 
 
+def test_a_pool_counts_every_prefix_that_a_solution_went_through():
+    first = step(START, "2 * 3 = 6\n")
+    pool = Pool(START)
+    pool.add(START, step(step(first, "6 + 1 = 7\n"), "#### 7\n"), 1.0)
+    pool.add(START, step(step(first, "6 + 1 = 8\n"), "#### 8\n"), 0.0)
+    # The start has two solutions of mean 1/2; the others are shrunk towards it by one more of 1/2.
+    by_text = dict(zip((state.text for state in pool.states), pool.means(), strict=True))
+    assert by_text == {
+        "": 0.5,
+        "2 * 3 = 6\n": 0.5,
+        "2 * 3 = 6\n6 + 1 = 7\n": 0.75,
+        "2 * 3 = 6\n6 + 1 = 8\n": 0.25,
+    }
+
+
+def test_backtracking_goes_on_from_prefixes_and_pays_for_what_is_new_alone():
+    result = search(Backtracking(softness=0.05), make_simulator(), Budget(simulations=60))
+    whole = sum(trajectory.state.num_tokens for trajectory in result.finished)
+    assert result.usage.policy_tokens - result.usage.rejected_tokens < 0.8 * whole
+    anew = search(Backtracking(softness=1e6, redraws=None), make_simulator(), Budget(simulations=60))
+    assert set(answers(anew.finished)) == {"5", "6", "7", "8"}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_thompson_sampling_goes_where_the_scores_are(seed: int):
+    root = Branch(START)
+    good, bad = Branch(step(START, "2 * 3 = 6\n"), root), Branch(step(START, "2 + 3 = 5\n"), root)
+    ended = Branch(step(START, "#### 7\n"), root)
+    root.children += [good, bad, ended]
+    ended.scores = [1.0] * 500  # it is no arm: nothing comes below it
+    good.scores, bad.scores = [0.0] + [1.0] * 200, [0.0] * 200
+    root.children += [Branch(step(START, f"{n}\n"), root) for n in range(30)]
+    for child in root.children[3:]:
+        child.scores = [0.0] * 200  # a new child is worth as little as they were at first
+    assert choose(root, Random(seed)) is good
+    good.scores = [0.0] * 200
+    for child in root.children[3:]:
+        child.scores = [1.0] + [0.0] * 200
+    assert choose(root, Random(seed)) is None  # new children end well, and old ones do not
+
+
+def test_adaptive_branching_grows_one_tree_over_the_rounds():
+    result = search(AdaptiveBranching(), make_simulator(), Budget(simulations=40))
+    assert result.answer == "7"
+    steps = {trajectory.state.options[0].text for trajectory in result.finished}
+    assert steps == {"2 * 3 = 6\n", "2 + 3 = 5\n"}
+    right = sum(answer == "7" for answer in answers(result.finished))
+    assert right > 0.7 * len(result.finished)  # of samples 0.6 are: 5 + 1 = 5 and 6 + 1 = 8 are refused
+
+
 def test_a_sampler_spends_no_more_redraws_than_the_budget_has():
     simulator = make_simulator(ONLY_WRONG)
     with simulator.engine, metering(Meter()) as meter:
@@ -177,6 +235,7 @@ def test_the_last_step_is_judged_not_those_before_it():
     [
         (lambda: StepBeam(width=0), "width must be >= 1, got 0"),
         (lambda: dvts(num_trees=0), "num_trees must be >= 1, got 0"),
+        (lambda: Backtracking(0.0), "softness must be > 0, got 0.0"),
         (lambda: ParticleFilter(1), "num_particles must be >= 2, got 1"),
         (lambda: ParticleFilter(sharpness=0.0), "sharpness must be > 0, got 0.0"),
         (lambda: StepBeam(critic="orm"), "critic must be prm or value, got 'orm'"),
