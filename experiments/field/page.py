@@ -76,9 +76,13 @@ def picture(curves: Mapping[str, Sequence[Curve]], trees: Sequence[str], axis: s
                 color=f"C{names.index(curve.planner) % 10}", label=curve.planner,
             )  # fmt: skip
         axes.set_xscale("log")
+        axes.set_xticks(found[0].costs, [f"{cost:,.0f}" for cost in found[0].costs])
+        axes.minorticks_off()
         axes.set_ylim(0, 1)
         axes.set_title(problems, fontsize=10)
         axes.set_xlabel(f"{axis} a problem")
+        if place == 1:
+            axes.set_ylabel("accuracy")
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     figure.legend(handles=list(lines.values()), loc="outside lower center", ncols=5, frameon=False, fontsize=8)
