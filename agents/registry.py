@@ -72,6 +72,7 @@ PLANNERS: Registry[PlannerMaker] = Registry(
         "eta_mcts": _sized("small", "eta_mcts"),
         "eta_mcts_small": _sized("small", "eta_mcts_small"),
         "eta_mcts_large": _sized("large", "eta_mcts_large"),
+        "checked_eta_mcts": _sized("small", "checked_eta_mcts", checks=True),
     },
     as_planner_maker,
     families={"eta_mcts": lambda preset: as_planner_maker(eta_mcts(preset))},

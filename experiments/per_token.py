@@ -49,7 +49,10 @@ class PerTokenConfig:
     """of the problem sets"""
     limit: int = 300
     """problems of each set"""
-    trees: Annotated[tuple[str, ...], tyro.conf.arg(help=f"tree searches: {PLANNERS.choices}")] = ("eta_mcts",)
+    trees: Annotated[tuple[str, ...], tyro.conf.arg(help=f"tree searches: {PLANNERS.choices}")] = (
+        "eta_mcts",
+        "checked_eta_mcts",
+    )
     others: Annotated[tuple[str, ...], tyro.conf.arg(help="what they are compared with, named likewise")] = (
         "majority", "weighted_vote", "orm_rerank", "checked_rerank", "step_beam", "dvts", "particle_filter",
     )  # fmt: skip

@@ -1,0 +1,168 @@
+"""Grades the searches of a run anew, and re-ranks what they finished, without asking the policy.
+
+    python -m experiments.rescore runs/evaluation
+    python -m experiments.rescore runs/evaluation --policy tiny --critics runs/critics
+
+A record keeps its best trajectory and up to 16 others, so that re-ranking chooses among these. With `--critics` their
+ORM scores them anew. The run's folder is read and gets `rescored.json`; nothing else in it changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import tyro
+from rich.table import Table
+
+from agents.best_of_n import answer_shares, with_scores
+from agents.tree.answering import best_scored, vote
+from agents.tree.evaluation import OutcomeScorer
+from alphallm_env.critics.registry import CRITICS
+from alphallm_env.errors import RunError
+from alphallm_env.grading import extract_answer
+from alphallm_env.mdp.dynamics import Rules
+from alphallm_env.mdp.rewards import CORRECT, verdict_of
+from alphallm_env.runtime.files import Journal
+from alphallm_env.simulator import Simulator
+from alphallm_env.types import ScoreKind, State
+from experiments.runs.models import Models
+from experiments.runs.records import write_json
+from experiments.runs.screen import quiet_libraries, results_console
+from experiments.runs.search_records import SearchRecord
+from experiments.runs.settings import settings_of
+from experiments.runs.statistics import bootstrap_mean
+
+
+@dataclass(frozen=True)
+class RescoreConfig:
+    """Grades the searches of a run anew, and re-ranks what they finished."""
+
+    run: tyro.conf.Positional[Path]
+    """a run's folder"""
+    policy: str = "tiny"
+    """of the critics, where these prompt it or read its notes"""
+    critics: Annotated[
+        str,
+        tyro.conf.arg(help=f"whose ORM re-ranks: {CRITICS.choices}, or a folder", help_behavior_hint="(default: none)"),
+    ] = ""
+
+
+@dataclass(frozen=True)
+class Rescored:
+    """One journal of searches. Accuracies are shares of its gradable problems; those of re-ranking are of what is kept.
+
+    `changed` are the ids of problems whose verdict is another one now; `ungraded` counts those whose chosen text was
+    not kept, whose verdict stays.
+    """
+
+    searches: str
+    num_problems: int
+    stored: float
+    graded_anew: float
+    changed: tuple[str, ...]
+    ungraded: int
+    majority: float
+    highest_score: float
+    new_orm: float | None = None
+    new_orm_gain_ci95: tuple[float, float] | None = None  # over the stored verdicts, paired
+
+
+def kept_states(record: SearchRecord) -> list[State]:
+    """Returns the ends of a search that its record keeps, the best first."""
+    return [trajectory.state for trajectory in (record.best, *record.rejected)]
+
+
+def graded_anew(record: SearchRecord) -> str | None:
+    """Returns today's verdict of the text that the search chose, None where the record does not keep it."""
+    chosen = next((state for state in kept_states(record) if extract_answer(state.text) == record.answer), None)
+    return None if chosen is None else verdict_of(chosen.text, record.problem)
+
+
+def rescored(name: str, records: Sequence[SearchRecord], new_scores: Sequence[Sequence[float]] | None) -> Rescored:
+    """Returns the figures of one journal. `new_scores` has for each record the scores of `kept_states`."""
+    anew = [graded_anew(record) for record in records]
+    verdicts = [record.verdict if now is None else now for record, now in zip(records, anew, strict=True)]
+
+    def share(texts: Sequence[str]) -> float:
+        right = [verdict_of(text, record.problem) == CORRECT for text, record in zip(texts, records, strict=True)]
+        return round(float(np.mean(right)), 4)
+
+    voted: list[str] = []
+    for record in records:
+        finished = with_scores(states := kept_states(record), answer_shares(states), ScoreKind.VOTE_SHARE)
+        voted.append(vote(finished, [1.0] * len(finished)).state.text)
+    found = Rescored(
+        searches=name,
+        num_problems=len(records),
+        stored=round(float(np.mean([record.is_correct for record in records])), 4),
+        graded_anew=round(float(np.mean([verdict == CORRECT for verdict in verdicts])), 4),
+        changed=tuple(r.problem.id for r, now in zip(records, verdicts, strict=True) if now != r.verdict),
+        ungraded=anew.count(None),
+        majority=share(voted),
+        highest_score=share([record.best.state.text for record in records]),
+    )
+    if new_scores is None:
+        return found
+    chosen = [
+        best_scored(with_scores(kept_states(record), scores, ScoreKind.ORM)).state.text
+        for record, scores in zip(records, new_scores, strict=True)
+    ]
+    gains = [
+        float(verdict_of(text, record.problem) == CORRECT) - float(record.is_correct)
+        for text, record in zip(chosen, records, strict=True)
+    ]
+    return replace(found, new_orm=share(chosen), new_orm_gain_ci95=bootstrap_mean(gains))
+
+
+def scores_of(simulator: Simulator, records: Sequence[SearchRecord]) -> list[list[float]]:
+    """Returns the ORM's scores of what each record keeps; texts without an answer score 0."""
+
+    async def scored() -> list[list[float]]:
+        return [await OutcomeScorer(simulator).score(kept_states(record)) for record in records]
+
+    return simulator.engine.run(scored())
+
+
+def table_of(found: Sequence[Rescored]) -> Table:
+    """Returns one line for each journal."""
+    table = Table(title="searches graded anew, and re-ranked")
+    table.add_column("searches", no_wrap=True)
+    for column in ("problems", "stored", "now", "changed", "majority", "highest", "new ORM"):
+        table.add_column(column, justify="right")
+    for row in found:
+        figures = (row.stored, row.graded_anew, row.majority, row.highest_score, row.new_orm)
+        stored, now, majority, highest, new = ("" if value is None else f"{value:.3f}" for value in figures)
+        table.add_row(row.searches, str(row.num_problems), stored, now, str(len(row.changed)), majority, highest, new)
+    return table
+
+
+def main(config: RescoreConfig) -> list[Rescored]:
+    """Reads every journal of the run, prints the table and writes `rescored.json`.
+
+    Raises RunError where the folder holds no searches of problems that can be graded.
+    """
+    quiet_libraries()
+    simulator = None
+    if config.critics:
+        from alphallm_env.loading import shared_engine
+
+        simulator = Models(policy=config.policy, critics=config.critics).simulator(Rules(), shared_engine())
+    found: list[Rescored] = []
+    for path in sorted((config.run / "searches").glob("*.jsonl")):
+        journal = Journal(path, SearchRecord.to_json, SearchRecord.from_json)
+        records = [record for record in journal.read() if record.problem.is_gradable]
+        if records:
+            found.append(rescored(path.stem, records, scores_of(simulator, records) if simulator else None))
+    if not found:
+        raise RunError(f"expected searches of problems with answers in {config.run}/searches, found none")
+    write_json(config.run / "rescored.json", {"searches": [asdict(row) for row in found], "critics": config.critics})
+    results_console().print(table_of(found))
+    return found
+
+
+if __name__ == "__main__":
+    main(settings_of(RescoreConfig))
