@@ -16,7 +16,8 @@ from experiments.per_token import PerTokenConfig
 def config(tmp_path_factory: pytest.TempPathFactory) -> PerTokenConfig:
     return PerTokenConfig(
         problems=("countdown:3", "gsm_symbolic"), limit=4, trees=("eta_mcts",),
-        others=("orm_rerank", "checked_majority"), multiples=(4, 8), threads=1, out=tmp_path_factory.mktemp("runs") / "per-token",
+        others=("orm_rerank", "checked_majority"), multiples=(4, 8), threads=1,
+        out=tmp_path_factory.mktemp("runs") / "per-token",
     )  # fmt: skip
 
 
