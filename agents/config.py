@@ -48,8 +48,11 @@ class MCTSConfig:
     answer_rule: AnswerRule = orm_rerank
     leaves_in_flight: int = 1
     max_simulations: int = 10_000  # whatever the budget: for models that cost nothing
+    stop_at: float | None = None  # the ORM score of a solution at which the search ends; never where None
 
     def __post_init__(self) -> None:
+        if self.stop_at is not None and not 0.0 < self.stop_at <= 1.0:
+            raise ValueError(f"stop_at must be in (0, 1] or None, got {self.stop_at}")
         for name in ("leaves_in_flight", "max_simulations"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")

@@ -90,6 +90,8 @@ class TreeSearch:
     def is_over(self) -> bool:
         """Whether no simulation is left: the budget is spent, `max_simulations` are done, or nothing new can be found.
 
+        Or the answer is sure: a solution has the ORM score `stop_at`.
+
         False where a wave was interrupted, which the next call completes whatever the budget.
         """
         return self._wave is None and not (self.budget.allows(self._meter.usage) and self._has_work())
@@ -232,11 +234,15 @@ class TreeSearch:
 
     def _has_work(self) -> bool:
         """Returns whether simulations find anything new. An exhausted tree is widened first where `widens` is set."""
-        if self._meter.usage.simulations >= self._config.max_simulations:
+        if self._meter.usage.simulations >= self._config.max_simulations or self._is_sure():
             return False
         if not self.root.is_exhausted:
             return True
         return (self._config.width.widens and self._widen()) or self._wake()
+
+    def _is_sure(self) -> bool:
+        stop_at, scores = self._config.stop_at, self._evaluator.outcomes.scores
+        return stop_at is not None and any(score >= stop_at for score in scores.values())
 
     def _wake(self) -> bool:
         """Returns whether nodes below c_min draw again, now that nothing else is left: they rest without evidence."""

@@ -337,3 +337,15 @@ def test_with_checks_a_search_leaves_dead_ends_and_finds_what_is_sound(leaves_in
 def test_with_checks_there_is_an_answer_where_no_step_is_sound():
     script = {"": [("2 * 3 = 5\n", 1.0)], "2 * 3 = 5\n": [("#### 5\n", 1.0)]}
     assert search(eta_mcts(checks=True, num_rollouts=0), make_simulator(script), Budget(tokens=300)).answer == "5"
+
+
+def test_a_search_ends_where_a_solution_is_sure():
+    planner = eta_mcts(stop_at=0.9, merge_rule="none", known_mass=None)
+    sure = search(planner, make_simulator(), MANY)
+    assert (sure.answer, sure.best.score) == ("7", 0.9)
+    all_of_it = search(eta_mcts(merge_rule="none", known_mass=None), make_simulator(), MANY)
+    assert sure.usage.simulations < all_of_it.usage.simulations
+    unsure = search(eta_mcts(stop_at=0.95, merge_rule="none", known_mass=None), make_simulator(), MANY)
+    assert unsure.usage.simulations == all_of_it.usage.simulations
+    with pytest.raises(ValueError, match=r"stop_at must be in \(0, 1\] or None, got 0"):
+        eta_mcts(stop_at=0.0)
