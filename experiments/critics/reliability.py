@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from alphallm_env.critics.measures import NUM_BINS, Quality, expected_calibration_error, reliability_bins
+from experiments.runs.plots import png
 
 _RAW, _CALIBRATED, _LINE = "#c2703d", "#1f4e79", "#888888"
 _COLOURS = ("#1f4e79", "#c2703d", "#4d8a4d")
@@ -25,7 +24,6 @@ def reliability_picture(critics: Mapping[str, Triple], title: str) -> bytes:
     The bins are those of the ECE; those with fewer than ten scores have no point.
     """
     figure = Figure(figsize=(4 * len(critics), 5.2), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.subplots(2, len(critics), squeeze=False, height_ratios=[3, 1], sharex=True)
     for column, (name, (outcomes, raw, calibrated)) in enumerate(critics.items()):
         upper, lower = axes[0][column], axes[1][column]
@@ -42,7 +40,7 @@ def reliability_picture(critics: Mapping[str, Triple], title: str) -> bytes:
     axes[0][0].set_ylabel("share correct")
     axes[1][0].set_ylabel("scores")
     figure.suptitle(title)
-    return _png(figure)
+    return png(figure)
 
 
 def _curve(axes: Axes, scores: Sequence[float], outcomes: Sequence[bool], label: str, colour: str) -> None:
@@ -58,7 +56,6 @@ def _curve(axes: Axes, scores: Sequence[float], outcomes: Sequence[bool], label:
 def depth_picture(critics: Mapping[str, Mapping[int, Quality]]) -> bytes:
     """Returns a PNG of AUC and ECE by depth, in options taken; depths with fewer than ten scores are left out."""
     figure = Figure(figsize=(9, 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.subplots(1, 2)
     for (name, depths), colour in zip(critics.items(), _COLOURS, strict=False):
         known = {depth: found for depth, found in depths.items() if found.num_scores >= _FEWEST}
@@ -75,15 +72,9 @@ def depth_picture(critics: Mapping[str, Mapping[int, Quality]]) -> bytes:
     axes[0].set_ylim(0.4, 1.02)
     axes[1].set_ylim(bottom=0)
     axes[0].legend(frameon=False)
-    return _png(figure)
+    return png(figure)
 
 
 def _plain(axes: Axes) -> None:
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()

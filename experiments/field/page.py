@@ -14,18 +14,13 @@ from rich.table import Table
 
 from alphallm_env.runtime.files import write_whole
 from experiments.field.curves import Curve
+from experiments.runs.plots import png
+from experiments.runs.report import STYLE
 
 _COLUMNS = (
     "problems", "planner", "is_tree", "multiple", "budget", "num_problems", "accuracy", "ci95", "pass_at_k", "tokens",
     "generated", "simulations", "depth", "choice_share", "seconds",
 )  # fmt: skip
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
-h1 { font-size: 1.5rem } h2 { font-size: 1.1rem; margin-top: 2rem }
-table { border-collapse: collapse; width: 100%; font-size: 13px } th, td { padding: .25rem .5rem; text-align: right }
-th { border-bottom: 2px solid #222 } td { border-bottom: 1px solid #ddd }
-th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left } img { max-width: 100% }
-"""
 
 
 def table_of(rows: Sequence[Mapping[str, Any]], title: str) -> Table:
@@ -60,7 +55,6 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def picture(curves: Mapping[str, Sequence[Curve]], trees: Sequence[str], axis: str) -> bytes:
     """Returns a PNG of accuracy over cost: a panel for each problem set, thick lines for trees."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.2 * len(curves), 4), layout="constrained")
@@ -86,9 +80,7 @@ def picture(curves: Mapping[str, Sequence[Curve]], trees: Sequence[str], axis: s
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     figure.legend(handles=list(lines.values()), loc="outside lower center", ncols=5, frameon=False, fontsize=8)
-    image = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(image)
-    return image.getvalue()
+    return png(figure)
 
 
 def write_page(
@@ -103,7 +95,7 @@ def write_page(
         for axis, image in pictures.items()
     )
     page = f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Planners at equal cost</title><style>{_STYLE}</style></head><body>
+<html lang="en"><head><meta charset="utf-8"><title>Planners at equal cost</title><style>{STYLE}</style></head><body>
 <h1>Planners at equal cost</h1>
 <ul>{"".join(f"<li>{_text(line)}</li>" for line in ratios)}</ul>
 {images}

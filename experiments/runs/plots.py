@@ -60,7 +60,7 @@ def plot_rounds(rows: Sequence[ResultRow]) -> bytes:
     for line, control in zip(_LINES, controls, strict=False) if len(controls) > 1 else ():
         handles.append(Line2D([], [], linestyle=line, color="grey", label=control.replace("_", " ") or "the loop"))
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=8)
-    return _png(figure)
+    return png(figure)
 
 
 def plot_planners(rows: Sequence[ResultRow]) -> bytes:
@@ -86,10 +86,11 @@ def plot_planners(rows: Sequence[ResultRow]) -> bytes:
     axes.grid(axis="y", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
-    return _png(figure)
+    return png(figure)
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """Returns the figure as a PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     FigureCanvasAgg(figure)

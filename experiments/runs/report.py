@@ -15,7 +15,7 @@ from experiments.runs.plots import plot
 from experiments.runs.results import ResultRow
 from experiments.runs.search_records import SearchRecord
 
-_STYLE = """
+STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
 h1 { font-size: 1.5rem } h2 { font-size: 1.1rem; margin-top: 2rem }
 table { border-collapse: collapse; width: 100% } th, td { padding: .3rem .6rem; text-align: right }
@@ -49,7 +49,7 @@ def write_report(
     revision = (folder / "revision.txt").read_text().strip()
     page = f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Self-improvement of {_text(config["policy"])}</title>
-<style>{_STYLE}</style></head><body>
+<style>{STYLE}</style></head><body>
 <h1>Self-improvement of the policy “{_text(config["policy"])}”</h1>
 <p>{_headline(results)}</p>
 <img alt="accuracy" src="data:image/png;base64,{base64.b64encode(plot(rows)).decode()}">
