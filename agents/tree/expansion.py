@@ -30,11 +30,23 @@ def allowed_children(importance: float, alpha: float, min_children: int, max_chi
     return max(min_children, min(math.floor(alpha * max_children * importance) + 1, max_children))
 
 
+def widened(visits: int, growth: float, min_children: int) -> int:
+    """Returns ⌊c_min · (N / c_min)^growth⌋, at least c_min: how wide N visits make a node.
+
+    Progressive widening (Coulom 2007; Chaslot et al. 2008), which begins once every first child could be visited once.
+
+    >>> [widened(visits, growth=0.5, min_children=8) for visits in (0, 8, 32, 128)]
+    [8, 8, 16, 32]
+    """
+    return max(min_children, math.floor(min_children * (visits / min_children) ** growth))
+
+
 @dataclass(frozen=True)
 class Width:
     """The settings of adaptive width: how many children a node gets, at the root and below it.
 
-    `alpha = 0` fixes the width at c_min. A search whose tree is exhausted ends, even with budget left; where
+    `alpha = 0` fixes the width at c_min. With `growth`, a node widens with its visits (`widened`), so that a large
+    budget is not spent below a few first options. A search whose tree is exhausted ends, even with budget left; where
     `widens` is set, it first raises n(s) of all nodes, up to c_max.
     """
 
@@ -44,8 +56,11 @@ class Width:
     c_max_root: int = 8
     c_max: int = 4
     widens: bool = False
+    growth: float = 0.0
 
     def __post_init__(self) -> None:
+        if not 0.0 <= self.growth <= 1.0:
+            raise ValueError(f"growth must be in [0, 1], got {self.growth}")
         if self.alpha < 0:
             raise ValueError(f"alpha must be >= 0, got {self.alpha}")
         for low, high in ((self.c_min_root, self.c_max_root), (self.c_min, self.c_max)):
@@ -59,6 +74,8 @@ class Width:
     def allowed(self, node: Node, extra: int = 0) -> int:
         """Returns n(s) + `extra`, at most c_max. I(s) is that of the children so far."""
         low, high = self.limits(node)
+        if self.growth:
+            low = min(widened(node.visit_count, self.growth, low), high)
         if self.alpha == 0 or node.value is None:
             return min(low + extra, high)
         values = [value for child in node.children if (value := _value(child)) is not None]

@@ -349,3 +349,13 @@ def test_a_search_ends_where_a_solution_is_sure():
     assert unsure.usage.simulations == all_of_it.usage.simulations
     with pytest.raises(ValueError, match=r"stop_at must be in \(0, 1\] or None, got 0"):
         eta_mcts(stop_at=0.0)
+
+
+def test_a_tree_that_widens_with_its_visits_is_wider_than_one_that_does_not():
+    settings = {"alpha": 0.0, "c_min_root": 1, "c_min": 1, "merge_rule": "none", "known_mass": None, "widens": False}
+    narrow, wide = (
+        search(eta_mcts(**settings, growth=growth), make_simulator(), Budget(simulations=40)) for growth in (0.0, 0.7)
+    )
+    assert narrow.root is not None
+    assert wide.root is not None
+    assert len(narrow.root.children) == 1 < 2 <= len(wide.root.children)

@@ -65,6 +65,18 @@ def test_an_ended_child_counts_with_its_score():
     assert width.allowed(root) == 5
 
 
+def test_a_node_widens_with_its_visits_up_to_its_limit():
+    width = Width(alpha=0.0, c_min_root=8, c_max_root=20, growth=0.5)
+    root = Node(START, seed=1)
+    allowed: list[int] = []
+    for root.visit_count in (0, 8, 16, 32, 128):
+        allowed.append(width.allowed(root))
+    assert allowed == [8, 8, 11, 16, 20]  # 8 · √2 = 11.3, 8 · 2, 8 · 4 beyond the limit
+    assert Width(alpha=0.0, c_min_root=8, c_max_root=20).allowed(root) == 8
+    with pytest.raises(ValueError, match=r"growth must be in \[0, 1\], got 1.5"):
+        Width(growth=1.5)
+
+
 def test_the_root_and_the_nodes_below_have_their_own_limits():
     root = Node(START)
     child = add_child(root, "a\n")
