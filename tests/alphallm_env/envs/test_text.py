@@ -367,7 +367,7 @@ def play(env, actions):
     return steps
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(before=ACTIONS, after=ACTIONS, elsewhere=ACTIONS, seed=st.integers(0, 5))
 def test_a_restored_state_replays_to_the_bit(make_env, before, after, elsewhere, seed):
     env = make_env(rules=Rules(max_options=10, max_tokens=100))

@@ -150,7 +150,7 @@ def test_info_keeps_its_keys_and_types_and_arrays_are_fresh(make_choice):
     assert len({id(mask) for mask in masks}) == len(masks)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(actions=st.lists(st.integers(0, 3), max_size=8), seed=st.integers(0, 5))
 def test_what_is_seen_lies_in_the_space(make_choice, actions, seed):
     env = make_choice(rules=Rules(max_options=6))
@@ -390,7 +390,7 @@ def test_maskable_ppo_never_chooses_what_is_not_on_offer(make_choice, make_sure_
 # Snapshots
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     before=st.lists(st.integers(0, 3), max_size=3),
     after=st.lists(st.integers(0, 3), max_size=6),
