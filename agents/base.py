@@ -49,6 +49,12 @@ class Budget:
 UNLIMITED = Budget()
 
 
+def check_stop_at(stop_at: float | None) -> None:
+    """Raises ValueError for a score at which a search is to end that is none."""
+    if stop_at is not None and not 0.0 < stop_at <= 1.0:
+        raise ValueError(f"stop_at must be in (0, 1] or None, got {stop_at}")
+
+
 @dataclass(frozen=True)
 class RootOption:
     """An option that a search considered at its first step, with its statistics: a target for training.

@@ -9,7 +9,7 @@ from math import comb
 from typing import Literal, get_args
 
 from agents.answers import answer_key
-from agents.base import AsyncPlanner, Budget, PlanResult
+from agents.base import AsyncPlanner, Budget, PlanResult, check_stop_at
 from agents.field.steps import StepSampler, check_redraws
 from agents.tree.answering import best_scored, vote
 from agents.tree.evaluation import OutcomeScorer
@@ -53,8 +53,7 @@ class BestOfN(AsyncPlanner):
         if num_samples is not None and num_samples < 1:
             raise ValueError(f"num_samples must be >= 1 or None, got {num_samples}")
         check_redraws(redraws)
-        if stop_at is not None and not 0.0 < stop_at <= 1.0:
-            raise ValueError(f"stop_at must be in (0, 1] or None, got {stop_at}")
+        check_stop_at(stop_at)
         self.pick = pick
         self.num_samples = num_samples
         self.temperature = temperature

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import cast
 
+from agents.base import check_stop_at
 from agents.tree.answering import ANSWER_RULES, AnswerRule, orm_rerank
 from agents.tree.backup import BACKUPS, BackupRule, mean_return
 from agents.tree.evaluation import LeafScoring
@@ -51,8 +52,7 @@ class MCTSConfig:
     stop_at: float | None = None  # the ORM score of a solution at which the search ends; never where None
 
     def __post_init__(self) -> None:
-        if self.stop_at is not None and not 0.0 < self.stop_at <= 1.0:
-            raise ValueError(f"stop_at must be in (0, 1] or None, got {self.stop_at}")
+        check_stop_at(self.stop_at)
         for name in ("leaves_in_flight", "max_simulations"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")

@@ -80,6 +80,8 @@ class PerTokenConfig:
             raise ValueError("expected at least one tree and one other planner, got none")
         if not self.multiples or min(self.multiples) < 1:
             raise ValueError(f"multiples must be >= 1, got {self.multiples}")
+        if list(self.multiples) != sorted(set(self.multiples)):
+            raise ValueError(f"multiples must rise, as curves do, got {self.multiples}")
 
     def policy_of(self, source: str) -> str:
         """Returns the policy that plays a problem set. Raises SystemExit where none is named and none ships."""
@@ -106,7 +108,8 @@ class Comparison:
             config.policy_of(source)
         self.folder = RunFolder(config.out, flat(config, "out"))
         self.screen = Screen({})
-        self.records: dict[tuple[str, str, int], list[SearchRecord]] = {}  # 0 tokens: greedy, which has no budget
+        self.budgets: dict[str, dict[int, int]] = {}  # tokens by multiple, of each problem set
+        self.records: dict[tuple[str, str, int], list[SearchRecord]] = {}  # by multiple: 0 of greedy, without a budget
 
     def run(self) -> None:
         """Runs every search, by problem set."""
@@ -117,19 +120,17 @@ class Comparison:
             simulator = models.simulator(Rules(max_tokens=self.config.max_tokens), shared_engine())
             problems = load_problems(source, self.config.split, self.config.limit, seed=self.config.seed)
             self._search(source, "greedy", 0, simulator, problems)
-            for budget in self.budgets(source):
+            cost = float(np.mean([record.usage.tokens for record in self.records[source, "greedy", 0]]))
+            self.budgets[source] = {multiple: round(cost * multiple) for multiple in self.config.multiples}
+            for multiple in self.config.multiples:
                 for planner in (*self.config.trees, *self.config.others):
-                    self._search(source, planner, budget, simulator, problems)
+                    self._search(source, planner, multiple, simulator, problems)
 
-    def budgets(self, source: str) -> list[int]:
-        """Returns the budgets on a problem set: multiples of what greedy took."""
-        cost = np.mean([record.usage.tokens for record in self.records[source, "greedy", 0]])
-        return [round(float(cost) * multiple) for multiple in self.config.multiples]
-
-    def _search(self, source: str, planner: str, budget: int, simulator: Any, problems: Sequence[Problem]) -> None:
+    def _search(self, source: str, planner: str, multiple: int, simulator: Any, problems: Sequence[Problem]) -> None:
+        budget = self.budgets[source][multiple] if multiple else 0
         journal = search_journal(self.folder, f"{source}-{planner}-{budget}".replace("/", "_"))
         with self.screen.stage(f"{source}: {planner}, {budget or 'no'} tokens", len(problems)) as progress:
-            self.records[source, planner, budget] = run_searches(
+            self.records[source, planner, multiple] = run_searches(
                 planner_of(planner, source), simulator, problems, Budget(tokens=budget or None), self.config.seed,
                 self.config.concurrency, journal, progress,
             )  # fmt: skip
@@ -137,15 +138,15 @@ class Comparison:
     def rows(self) -> list[dict[str, Any]]:
         """Returns one row for each problem set, planner and budget."""
         return [
-            row_of(source, planner, multiple, planner in self.config.trees, records) | {"budget": budget}
-            for (source, planner, budget), records in self.records.items()
-            for multiple in [dict(zip(self.budgets(source), self.config.multiples, strict=True)).get(budget, 0)]
+            row_of(source, planner, multiple, planner in self.config.trees, records)
+            | {"budget": self.budgets[source].get(multiple, 0)}
+            for (source, planner, multiple), records in self.records.items()
         ]
 
     def curves(self, source: str, axis: str) -> list[Curve]:
         """Returns the curves of all planners with a budget on a problem set."""
         return [
-            curve_of(planner, [self.records[source, planner, budget] for budget in self.budgets(source)], axis)
+            curve_of(planner, [self.records[source, planner, multiple] for multiple in self.config.multiples], axis)
             for planner in (*self.config.trees, *self.config.others)
         ]
 
@@ -157,7 +158,7 @@ def row_of(source: str, planner: str, multiple: int, is_tree: bool, records: Seq
         return round(float(np.mean(values)), 4)
 
     correct = [float(record.is_correct) for record in records]
-    found = [any(verdict_of(t.state.text, r.problem) == CORRECT for t in (r.best, *r.rejected)) for r in records]
+    found = [any(verdict_of(t.state.text, r.problem) == CORRECT for t in r.kept) for r in records]
     expanded = sum(record.num_expanded for record in records)
     usages = [record.usage for record in records]
     return {
@@ -180,7 +181,7 @@ def ratios_of(comparison: Comparison) -> tuple[list[dict[str, Any]], list[dict[s
         for axis in AXES:
             curves = comparison.curves(source, axis)
             trees, others = curves[: len(config.trees)], curves[len(config.trees) :]
-            for number, budget in enumerate(comparison.budgets(source)):
+            for number, budget in enumerate(comparison.budgets[source].values()):
                 tree = max(trees, key=lambda curve: float(curve.correct[number].mean()))
                 cost = float(tree.costs[number])
                 other = best_at(others, cost)
@@ -200,7 +201,7 @@ def falls_of(comparison: Comparison) -> list[dict[str, Any]]:
     """Returns where a planner is worse with more budget by more than noise."""
     return [
         {
-            "problems": source, "planner": curve.planner, "budget": comparison.budgets(source)[number],
+            "problems": source, "planner": curve.planner, "budget": list(comparison.budgets[source].values())[number],
             "change": round(change, 4), "ci95": list(interval),
         }
         for source in comparison.config.problems

@@ -73,7 +73,7 @@ class Rescored:
 
 def kept_states(record: SearchRecord) -> list[State]:
     """Returns the ends of a search that its record keeps, the best first."""
-    return [trajectory.state for trajectory in (record.best, *record.rejected)]
+    return [trajectory.state for trajectory in record.kept]
 
 
 def graded_anew(record: SearchRecord) -> str | None:
@@ -85,11 +85,11 @@ def graded_anew(record: SearchRecord) -> str | None:
 def rescored(name: str, records: Sequence[SearchRecord], new_scores: Sequence[Sequence[float]] | None) -> Rescored:
     """Returns the figures of one journal. `new_scores` has for each record the scores of `kept_states`."""
     anew = [graded_anew(record) for record in records]
+    stored = [float(record.is_correct) for record in records]
     verdicts = [record.verdict if now is None else now for record, now in zip(records, anew, strict=True)]
 
-    def share(texts: Sequence[str]) -> float:
-        right = [verdict_of(text, record.problem) == CORRECT for text, record in zip(texts, records, strict=True)]
-        return round(float(np.mean(right)), 4)
+    def solved(texts: Sequence[str]) -> list[float]:
+        return [float(verdict_of(text, r.problem) == CORRECT) for text, r in zip(texts, records, strict=True)]
 
     voted: list[str] = []
     for record in records:
@@ -98,24 +98,27 @@ def rescored(name: str, records: Sequence[SearchRecord], new_scores: Sequence[Se
     found = Rescored(
         searches=name,
         num_problems=len(records),
-        stored=round(float(np.mean([record.is_correct for record in records])), 4),
-        graded_anew=round(float(np.mean([verdict == CORRECT for verdict in verdicts])), 4),
+        stored=_share(stored),
+        graded_anew=_share([verdict == CORRECT for verdict in verdicts]),
         changed=tuple(r.problem.id for r, now in zip(records, verdicts, strict=True) if now != r.verdict),
         ungraded=anew.count(None),
-        majority=share(voted),
-        highest_score=share([record.best.state.text for record in records]),
+        majority=_share(solved(voted)),
+        highest_score=_share(solved([record.best.state.text for record in records])),
     )
     if new_scores is None:
         return found
-    chosen = [
-        best_scored(with_scores(kept_states(record), scores, ScoreKind.ORM)).state.text
-        for record, scores in zip(records, new_scores, strict=True)
-    ]
-    gains = [
-        float(verdict_of(text, record.problem) == CORRECT) - float(record.is_correct)
-        for text, record in zip(chosen, records, strict=True)
-    ]
-    return replace(found, new_orm=share(chosen), new_orm_gain_ci95=bootstrap_mean(gains))
+    chosen = solved(
+        [
+            best_scored(with_scores(kept_states(record), scores, ScoreKind.ORM)).state.text
+            for record, scores in zip(records, new_scores, strict=True)
+        ]
+    )
+    gains = [now - before for now, before in zip(chosen, stored, strict=True)]
+    return replace(found, new_orm=_share(chosen), new_orm_gain_ci95=bootstrap_mean(gains))
+
+
+def _share(solved: Sequence[float]) -> float:
+    return round(float(np.mean(solved)), 4)
 
 
 def scores_of(simulator: Simulator, records: Sequence[SearchRecord]) -> list[list[float]]:

@@ -38,7 +38,7 @@ class StepBeam(RoundsPlanner):
             running = [[state for state in states if state.ending is None] for states in grown]
             if not this.may_go_on:
                 return [*(state for states in running for state in states), *ended]
-            scores = iter(await this.scores(self.critic, [state for states in running for state in states]))
+            scores = iter(await this.simulator.score(self.critic, [state for states in running for state in states]))
             beams = [self._best(states, [next(scores) for _ in states]) for states in running]
         return ended
 

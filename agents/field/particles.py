@@ -45,7 +45,7 @@ class ParticleFilter(RoundsPlanner):
                 return particles[:1]
             if not this.may_go_on:
                 return sorted(alive, key=lambda state: state.ending is not None)
-            scores = await this.scores(self.critic, alive)
+            scores = await this.simulator.score(self.critic, alive)
             particles = rng.choices(alive, weights_of(scores, self.sharpness), k=self.num_particles)
         return particles
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agents.base import AsyncPlanner, Budget, PlanResult
+from agents.base import AsyncPlanner, Budget, PlanResult, check_stop_at
 from agents.best_of_n import MOST_SAMPLES, with_scores
 from agents.field.steps import REDRAWS, StepSampler, check_redraws
 from agents.tree.answering import best_scored
@@ -39,10 +39,6 @@ class Round:
         """Whether there is something left to spend."""
         return self.budget.allows(self.meter.usage)
 
-    async def scores(self, critic: str, states: Sequence[State]) -> list[float]:
-        """Returns a critic's score of each state; ended ones are judged by it too."""
-        return await self.simulator.score(critic, states)
-
 
 class RoundsPlanner(AsyncPlanner):
     """Plays rounds until the budget is spent, and answers with the solution that the ORM scores highest.
@@ -63,6 +59,7 @@ class RoundsPlanner(AsyncPlanner):
         if critic not in ("prm", "value"):
             raise ValueError(f"critic must be prm or value, got {critic!r}")
         check_redraws(redraws)
+        check_stop_at(stop_at)
         self.critic = critic
         self.redraws = redraws
         self.temperature = temperature

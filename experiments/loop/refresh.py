@@ -56,7 +56,7 @@ def _graded(record: SearchRecord, rule: OptionRule, threshold: float) -> Problem
         steps = tuple(split_options(trajectory.state.text, rule))
         return Sample(record.problem.id, record.problem.question, steps, trajectory.score >= threshold)
 
-    samples = tuple(sample_of(found) for found in (record.best, *record.rejected))
+    samples = tuple(sample_of(found) for found in record.kept)
     ends = {sample.steps for sample in samples}
     steps = tuple(
         LabelledStep(record.problem.question, prefix[:-1], prefix[-1], right / visits)

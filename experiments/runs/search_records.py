@@ -48,6 +48,11 @@ class SearchRecord:
     decisions: tuple[Decision, ...] = ()
 
     @property
+    def kept(self) -> tuple[Trajectory, ...]:
+        """The finished trajectories that the record has, the best first."""
+        return (self.best, *self.rejected)
+
+    @property
     def is_correct(self) -> bool:
         """Whether the answer was graded correct."""
         return self.verdict == Verdict.CORRECT.value

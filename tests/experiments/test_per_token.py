@@ -64,6 +64,7 @@ def test_the_same_command_reads_back_what_is_there(config: PerTokenConfig, resul
     [
         ({"trees": ()}, "at least one tree and one other planner"),
         ({"multiples": (0, 4)}, r"multiples must be >= 1, got \(0, 4\)"),
+        ({"multiples": (8, 4)}, r"multiples must rise, as curves do, got \(8, 4\)"),
     ],
 )
 def test_settings_that_compare_nothing_are_refused(settings: dict[str, tuple[int, ...]], said: str):

@@ -241,6 +241,7 @@ def test_the_last_step_is_judged_not_those_before_it():
         (lambda: StepBeam(critic="orm"), "critic must be prm or value, got 'orm'"),
         (lambda: StepBeam(redraws=-1), "redraws must be >= 0 or None, got -1"),
         (lambda: BestOfN(redraws=-1), "redraws must be >= 0 or None, got -1"),
+        (lambda: StepBeam(stop_at=1.5), r"stop_at must be in \(0, 1\] or None, got 1.5"),
         (lambda: BestOfN(stop_at=1.5), r"stop_at must be in \(0, 1\] or None, got 1.5"),
     ],
 )
