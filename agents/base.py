@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -21,29 +22,62 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Budget:
-    """What one search may spend. A search ends at the first limit reached; its last step may overrun it.
+    """What one search may spend. A search ends at the first limit reached; its last batch may overrun it.
 
-    `tokens` limits every token generated or scored (`Usage.tokens`), `simulations` a planner's own
-    iterations. None is no limit.
+    `tokens` limits every token generated or scored (`Usage.tokens`), `computed` and `flops` what models compute for
+    that (`Usage.computed_tokens`, `Usage.flops`), `seconds` the wall clock, on which results then depend, and
+    `simulations` a planner's own iterations. None is no limit.
     """
 
     tokens: int | None = None
     simulations: int | None = None
+    computed: int | None = None
+    flops: int | None = None
+    seconds: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("tokens", "simulations"):
+        for name in ("tokens", "simulations", "computed", "flops"):
             limit = getattr(self, name)
             if limit is not None and limit < 1:
                 raise ValueError(f"{name} must be >= 1 or None, got {limit}")
+        if self.seconds is not None and not self.seconds > 0:
+            raise ValueError(f"seconds must be > 0 or None, got {self.seconds}")
 
     def allows(self, usage: Usage) -> bool:
-        """Returns whether there is something left to spend."""
-        within_tokens = self.tokens is None or usage.tokens < self.tokens
-        return within_tokens and (self.simulations is None or usage.simulations < self.simulations)
+        """Returns whether there is something left to spend. Raises ValueError for FLOPs of a model of unknown size."""
+        if self.flops is not None and usage.unsized_tokens:
+            raise ValueError(
+                f"a budget of FLOPs needs the size of every model, got {usage.unsized_tokens} tokens of models without "
+                "one: a model tells its `size`, a server's is given as the setting weights=NUMBER"
+            )
+        return not (
+            (self.tokens is not None and usage.tokens >= self.tokens)
+            or (self.simulations is not None and usage.simulations >= self.simulations)
+            or (self.computed is not None and usage.computed_tokens >= self.computed)
+            or (self.flops is not None and usage.flops >= self.flops)
+            or (self.seconds is not None and usage.seconds >= self.seconds)
+        )
 
-    def tokens_left(self, usage: Usage) -> float:
-        """Returns the tokens left, infinity without a limit, never below 0."""
-        return float("inf") if self.tokens is None else max(0.0, self.tokens - usage.tokens)
+    def affordable(self, usage: Usage, num: int) -> float:
+        """Returns how many more things of a kind may be paid for, `num` of which cost what was spent so far.
+
+        Infinity where only simulations are limited, never below 0.
+        """
+        more = (max(0, limit - spent) * num // (spent or 1) for limit, spent in self._costs(usage))
+        return min(more, default=math.inf)
+
+    def _costs(self, usage: Usage) -> list[tuple[float, float]]:
+        """Returns the limits of what models cost, each with what was spent."""
+        return [
+            (limit, spent)
+            for limit, spent in (
+                (self.tokens, usage.tokens),
+                (self.computed, usage.computed_tokens),
+                (self.flops, usage.flops),
+                (self.seconds, usage.seconds),
+            )
+            if limit is not None
+        ]
 
 
 UNLIMITED = Budget()
@@ -120,7 +154,7 @@ class AsyncPlanner(Planner):
 
     async def metered_search(self, simulator: Simulator, state: State, budget: Budget, seed: int) -> PlanResult:
         """Runs `search` under a meter of its own."""
-        with metering(Meter()) as meter:
+        with metering(Meter()) as meter, meter.timed():
             return with_transcripts(await self.search(simulator, state, budget, seed, meter), meter)
 
     def plan(self, env: gym.Env[str, str], budget: Budget, rng: np.random.Generator) -> PlanResult:

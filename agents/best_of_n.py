@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Sequence
 from math import comb
@@ -63,7 +62,6 @@ class BestOfN(AsyncPlanner):
 
     async def search(self, simulator: Simulator, state: State, budget: Budget, seed: int, meter: Meter) -> PlanResult:
         """Returns the chosen sample and all samples. There is always one, whatever the budget."""
-        started = time.perf_counter()
         scorer = OutcomeScorer(simulator)
         samples: list[State] = []
         scores: list[float] = []
@@ -74,7 +72,7 @@ class BestOfN(AsyncPlanner):
                 scores += await scorer.score(chunk)
             samples += chunk
             num_drawn += size
-            meter.add(Usage(simulations=size))
+            meter.simulated(size)
             if self._is_sure(samples, scores):
                 break
         if not samples:  # every one was dropped: an answer that is not sound is better than none
@@ -82,7 +80,6 @@ class BestOfN(AsyncPlanner):
             samples = [await unchecked.solution(state, num_drawn)]
             scores = [] if self.pick == "majority" else await scorer.score(samples)
         best, finished = self._picked(samples, scores)
-        meter.add(Usage(seconds=time.perf_counter() - started))
         return PlanResult(state, best, finished, meter.usage)
 
     async def _drawn(
@@ -118,13 +115,15 @@ class BestOfN(AsyncPlanner):
         """
         limit = min(self.num_samples or MOST_SAMPLES, budget.simulations or MOST_SAMPLES) - num_drawn
         if num_drawn == 0:
-            affordable = FIRST_CHUNK if budget.tokens is None else max(1, budget.tokens // most_tokens)
+            if budget.flops is not None or budget.seconds is not None:  # what a sample costs is not known before one
+                return min(1, limit)
+            known = [tokens for tokens in (budget.tokens, budget.computed) if tokens is not None]
+            affordable = max(1, min(known) // most_tokens) if known else FIRST_CHUNK
             return min(FIRST_CHUNK, limit, affordable)
         if limit <= 0 or not budget.allows(usage):
             return 0
-        affordable = budget.tokens_left(usage) / max(1.0, usage.tokens / num_drawn)
         most = LARGEST_CHUNK if self.stop_at is None else FIRST_CHUNK
-        return min(limit, max(1, int(min(affordable, num_drawn, most))))
+        return min(limit, max(1, int(min(budget.affordable(usage, num_drawn), num_drawn, most))))
 
 
 def with_scores(states: Sequence[State], scores: Sequence[float], kind: ScoreKind) -> tuple[Trajectory, ...]:

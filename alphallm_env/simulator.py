@@ -142,8 +142,9 @@ class Simulator:
 
     async def _options(self, requests: Sequence[GenerationRequest], role: Role) -> list[Option]:
         """Returns what the policy of `role` writes, in one batch."""
-        completions = await self.engine.submit(self._policy_of(role).generation, requests, role=role)
-        count_generated(role, completions)
+        policy = self._policy_of(role)
+        completions = await self.engine.submit(policy.generation, requests, role=role)
+        count_generated(role, policy.lm, requests, completions)
         return [completion.as_option() for completion in completions]
 
     async def rollouts(
@@ -190,5 +191,5 @@ class Simulator:
         """
         prompts = [self.policy.template.solve(state.question, state.text) for state in states]
         embeddings = await self.engine.submit(self.embedder.embed, prompts, role=Role.POLICY)
-        count_read(Role.POLICY, embeddings)
+        count_read(Role.POLICY, self.policy.lm, prompts, embeddings)
         return [embedding.vector for embedding in embeddings]

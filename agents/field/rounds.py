@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ from agents.best_of_n import MOST_SAMPLES, with_scores
 from agents.field.steps import REDRAWS, StepSampler, check_redraws
 from agents.tree.answering import best_scored
 from agents.tree.evaluation import OutcomeScorer
-from alphallm_env.runtime.metering import Meter, Usage
+from alphallm_env.runtime.metering import Meter
 from alphallm_env.simulator import Simulator
 from alphallm_env.types import ScoreKind, State
 
@@ -76,7 +75,6 @@ class RoundsPlanner(AsyncPlanner):
 
     async def search(self, simulator: Simulator, state: State, budget: Budget, seed: int, meter: Meter) -> PlanResult:
         """Returns the best solution and all that were finished. There is always one, whatever the budget."""
-        started = time.perf_counter()
         scorer = OutcomeScorer(simulator)
         sampler = StepSampler(simulator, seed, meter, budget, self.redraws, self.temperature)
         ended: list[State] = []
@@ -88,14 +86,13 @@ class RoundsPlanner(AsyncPlanner):
             whole = [end for end in found if end.ending is not None]
             scores += await scorer.score(whole)
             ended += whole
-            meter.add(Usage(simulations=max(1, len(whole))))
+            meter.simulated(max(1, len(whole)))
             if not budget.allows(meter.usage) or self._is_sure(scores):
                 break
         if not ended:  # every solution was cut by the budget or given up: the last one goes on, unchecked
             ended = [await replace(sampler, redraws=None).solution(found[-1] if found else state, 0)]
             scores = await scorer.score(ended)
         finished = with_scores(ended, scores, ScoreKind.ORM)
-        meter.add(Usage(seconds=time.perf_counter() - started))
         return PlanResult(state, best_scored(finished), finished, meter.usage)
 
     def _is_sure(self, scores: Sequence[float]) -> bool:

@@ -24,7 +24,7 @@ from alphallm_env.types import (
     Transcript,
 )
 
-_VERSION = 2
+_VERSION = 3
 # What a node's row holds after its parent, its states and its finished trajectories.
 STATISTICS = (
     "value", "prm", "orm", "score", "visit_count", "value_sum", "square_sum", "max_value", "q",
@@ -45,6 +45,7 @@ class SavedSearch:
     seed: int
     budget: Budget
     usage: Usage
+    read: dict[str, list[list[int | str]]]  # `PrefixMemory.to_json`: what the models have read
     outcome_scores: dict[str, float]  # the ORM's, by text
     extra_width: int
     wave: list[tuple[int, int, int]] | None
@@ -60,6 +61,7 @@ class SavedSearch:
             "seed": self.seed,
             "budget": asdict(self.budget),
             "usage": asdict(self.usage),
+            "read": self.read,
             "outcome_scores": self.outcome_scores,
             "extra_width": self.extra_width,
             "wave": self.wave,
@@ -83,6 +85,7 @@ class SavedSearch:
                 seed=int(record["seed"]),
                 budget=Budget(**record["budget"]),
                 usage=Usage.from_json(record["usage"]),
+                read=record["read"],
                 outcome_scores=record["outcome_scores"],
                 extra_width=int(record["extra_width"]),
                 wave=record["wave"] and [(node, wanted, before) for node, wanted, before in record["wave"]],

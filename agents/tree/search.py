@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import time
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
@@ -143,6 +142,7 @@ class TreeSearch:
             seed=self._seed,
             budget=self.budget,
             usage=self.usage,
+            read=self._meter.memory.to_json(),
             outcome_scores=self._evaluator.outcomes.scores,
             extra_width=self._extra_width,
             wave=self._saved_wave(),
@@ -171,6 +171,7 @@ class TreeSearch:
 
     def _restore(self, saved: SavedSearch) -> None:
         self._meter.add(saved.usage)
+        self._meter.memory.restore(saved.read)
         for trajectory in finished_trajectories(self.root):
             if trajectory.transcript is not None:
                 self._meter.keep(trajectory.state, trajectory.transcript)
@@ -188,15 +189,12 @@ class TreeSearch:
     @contextlib.contextmanager
     def _working(self) -> Generator[None]:
         """Charges model work and time to the search's meter, and turns a ServerError into SearchInterruptedError."""
-        started = time.perf_counter()
         is_counting = active_meter() is self._meter
-        with contextlib.nullcontext() if is_counting else metering(self._meter):
+        with contextlib.nullcontext() if is_counting else metering(self._meter), self._meter.timed():
             try:
                 yield
             except ServerError as error:
                 raise SearchInterruptedError(str(error), self) from error
-            finally:
-                self._meter.add(Usage(seconds=time.perf_counter() - started))
 
     def _result(self, best: Trajectory) -> PlanResult:
         root, finished = self.root, tuple(finished_trajectories(self.root))
@@ -291,14 +289,12 @@ class TreeSearch:
         return Wave(wanted)
 
     def _num_left(self) -> int:
-        """Returns how many simulations the budget allows; of tokens, by the mean cost of one so far."""
+        """Returns how many simulations the budget allows, by the mean cost of one so far."""
         budget, usage = self.budget, self._meter.usage
         left = self._config.max_simulations - usage.simulations
         if budget.simulations is not None:
             left = min(left, budget.simulations - usage.simulations)
-        if budget.tokens is not None:
-            left = min(left, max(1, (budget.tokens - usage.tokens) * usage.simulations // max(1, usage.tokens)))
-        return left
+        return int(min(left, max(1, budget.affordable(usage, usage.simulations))))
 
     def _descend(self) -> Node | None:
         """Returns the first node on the way down that wants a child; None where all below is exhausted or in flight."""

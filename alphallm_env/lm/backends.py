@@ -137,6 +137,7 @@ def load_server_lm(urls: str, model: str = "", tokenizer: str = "", settings: tu
         tokenizer=found,
         settings=options,
         top_log_probs=options.top_log_probs,
+        weights=options.weights,
     )
 
 

@@ -18,6 +18,7 @@ from alphallm_env.lm.checkpoints import check_config, check_weights, model_confi
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.partial_completion import Writing
 from alphallm_env.lm.vllm_engine import check_arguments, import_vllm, shared_engine
+from alphallm_env.runtime.computing import ModelSize
 from alphallm_env.runtime.concurrency import gather
 from alphallm_env.runtime.seeds import derive_seed
 from alphallm_env.types import StopReason
@@ -67,6 +68,11 @@ class VLLMLM:
         """Ends this model, for good, and with the last model of its engine the engine, which frees its memory."""
         self._is_closed = True
         self._engine.remove_user(self)
+
+    @property
+    def size(self) -> ModelSize:
+        """The weights that a token touches, and what attention adds."""
+        return self._words.size
 
     @property
     def process_ids(self) -> list[int]:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from alphallm_env.errors import ModelError
 from alphallm_env.lm.base import Completion, GenerationRequest, LabelProbs
 from alphallm_env.lm.word_tokenizer import SOLUTION
+from alphallm_env.runtime.computing import ModelSize
 from alphallm_env.runtime.seeds import derive_seed
 from alphallm_env.types import StopReason
 
@@ -31,6 +32,7 @@ class ScriptedLM:
     """
 
     is_reproducible = True
+    size = ModelSize(weights=1)
 
     def __init__(
         self,

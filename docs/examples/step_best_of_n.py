@@ -5,7 +5,7 @@ python -m experiments.evaluate --planner docs.examples.step_best_of_n:StepBestOf
 
 import agents
 from alphallm_env import ScoreKind, Simulator, State, Trajectory
-from alphallm_env.runtime.metering import Meter, Usage
+from alphallm_env.runtime.metering import Meter
 from alphallm_env.runtime.seeds import derive_seed
 
 
@@ -19,11 +19,11 @@ class StepBestOfN(agents.AsyncPlanner):
     ) -> agents.PlanResult:
         """Returns the best of the episodes that the budget allows; there is always one."""
         scorer, finished = agents.OutcomeScorer(simulator), list[Trajectory]()
-        while not finished or meter.usage.tokens / len(finished) <= budget.tokens_left(meter.usage):
+        while not finished or budget.affordable(meter.usage, len(finished)) >= 1:
             ended = await self.write(simulator, state, derive_seed(seed, len(finished)))
             [score] = await scorer.score([ended])
             finished.append(Trajectory(ended, score, score_kind=ScoreKind.ORM))
-            meter.add(Usage(simulations=1))
+            meter.simulated(1)
         best = max(finished, key=lambda trajectory: trajectory.score)
         return agents.PlanResult(state, best, tuple(finished), meter.usage)
 

@@ -125,7 +125,7 @@ class FreeCritic:
         if self._engine is None:
             return [reading.lowest[0] for reading in self._read(states)]
         readings = await self._engine.submit(self._read, states, role=Role.CRITIC)
-        count_scored(readings)
+        count_scored(self, [state.question + state.text for state in states], readings)
         return [reading.lowest[0] for reading in readings]
 
     def _read(self, states: Sequence[State]) -> list[Reading]:

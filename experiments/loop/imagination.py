@@ -104,7 +104,7 @@ def _played(
         for number, draft in drafts.items()
     ]
     completions = policy.lm.generate(requests) if requests else []
-    count_generated(Role.POLICY, completions)
+    count_generated(Role.POLICY, policy.lm, requests, completions)
     played = {
         number: questions.played(draft, play.text)
         for (number, draft), play in zip(drafts.items(), completions, strict=True)
@@ -136,7 +136,7 @@ def _write(
             )
         )  # fmt: skip
     completions = policy.lm.generate(requests)
-    count_generated(Role.POLICY, completions)
+    count_generated(Role.POLICY, policy.lm, requests, completions)
     return {
         number: question
         for number, (opening, completion) in enumerate(zip(openings, completions, strict=True), start=first)

@@ -86,6 +86,8 @@ def small_game(
     while True:
         level = LEVELS[rng.choices(list(shares), list(shares.values()))[0]]
         game, played = draw(rng, level)
+        if countdown.split_of(game) != "train":
+            continue
         before, game, played = _until_small(game, played)
         if not is_missed:
             return before, game, played

@@ -64,7 +64,7 @@ class ProbeCritic(CompositeCritic):
             for state in states:
                 last_option(state)
         found = await self._engine.submit(self._trunk.read, states, role=Role.CRITIC)
-        count_scored(found)
+        count_scored(self._trunk.lm, list(map(self._trunk.prompt, states)), found)
         return self._probe(np.stack([embedding.vector for embedding in found])).tolist()
 
 

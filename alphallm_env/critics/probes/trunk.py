@@ -67,6 +67,10 @@ class ProbeTrunk:
         self._cache.clear()
         clear_caches(self.lm)
 
+    def prompt(self, state: State) -> str:
+        """Returns what the model reads of a state: question and solution so far."""
+        return self.template.solve(state.question, state.text)
+
     def prompts(self, state: State) -> list[str]:
         """Returns the prompts of a state: the solution up to the end of each line, the whole solution last."""
         ends = accumulate(split_options(state.text, SentenceRule()))

@@ -44,7 +44,7 @@ class Labeller:
     async def share_true(self, engine: Engine, prompts: Sequence[str]) -> list[float]:
         """Returns p(True) / (p(True) + p(False)) per prompt. Counts the tokens read."""
         answers = await engine.submit(self.operation, prompts, role=Role.CRITIC)
-        count_scored(answers)
+        count_scored(self.lm, prompts, answers)
         return [share_of_true(answer.probs, self.labels) for answer in answers]
 
 

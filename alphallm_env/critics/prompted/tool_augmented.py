@@ -125,7 +125,7 @@ class ToolAugmentedORM(CompositeCritic):
             prompt, 0, max_tokens, END_OF_PROGRAM, temperature=0.0, stop_text=self._template.check_stop_text
         )
         [piece] = await self._engine.submit(generation(self._lm), [request], role=Role.CRITIC)
-        count_generated(Role.CRITIC, [piece])
+        count_generated(Role.CRITIC, self._lm, [request], [piece])
         return piece
 
     async def _run(self, code: str) -> ProgramRun:

@@ -64,7 +64,7 @@ class PublicPRM:
         """Returns the scores in [0, 1] of the options of each state, first to last. Counts the tokens read."""
         solutions = [Solution(state.question, tuple(option.text for option in state.options)) for state in states]
         found = await self._engine.submit(self._reader.score, solutions, role=Role.CRITIC)
-        count_scored(found)
+        count_scored(self._reader, [state.question + state.text for state in states], found)
         return [scores.scores for scores in found]
 
     async def evaluate(self, states: Sequence[State]) -> list[float]:

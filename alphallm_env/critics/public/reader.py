@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import cast
 
@@ -17,8 +18,10 @@ from alphallm_env.critics.public.formats import StepFormat, StepText
 from alphallm_env.errors import CriticError, ModelError
 from alphallm_env.lm.device import resolved_device, resolved_dtype
 from alphallm_env.lm.local.prefill import batches_by_length, in_halves
+from alphallm_env.lm.local.sizes import size_of
 from alphallm_env.lm.local.vocabulary import padded, padding_mask
 from alphallm_env.lm.revision import source_revision
+from alphallm_env.runtime.computing import ModelSize
 
 Head = Callable[[torch.Tensor], torch.Tensor]  # hidden states [steps, hidden size], float32 -> scores [steps] in [0, 1]
 
@@ -49,6 +52,11 @@ class StepReader:
         self.format = text_format
         self.name = name
         self._head = head
+
+    @cached_property
+    def size(self) -> ModelSize:
+        """The weights that a token touches, and what attention adds."""
+        return size_of(self.trunk)
 
     @property
     def revision(self) -> str | None:

@@ -29,6 +29,7 @@ from alphallm_env.lm.base import (
     is_reproducible,
 )
 from alphallm_env.lm.prompts import PromptTemplate, plain
+from alphallm_env.runtime.computing import Pass
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.runtime.metering import Meter, Role, Usage, Work, current_meter
 from alphallm_env.runtime.result_cache import evict_oldest
@@ -102,7 +103,7 @@ class NoteTaker:
         self._template = template
         self._engine = engine
         self._max_tokens = max_tokens
-        self._solutions: dict[str, tuple[str, int]] = {}
+        self._solutions: dict[str, Pass] = {}  # by question: its prompt, and the solution
         self._readings: dict[Passage, Reading] = {}
         self._paid: WeakKeyDictionary[Meter, set[Hashable]] = WeakKeyDictionary()
 
@@ -155,13 +156,14 @@ class NoteTaker:
         written = await self._engine.submit(generation(self._reader), requests, role=Role.CRITIC)
         computed: dict[str, Work] = {}
         for question, request, completion in zip(missing, requests, written, strict=True):
-            cost = self._reader.count_tokens(request.prompt) + completion.num_tokens
-            found[question] = self._solutions[question] = (completion.text, cost)
+            num_read = self._reader.count_tokens(request.prompt)
+            found[question] = request.prompt, num_read, completion.text, completion.num_tokens
+            self._solutions[question] = found[question]
             computed[question] = Work(generated=completion.num_tokens, prefilled=completion.prompt_tokens)
         for question in different:
-            self._pay(question, found[question][1], computed.get(question, Work()))
+            self._pay(question, found[question], computed.get(question, Work()))
         evict_oldest(self._solutions, _MOST_KEPT)
-        return {question: text for question, (text, _) in found.items()}
+        return {question: text for question, (_, _, text, _) in found.items()}
 
     async def _read(self, passages: Sequence[Passage]) -> dict[Passage, Reading]:
         different = list(dict.fromkeys(passages))
@@ -173,16 +175,19 @@ class NoteTaker:
         self._readings |= fresh
         for passage in different:
             read = fresh[passage].num_tokens - fresh[passage].saved_tokens if passage in fresh else 0
-            self._pay(passage, found[passage].num_tokens, Work(prefilled=read))
+            text = passage.prompt + "".join(passage.lines)
+            self._pay(passage, (text, found[passage].num_tokens, "", 0), Work(prefilled=read))
         evict_oldest(self._readings, _MOST_KEPT)
         return found
 
-    def _pay(self, what: Hashable, num_tokens: int, computed: Work) -> None:
-        """Charges the search once for `num_tokens`, of which some were `computed` now and the others cached."""
+    def _pay(self, what: Hashable, passed: Pass, computed: Work) -> None:
+        """Charges the search once for a pass, of whose tokens some were `computed` now and the others cached."""
         meter = current_meter()
         paid = self._paid.setdefault(meter, set())
         if what not in paid:
             paid.add(what)
+            meter.computed(self._reader, [passed])
+            num_tokens = passed[1] + passed[3]
             saved = num_tokens - computed.generated - computed.prefilled
             meter.add(Usage(critic_tokens=num_tokens, critic=computed + Work(saved=saved)))
         else:

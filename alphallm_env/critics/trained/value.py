@@ -74,7 +74,7 @@ class LearnedValue(CompositeCritic):
             for state, noted in zip(states, notes, strict=True)
         ]
         estimates = await self._engine.submit(self._model.values, prompts, role=Role.CRITIC)
-        count_scored(estimates)
+        count_scored(self._model, prompts, estimates)
         return [estimate.value for estimate in estimates]
 
 

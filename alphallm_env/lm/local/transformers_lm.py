@@ -28,9 +28,11 @@ from alphallm_env.lm.local.decoder import Decoder, written
 from alphallm_env.lm.local.forward import Forward, Passes
 from alphallm_env.lm.local.prefix_cache import PrefixCache
 from alphallm_env.lm.local.scoring import last_outputs, token_log_probs
+from alphallm_env.lm.local.sizes import size_of
 from alphallm_env.lm.local.supported import require_supported
 from alphallm_env.lm.local.vocabulary import vocabulary_of
 from alphallm_env.lm.revision import source_revision
+from alphallm_env.runtime.computing import ModelSize
 
 _LOGITS_PER_BATCH = 2**27  # in memory at once where those of every token are needed: 512 MiB of float32
 
@@ -76,6 +78,11 @@ class TransformersLM:
     def precision(self) -> str:
         """The type of its weights: float32, bfloat16, …"""
         return str(self.model.dtype).removeprefix("torch.")
+
+    @cached_property
+    def size(self) -> ModelSize:
+        """The weights that a token touches, and what attention adds."""
+        return size_of(self.model)
 
     @cached_property
     def revision(self) -> str | None:

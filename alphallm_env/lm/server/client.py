@@ -16,6 +16,7 @@ from alphallm_env.lm.server.answers import AnswerError
 from alphallm_env.lm.server.completing import Draft, shown, write
 from alphallm_env.lm.server.labels import LabelReader
 from alphallm_env.lm.server.pool import RefusedError, ServerPool, ServerSettings
+from alphallm_env.runtime.computing import ModelSize
 from alphallm_env.runtime.concurrency import LoopThread, gather
 from alphallm_env.runtime.forking import ForkAware
 from alphallm_env.types import StopReason
@@ -35,6 +36,7 @@ class ServerOptions(ServerSettings):
     """What a user may set of a server by name."""
 
     top_log_probs: int = 20  # of the likeliest next tokens, among which labels are looked for
+    weights: int = 0  # of the model that a token touches, for its FLOPs; 0: not known
 
 
 class ServerLM(ForkAware):
@@ -60,7 +62,11 @@ class ServerLM(ForkAware):
         settings: ServerSettings = _DEFAULTS,
         extra_body: Mapping[str, object] | None = None,
         top_log_probs: int = 20,
+        weights: int = 0,
     ) -> None:
+        if weights < 0:
+            raise ValueError(f"weights must be >= 0, got {weights}")
+        self.size = ModelSize(weights) if weights else None  # no server tells it
         self.name = ", ".join(urls) + (f" {model}" if model else "")
         self.tokenizer = tokenizer
         # Whether log-probabilities are scaled by the temperature; None until a request had one other than 0 or 1, and

@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from alphallm_env.lm.base import Completion, LabelProbs
+from alphallm_env.lm.base import Completion, GenerationRequest, LabelProbs
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.runtime.metering import (
     Meter,
@@ -16,6 +16,7 @@ from alphallm_env.runtime.metering import (
     current_meter,
     metering,
 )
+from alphallm_env.testing.scripted import ScriptedLM
 from alphallm_env.types import StopReason
 
 
@@ -35,7 +36,9 @@ def test_a_role_is_charged_for_what_it_wrote_and_a_critic_for_what_it_read_as_we
     meter.generated(Role.ROLLOUT, 4, prefilled=15, saved=5)
     meter.generated(Role.CRITIC, 5, prefilled=30)
     meter.scored(6, saved=2)
-    assert meter.usage == Usage(policy_tokens=3, rollout_tokens=4, critic_tokens=41, prompt_tokens=30)
+    assert meter.usage == Usage(
+        policy_tokens=3, rollout_tokens=4, critic_tokens=41, prompt_tokens=30, computed_tokens=4, unsized_tokens=4
+    )
     assert meter.usage.policy == Work(generated=3, prefilled=10)
     assert meter.usage.rollout == Work(generated=4, prefilled=15, saved=5)
     assert meter.usage.critic == Work(generated=5, prefilled=34, saved=2)
@@ -110,10 +113,15 @@ def test_a_threads_meter_follows_its_request_to_the_engine():
 def test_results_are_counted_by_what_they_say_of_their_tokens():
     written = [Completion("a", 3, 0.0, StopReason.RULE, 10, 2), Completion("b", 4, 0.0, StopReason.RULE, 1, 11)]
     read = [LabelProbs((0.5, 0.5), 6, 2), LabelProbs((0.5, 0.5), 5)]
+    asked = [GenerationRequest("ask", seed, 9) for seed in (0, 1)]
     with metering(Meter()) as meter:
-        count_generated(Role.ROLLOUT, written)
-        count_scored(read)
-        count_read(Role.POLICY, read)
-    assert meter.usage == Usage(rollout_tokens=7, prompt_tokens=24, critic_tokens=11)
+        count_generated(Role.ROLLOUT, ScriptedLM({}), asked, written)
+        count_scored(ScriptedLM({}, name="judge"), ["ask", "asked"], read)
+        count_read(Role.POLICY, ScriptedLM({}, name="judge"), ["asks", "asked"], read)
+    # Twelve tokens of one prompt, and seven written; six and five; six, and a text that is known.
+    computed = 12 + 7 + 6 + 5 + 6
+    assert meter.usage == Usage(
+        rollout_tokens=7, prompt_tokens=24, critic_tokens=11, computed_tokens=computed, flops=2 * computed
+    )
     assert meter.usage.rollout == Work(generated=7, prefilled=11, saved=13)
     assert meter.usage.critic == meter.usage.policy == Work(prefilled=9, saved=2)

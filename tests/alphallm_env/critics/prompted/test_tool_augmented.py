@@ -10,8 +10,10 @@ import pytest
 
 from alphallm_env import CriticError, Policy, Problem, Rules
 from alphallm_env.critics.prompted.tool_augmented import END_OF_PROGRAM, ToolAugmentedORM, output_shown
+from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.prompts import ChatTemplate, FewShotTemplate, TinyTemplate
 from alphallm_env.lm.prompts.tools import program_in, program_with_output
+from alphallm_env.lm.shipped import TINY_POLICY
 from alphallm_env.loading import build_simulator, load_policy
 from alphallm_env.mdp import dynamics
 from alphallm_env.runtime.engine import Engine
@@ -160,10 +162,10 @@ def test_by_name_it_is_the_orm_of_a_policy_that_is_prompted() -> None:
 
 def test_a_real_model_is_asked_in_a_chat(sandbox: Sandbox) -> None:
     """The tiny policy knows no chat: what it writes is a check, and no label after it is an error."""
-    lm = load_policy(device="cpu").lm
-    lm.vocabulary = replace(lm.vocabulary, context=1_024)  # type: ignore[attr-defined]  # the examples take 675 tokens
+    lm = TransformersLM.load(TINY_POLICY, device="cpu")  # of its own, as it is changed
+    lm.vocabulary = replace(lm.vocabulary, context=1_024)  # the examples take 675 tokens
     with Engine() as engine:
-        orm = ToolAugmentedORM(lm, ChatTemplate(lm.tokenizer), engine, sandbox, max_tokens=12)  # type: ignore[attr-defined]
+        orm = ToolAugmentedORM(lm, ChatTemplate(lm.tokenizer), engine, sandbox, max_tokens=12)
         with metering(Meter()) as meter, pytest.raises(CriticError, match="does not answer with them"):
             engine.run(orm.evaluate([solved()]))
     assert 1 <= meter.usage.critic.generated <= 12
