@@ -3,7 +3,7 @@
     python -m experiments.per_token --out runs/per-token            # hours; resumes where it was stopped
     python -m experiments.per_token --quick --out runs/per-token-quick
 
-Budgets are multiples of what one greedy solution costs. Planners are compared problem by problem, on the same problems.
+Budgets are multiples of the FLOPs of a greedy solution. Planners are compared problem by problem, on the same problems.
 `results.json` has `rows`, `error_ratio` and `cost_factor` (the best tree beside the best other planner, on each axis of
 cost), and `accuracy_falls`: where a planner is worse with more budget by more than noise.
 """
@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import tyro
@@ -57,7 +57,9 @@ class PerTokenConfig:
         "majority", "weighted_vote", "orm_rerank", "checked_rerank", "step_beam", "dvts", "particle_filter",
     )  # fmt: skip
     multiples: tuple[int, ...] = (8, 32, 128)
-    """budgets: tokens of so many greedy solutions"""
+    """budgets: what so many greedy solutions cost"""
+    axis: Literal["flops", "computed", "tokens"] = "flops"
+    """what a budget limits: FLOPs, computed tokens, or tokens generated and scored"""
     policy: str = ""
     """of every set; the shipped one that suits it where empty"""
     critics: str = "auto"
@@ -108,7 +110,7 @@ class Comparison:
             config.policy_of(source)
         self.folder = RunFolder(config.out, flat(config, "out"))
         self.screen = Screen({})
-        self.budgets: dict[str, dict[int, int]] = {}  # tokens by multiple, of each problem set
+        self.budgets: dict[str, dict[int, int]] = {}  # by multiple, of each problem set
         self.records: dict[tuple[str, str, int], list[SearchRecord]] = {}  # by multiple: 0 of greedy, without a budget
 
     def run(self) -> None:
@@ -120,7 +122,7 @@ class Comparison:
             simulator = models.simulator(Rules(max_tokens=self.config.max_tokens), shared_engine())
             problems = load_problems(source, self.config.split, self.config.limit, seed=self.config.seed)
             self._search(source, "greedy", 0, simulator, problems)
-            cost = float(np.mean([record.usage.tokens for record in self.records[source, "greedy", 0]]))
+            cost = float(np.mean([AXES[self.config.axis](record) for record in self.records[source, "greedy", 0]]))
             self.budgets[source] = {multiple: round(cost * multiple) for multiple in self.config.multiples}
             for multiple in self.config.multiples:
                 for planner in (*self.config.trees, *self.config.others):
@@ -129,9 +131,11 @@ class Comparison:
     def _search(self, source: str, planner: str, multiple: int, simulator: Any, problems: Sequence[Problem]) -> None:
         budget = self.budgets[source][multiple] if multiple else 0
         journal = search_journal(self.folder, f"{source}-{planner}-{budget}".replace("/", "_"))
-        with self.screen.stage(f"{source}: {planner}, {budget or 'no'} tokens", len(problems)) as progress:
+        limit = Budget(**{self.config.axis: budget}) if budget else Budget()
+        what = f"{budget:,} {self.config.axis}" if budget else "no budget"
+        with self.screen.stage(f"{source}: {planner}, {what}", len(problems)) as progress:
             self.records[source, planner, multiple] = run_searches(
-                planner_of(planner, source), simulator, problems, Budget(tokens=budget or None), self.config.seed,
+                planner_of(planner, source), simulator, problems, limit, self.config.seed,
                 self.config.concurrency, journal, progress,
             )  # fmt: skip
 
@@ -205,7 +209,7 @@ def falls_of(comparison: Comparison) -> list[dict[str, Any]]:
             "change": round(change, 4), "ci95": list(interval),
         }
         for source in comparison.config.problems
-        for curve in comparison.curves(source, "tokens")
+        for curve in comparison.curves(source, comparison.config.axis)
         for number, change, interval in falls(curve)
     ]  # fmt: skip
 
@@ -215,7 +219,7 @@ def in_words(entry: dict[str, Any], name: str) -> str:
     low, high = ("∞" if value is None else f"{value:.2f}" for value in entry["ci95"])
     what = f"its error ÷ {entry['non_tree']}'s" if name == "ratio" else "what the cheapest other needs ÷ its cost"
     value = "∞" if entry[name] is None else f"{entry[name]:.2f}"
-    where = f"{entry['problems']}, {entry['budget']} tokens, by {entry['axis']}"
+    where = f"{entry['problems']}, budget {entry['budget']:,}, by {entry['axis']}"
     return f"{where}: {entry['tree']}, {what}: {value} ({low} to {high})"
 
 
@@ -242,7 +246,7 @@ def main(config: PerTokenConfig) -> dict[str, Any]:
     }
     write_page(config.out, rows, lines, pictures)
     console = results_console()
-    console.print(table_of(rows, "accuracy at multiples of a greedy solution's tokens"))
+    console.print(table_of(rows, f"accuracy at multiples of a greedy solution's {config.axis}"))
     for line in lines:
         console.print(line)
     comparison.screen.say(f"Report: {config.out / 'report.html'}   {config.out / 'rows.csv'}")

@@ -45,7 +45,7 @@ class SavedSearch:
     seed: int
     budget: Budget
     usage: Usage
-    read: dict[str, list[list[int | str]]]  # `PrefixMemory.to_json`: what the models have read
+    read: dict[str, list[list[int | str]]]  # `Meter.save_memory`: what the models have read
     outcome_scores: dict[str, float]  # the ORM's, by text
     extra_width: int
     wave: list[tuple[int, int, int]] | None

@@ -142,7 +142,7 @@ class TreeSearch:
             seed=self._seed,
             budget=self.budget,
             usage=self.usage,
-            read=self._meter.memory.to_json(),
+            read=self._meter.save_memory(),
             outcome_scores=self._evaluator.outcomes.scores,
             extra_width=self._extra_width,
             wave=self._saved_wave(),
@@ -171,7 +171,7 @@ class TreeSearch:
 
     def _restore(self, saved: SavedSearch) -> None:
         self._meter.add(saved.usage)
-        self._meter.memory.restore(saved.read)
+        self._meter.restore_memory(saved.read)
         for trajectory in finished_trajectories(self.root):
             if trajectory.transcript is not None:
                 self._meter.keep(trajectory.state, trajectory.transcript)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import time
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -181,12 +181,14 @@ class Meter:
         self._outer: Meter | None = None  # while this meter is in use
         self._transcripts: dict[tuple[str, str], Transcript] = {}
         self._started: float | None = None  # while the meter's search runs
-        self.memory = PrefixMemory()  # of what the models of this meter's search have read
+        self._memory = PrefixMemory()  # of what the models of this meter's search have read
+        self._passes: list[tuple[Named, Sequence[Pass]]] = []  # since `usage` was asked for
 
     @property
     def usage(self) -> Usage:
         """What was counted so far; the seconds of a search that runs, up to when something was counted last."""
         if self._usage is None:
+            self._settle()
             running = 0.0 if self._started is None else time.perf_counter() - self._started
             self._usage = self._tally.total(running)
         return self._usage
@@ -251,6 +253,7 @@ class Meter:
 
     def leave(self) -> None:
         """Stops adding counts to the outer meter."""
+        self._settle()
         self._outer = None
 
     def generated(self, role: Role, tokens: int, prefilled: int = 0, saved: int = 0) -> None:
@@ -282,13 +285,34 @@ class Meter:
         new = tokens - saved
         self.add(Usage(computed_tokens=new, flops=flops or 0, unsized_tokens=new if flops is None else 0))
 
-    def computed(self, model: Named, passes: Iterable[Pass]) -> None:
+    def computed(self, model: Named, passes: Sequence[Pass]) -> None:
         """Counts what a model computes for texts that it reads and goes on with, beside what is counted elsewhere."""
-        tokens, flops, unsized = self.memory.compute(model, passes)
-        for tally in self._tallies():
-            tally.computed_tokens += tokens
-            tally.flops += flops
-            tally.unsized_tokens += unsized
+        self._usage = None
+        self._passes.append((model, passes))
+
+    def _settle(self) -> None:
+        """Counts the passes since the last time, sorted: which of several calls ended first must not matter."""
+        if not self._passes:
+            return
+        by_model: dict[str, tuple[Named, list[Pass]]] = {}
+        for model, passes in self._passes:
+            by_model.setdefault(model.name, (model, []))[1].extend(passes)
+        self._passes.clear()
+        for model, passes in by_model.values():
+            tokens, flops, unsized = self._memory.compute(model, sorted(passes))
+            for tally in self._tallies():
+                tally.computed_tokens += tokens
+                tally.flops += flops
+                tally.unsized_tokens += unsized
+
+    def save_memory(self) -> dict[str, list[list[int | str]]]:
+        """Returns what the models of the search have read, as JSON."""
+        self._settle()
+        return self._memory.to_json()
+
+    def restore_memory(self, record: Mapping[str, Sequence[Sequence[int | str]]]) -> None:
+        """Takes what `save_memory` returned for what the models have read."""
+        self._memory.restore(record)
 
     def waited(self, role: Role, model_seconds: float, waiting_seconds: float) -> None:
         """Counts seconds of the model of `role`, and of waiting for it."""

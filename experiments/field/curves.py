@@ -17,6 +17,8 @@ from experiments.runs.statistics import bootstrap_mean
 
 NUM_RESAMPLES = 2_000
 AXES: Mapping[str, Callable[[SearchRecord], float]] = {
+    "flops": lambda record: record.usage.flops,  # of all models, each at its own size
+    "computed": lambda record: record.usage.computed_tokens,  # generated, and read where no prefix was known
     "tokens": lambda record: record.usage.tokens,  # every token generated or scored
     "generated": lambda record: record.usage.policy_tokens + record.usage.rollout_tokens,
 }

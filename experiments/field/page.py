@@ -18,8 +18,8 @@ from experiments.runs.plots import png
 from experiments.runs.report import STYLE
 
 _COLUMNS = (
-    "problems", "planner", "is_tree", "multiple", "budget", "num_problems", "accuracy", "ci95", "pass_at_k", "tokens",
-    "generated", "simulations", "depth", "choice_share", "seconds",
+    "problems", "planner", "is_tree", "multiple", "budget", "num_problems", "accuracy", "ci95", "pass_at_k", "flops",
+    "computed", "tokens", "generated", "simulations", "depth", "choice_share", "seconds",
 )  # fmt: skip
 
 
@@ -100,7 +100,8 @@ def write_page(
 <ul>{"".join(f"<li>{_text(line)}</li>" for line in ratios)}</ul>
 {images}
 <h2>Results</h2><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>
-<p>Intervals are 95 % percentile bootstraps over problems. Tokens are all that were generated or scored; generated ones
+<p>Intervals are 95 % percentile bootstraps over problems. Computed are tokens generated,
+and read where the search had not read the prefix before; tokens are all that were generated or scored; generated ones
 leave out what critics read. Choice share is the share of expanded nodes below the root with two children or more.</p>
 </body></html>
 """

@@ -13,7 +13,6 @@ import torch
 
 from agents.base import Budget, PlanResult
 from alphallm_env.errors import RunError
-from alphallm_env.lm.base import LanguageModel
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.prompts import mark_as_taught
 from alphallm_env.lm.shipped import resolve
@@ -47,11 +46,6 @@ from experiments.runs.searching import ignore, run_searches, search_journal
 from experiments.runs.settings import flat
 
 LOOP = Arm("", "", True)  # names the stages that belong to no control
-
-
-def num_weights(lm: LanguageModel) -> int | None:
-    """Returns the number of a model's weights where it runs in this process, else None."""
-    return lm.model.num_parameters() if isinstance(lm, TransformersLM) else None
 
 
 class SelfImprovement:
@@ -120,7 +114,7 @@ class SelfImprovement:
         config, models, stage = self.config, self.config.models, arm.stage(plan.TAUGHT)
         records = self._searched(
             (stage, "imagined", plan.PLAIN_SAMPLES), self.simulator(models),
-            self.world.taught(config.imagination.imagined), config.search.training_budget,
+            self.world.taught(config.imagination.imagined), Budget(tokens=config.search.training_budget),
             derive_seed(config.seed, "taught"), config.search.training_concurrency, plan.search_title(stage), stage,
         )  # fmt: skip
         learned = self.refit(stage, models, records, ("orm",))
@@ -184,17 +178,18 @@ class SelfImprovement:
         """Returns the rows of one stage: greedy always, every planner where `search` is set."""
         sizes, simulator = self.config.evaluation, self.simulator(models)
         row = partial(self._row, arm, name, simulator)
-        rows = [row(plan.GREEDY, problems, split, sizes.large_budget) for split, problems in self.world.tests.items()]
+        large = Budget(tokens=sizes.large_budget)
+        rows = [row(plan.GREEDY, problems, split, large) for split, problems in self.world.tests.items()]
         for split in plan.searched_splits(self.config) if search else ():
             few = self.world.tests[split][: sizes.search_problems]
             found: list[ResultRow] = []
-            equal = sizes.large_budget
+            equal = large
             for planner in plan.searchers_of(self.config):
                 is_baseline = planner in plan.BASELINES
-                budget = sizes.small_budget if planner == plan.SMALL else equal if is_baseline else sizes.large_budget
+                budget = Budget(tokens=sizes.small_budget) if planner == plan.SMALL else equal if is_baseline else large
                 found.append(row(planner, few, split, budget))
                 if not is_baseline:
-                    equal = round(found[-1].tokens_per_problem)  # what the last search took
+                    equal = found[-1].as_budget()  # what the last search took
             rows += found
         self.monitor.rows(rows)
         return rows
@@ -207,22 +202,22 @@ class SelfImprovement:
         planner: str,
         problems: Sequence[Problem],
         split: str,
-        tokens: int,
+        budget: Budget,
     ) -> ResultRow:
         config, stage = self.config, arm.stage(name)
         records = self._searched(
-            (stage, split, planner), simulator, problems, tokens, derive_seed(config.seed, name),
+            (stage, split, planner), simulator, problems, budget, derive_seed(config.seed, name),
             config.evaluation.concurrency, plan.evaluation_title(stage, planner, split),
             f"{stage}-{split}-{planner}".replace("=", ""), self.monitor.tree_sampler(f"{stage}/{planner}"),
         )  # fmt: skip
-        return summarise(stage, planner, split, records, arm.control, num_weights(simulator.policy.lm))
+        return summarise(stage, planner, split, records, arm.control)
 
     def _searched(
         self,
         key: LedgerKey,
         simulator: Simulator,
         problems: Sequence[Problem],
-        tokens: int,
+        budget: Budget,
         seed: int,
         concurrency: int,
         title: str,
@@ -236,7 +231,7 @@ class SelfImprovement:
         with self.monitor.progress(title, len(problems), self.engine, step) as progress:
             records = run_searches(
                 planner_of(name, source, search.selection, search.merge_rule), simulator, problems,
-                Budget(tokens=tokens), seed, concurrency, search_journal(self.folder, journal), progress, watch,
+                budget, seed, concurrency, search_journal(self.folder, journal), progress, watch,
             )  # fmt: skip
         self.records[key] = records
         self.monitor.ledger(f"{split}/{name}", total(records), step)
@@ -284,8 +279,8 @@ class SelfImprovement:
         search, stage = self.config.search, arm.stage(f"round{number}")
         records = self._searched(
             (stage, "imagined", arm.planner), self.simulator(models), problems,
-            search.training_budget, derive_seed(self.config.seed, "search", number), search.training_concurrency,
-            plan.search_title(stage), f"{stage}-imagined",
+            Budget(tokens=search.training_budget), derive_seed(self.config.seed, "search", number),
+            search.training_concurrency, plan.search_title(stage), f"{stage}-imagined",
             require_orm_scores(arm.planner, self.monitor.tree_sampler(f"{stage}/search")),
         )  # fmt: skip
         if not arm.control:

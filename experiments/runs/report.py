@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from alphallm_env.runtime.files import Json, write_whole
 from experiments.runs.plots import plot
-from experiments.runs.results import ResultRow
+from experiments.runs.results import COLUMNS, ResultRow, cells_of
 from experiments.runs.search_records import SearchRecord
 
 STYLE = """
@@ -139,14 +139,6 @@ def _decisions(record: SearchRecord) -> str:
 
 
 def _table(rows: Sequence[ResultRow]) -> str:
-    head = "".join(
-        f"<th>{name}</th>"
-        for name in ("stage", "split", "planner", "accuracy", "95 % interval", "problems", "tokens/problem")
-    )
-    body = "".join(
-        f"<tr><td>{_text(row.stage)}</td><td>{_text(row.split)}</td><td>{_text(row.planner)}</td>"
-        f"<td>{row.accuracy:.3f}</td><td>{row.ci95[0]:.3f}–{row.ci95[1]:.3f}</td>"
-        f"<td>{row.num_problems}</td><td>{row.tokens_per_problem:,.0f}</td></tr>"
-        for row in rows
-    )
+    head = "".join(f"<th>{name}</th>" for name in COLUMNS)
+    body = "".join(f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in cells_of(row))}</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import zip_longest
 from typing import cast
 
 import numpy as np
 from rich.table import Table
 
+from agents.base import Budget
 from alphallm_env.runtime.files import Json
 from experiments.runs.search_records import SearchRecord
 from experiments.runs.statistics import bootstrap_mean
@@ -17,7 +18,7 @@ from experiments.runs.statistics import bootstrap_mean
 
 @dataclass(frozen=True)
 class ResultRow:
-    """One line of the results table. `ci95` is a percentile bootstrap over problems."""
+    """One line of the results table. `ci95` is a percentile bootstrap over problems; costs are means over them."""
 
     stage: str
     planner: str
@@ -27,23 +28,30 @@ class ResultRow:
     tokens_per_problem: float
     split: str
     control: str = ""  # which part of the loop was left out; empty for the loop itself
-    weights: int | None = None  # of the policy, where they are known
+    computed: float = 0.0  # tokens that the models computed for a problem
+    flops: float | None = None  # of the models, for a problem; None where one of them does not tell its size
+    seconds: float = field(default=0.0, compare=False)  # of a search, shared with those beside it
 
     @property
     def round(self) -> int:
         """The round after which it was measured, 0 before the first."""
         return round_of(self.stage)
 
-    def to_json(self) -> Json:
-        """Returns the row as JSON, with round, level, tokens and FLOPs a problem beside its fields.
+    def as_budget(self) -> Budget:
+        """Returns what a problem cost, to spend as much: FLOPs, tokens where a model does not tell its size."""
+        if self.flops is None:
+            return Budget(tokens=round(self.tokens_per_problem))
+        return Budget(flops=round(self.flops))
 
-        A token takes 2 FLOPs for each weight (Kaplan et al. 2020), as if critics were of the policy's size. Prompts are
-        left out: they come from the cache but for their first reading.
+    def to_json(self) -> Json:
+        """Returns the row as JSON, with round, level and tokens a problem beside its fields.
+
+        Without the seconds, which differ from one machine to the next: `ledger.json` has them.
         """
-        tokens = self.tokens_per_problem
-        flops = None if self.weights is None else 2.0 * self.weights * tokens
-        added = {"round": self.round, "level": self.split, "tokens": tokens, "flops": flops}
-        return cast(Json, {**asdict(self), "ci95": list(self.ci95), **added})
+        fields = asdict(self)
+        del fields["seconds"]
+        added = {"round": self.round, "level": self.split, "tokens": self.tokens_per_problem}
+        return cast(Json, {**fields, "ci95": list(self.ci95), **added})
 
 
 def round_of(stage: str) -> int:
@@ -62,7 +70,6 @@ def summarise(
     split: str,
     records: Sequence[SearchRecord],
     control: str = "",
-    weights: int | None = None,
 ) -> ResultRow:
     """Returns the row of one planner on one split. Ungradable answers count as not correct.
 
@@ -72,16 +79,20 @@ def summarise(
     if without or not records:
         raise ValueError(f"accuracy needs problems with answers, got {len(records)} with {len(without)} without")
     correct = [record.is_correct for record in records]
+    usages = [record.usage for record in records]
+    is_sized = not any(usage.unsized_tokens for usage in usages)
     return ResultRow(
         stage=stage,
         planner=planner,
         accuracy=round(float(np.mean(correct)), 4),
         ci95=bootstrap_mean([float(c) for c in correct]),
         num_problems=len(records),
-        tokens_per_problem=round(float(np.mean([record.usage.tokens for record in records])), 1),
+        tokens_per_problem=round(float(np.mean([usage.tokens for usage in usages])), 1),
         split=split,
         control=control,
-        weights=weights,
+        computed=round(float(np.mean([usage.computed_tokens for usage in usages])), 1),
+        flops=round(float(np.mean([usage.flops for usage in usages])), 1) if is_sized else None,
+        seconds=float(np.mean([usage.seconds for usage in usages])),
     )
 
 
@@ -114,17 +125,26 @@ def rounds_table(rows: Sequence[ResultRow], title: str) -> Table:
     return table
 
 
+COLUMNS = (
+    "stage", "split", "planner", "accuracy", "95 % interval", "problems", "tokens", "computed", "MFLOPs", "seconds",
+)  # fmt: skip
+_NUM_LEFT = 3  # columns of words
+
+
+def cells_of(row: ResultRow) -> tuple[str, ...]:
+    """Returns what a table shows of a row under `COLUMNS`; tokens, computed tokens, FLOPs and seconds of a problem."""
+    flops = "?" if row.flops is None else f"{row.flops / 1e6:,.0f}"
+    return (
+        row.stage, row.split, row.planner, f"{row.accuracy:.3f}", "–".join(f"{end:.3f}" for end in row.ci95),
+        str(row.num_problems), f"{row.tokens_per_problem:,.0f}", f"{row.computed:,.0f}", flops, f"{row.seconds:.2f}",
+    )  # fmt: skip
+
+
 def results_table(rows: Sequence[ResultRow], title: str) -> Table:
     """Returns the rows as a table for the terminal."""
     table = Table(title=title)
-    for column, justify in (("stage", "left"), ("split", "left"), ("planner", "left"), ("accuracy", "right")):
-        table.add_column(column, justify=justify)  # type: ignore[arg-type]
-    for column in ("95 % interval", "problems", "tokens/problem"):
-        table.add_column(column, justify="right")
+    for place, column in enumerate(COLUMNS):
+        table.add_column(column, justify="left" if place < _NUM_LEFT else "right")
     for row in rows:
-        low, high = row.ci95
-        table.add_row(
-            row.stage, row.split, row.planner, f"{row.accuracy:.3f}", f"{low:.3f}–{high:.3f}",
-            str(row.num_problems), f"{row.tokens_per_problem:,.0f}",
-        )  # fmt: skip
+        table.add_row(*cells_of(row))
     return table

@@ -35,6 +35,7 @@ def test_every_planner_has_a_row_at_every_budget(config: PerTokenConfig, results
         assert row["ci95"][0] <= row["accuracy"] <= row["ci95"][1]
         assert row["accuracy"] <= row["pass_at_k"]
         assert row["generated"] <= row["tokens"]
+        assert row["generated"] <= row["computed"] < row["flops"]
         assert row["num_problems"] == 4
     trees = [row for row in results["rows"] if row["is_tree"]]
     assert {row["planner"] for row in trees} == {"eta_mcts"}
@@ -44,7 +45,7 @@ def test_every_planner_has_a_row_at_every_budget(config: PerTokenConfig, results
 def test_the_tree_stands_beside_the_best_other_on_each_axis(config: PerTokenConfig, results):
     for name, value in (("error_ratio", "ratio"), ("cost_factor", "factor")):
         places = {(entry["problems"], entry["axis"], entry["budget"]) for entry in results[name]}
-        assert len(places) == len(results[name]) == 2 * 2 * 2
+        assert len(places) == len(results[name]) == 2 * 4 * 2
         assert all({"tree", "ci95", value} <= entry.keys() for entry in results[name])
     assert all(entry["non_tree"] in config.others for entry in results["error_ratio"])
 
