@@ -2,6 +2,7 @@
 
     python -m experiments.per_token --out runs/per-token            # hours; resumes where it was stopped
     python -m experiments.per_token --quick --out runs/per-token-quick
+    python -m experiments.per_token --config FILE.yaml              # flags from a file, by their names
 
 Budgets are multiples of the FLOPs of a greedy solution. Planners are compared problem by problem, on the same problems.
 `results.json` has `rows`, `error_ratio` and `cost_factor` (the best tree beside the best other planner, on each axis of

@@ -25,7 +25,7 @@ from experiments.loop.plan import expected_costs
 from experiments.runs.report import gains_in_words
 from experiments.runs.results import ResultRow, results_table, rounds_table
 from experiments.runs.screen import Screen, quiet_libraries, results_console
-from experiments.runs.settings import preset_of, settings_of, with_flat_flags
+from experiments.runs.settings import preset_of, settings_of, with_file, with_flat_flags
 
 
 @with_flat_flags
@@ -44,6 +44,7 @@ class CommandLine:
 
 def parse(arguments: Sequence[str]) -> tuple[SelfImproveConfig, Path]:
     """Returns the settings and the folder. `--preset` and `--smoke` choose the defaults of all other flags."""
+    arguments = with_file(arguments, CommandLine())
     preset = PRESETS[preset_of(arguments, PRESETS)]
     default = CommandLine(config=smoke(preset) if "--smoke" in arguments else preset)
     parsed = settings_of(CommandLine, arguments, default)

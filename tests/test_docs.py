@@ -11,7 +11,8 @@ import typing
 from pathlib import Path
 
 import pytest
-import tyro
+
+from experiments.runs.settings import settings_of
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -68,7 +69,7 @@ def test_commands_take_the_flags_shown(page: Path, command: str) -> None:
         return
     hints = typing.get_type_hints(module.main)
     [config] = [kind for name, kind in hints.items() if name != "return" and dataclasses.is_dataclass(kind)]
-    tyro.cli(config, args=arguments)  # type: ignore[arg-type]
+    settings_of(config, arguments)  # type: ignore[arg-type]
 
 
 def test_examples_are_shown_as_they_are() -> None:

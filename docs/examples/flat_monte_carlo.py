@@ -7,7 +7,7 @@ import re
 
 import agents
 from alphallm_env import ScoreKind, Trajectory
-from alphallm_env.runtime.metering import Meter, Usage, metering
+from alphallm_env.runtime.metering import Meter, metering
 
 
 class FlatMonteCarlo(agents.Planner):
@@ -22,7 +22,7 @@ class FlatMonteCarlo(agents.Planner):
                 world.restore_state(start)
                 *_, info = world.step(self.guess(start.question, rng))
                 finished.append(Trajectory(world.clone_state(), info["reward_orm"], score_kind=ScoreKind.ORM))
-                meter.add(Usage(simulations=1))
+                meter.simulated(1)
         world.restore_state(start)
         best = max(finished, key=lambda trajectory: trajectory.score)
         return agents.PlanResult(start, best, tuple(finished), meter.usage)

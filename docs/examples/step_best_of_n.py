@@ -19,7 +19,7 @@ class StepBestOfN(agents.AsyncPlanner):
     ) -> agents.PlanResult:
         """Returns the best of the episodes that the budget allows; there is always one."""
         scorer, finished = agents.OutcomeScorer(simulator), list[Trajectory]()
-        while not finished or budget.affordable(meter.usage, len(finished)) >= 1:
+        while not finished or (budget.allows(meter.usage) and budget.affordable(meter.usage, len(finished)) >= 1):
             ended = await self.write(simulator, state, derive_seed(seed, len(finished)))
             [score] = await scorer.score([ended])
             finished.append(Trajectory(ended, score, score_kind=ScoreKind.ORM))

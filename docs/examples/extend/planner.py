@@ -28,7 +28,7 @@ class BeamSearch(agents.AsyncPlanner):
             values = await simulator.score("value", running) if running else []
             ranked = sorted(zip(values, running, strict=True), key=lambda pair: -pair[0])
             beam = [child for _, child in ranked[: self.width]]
-            meter.add(agents.Usage(simulations=1))
+            meter.simulated(1)
         if not ended:
             [option] = await simulator.propose(beam[0], 1, seed, temperature=0.0, to_the_end=True)
             ended.append(simulator.transition(beam[0], option).state)

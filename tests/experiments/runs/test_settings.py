@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from experiments import self_improve
+from experiments.loop.config import PRESETS
 from experiments.runs.settings import changed, flat, preset_of, settings_of, with_flat_flags
 
 
@@ -64,3 +66,46 @@ def test_settings_in_groups_are_changed_by_their_names():
     assert changed(Config(), budget=8, notes=False) == Config(Search(8), notes=False)
     with pytest.raises(ValueError, match="Config has no setting bugdet"):
         changed(Config(), bugdet=8)
+
+
+@dataclass(frozen=True)
+class Run:
+    names: tuple[str, ...]
+    out: Path
+    num: int = 3
+    is_slow: bool = False
+    is_kept: bool = True
+
+
+def written(tmp_path: Path, text: str) -> str:
+    file = tmp_path / "run.yaml"
+    file.write_text(text)
+    return str(file)
+
+
+def test_settings_come_from_a_file_and_flags_go_before_them(tmp_path: Path):
+    file = written(tmp_path, "names: [a, b]\nout: runs/x\nis_slow: true\nis-kept: false\nnum: 7\n")
+    assert settings_of(Run, ["--config", file]) == Run(("a", "b"), Path("runs/x"), 7, True, False)
+    found = settings_of(Run, ["--num", "9", f"--config={file}", "--names", "c", "--is-kept"])
+    assert found == Run(("c",), Path("runs/x"), 9, True, True)
+
+
+def test_a_file_of_the_self_improvement_may_name_its_preset(tmp_path: Path):
+    file = written(tmp_path, "preset: long\nimagined: 7\n")
+    config, out = self_improve.parse(["--config", file, "--out", "runs/mine"])
+    assert (config.rounds, config.imagination.imagined, out) == (PRESETS["long"].rounds, 7, Path("runs/mine"))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("nums: 3\n", "expected a setting among is_kept, is_slow, names, num, out, got 'nums'"),
+        ("- 3\n", "must be a YAML file of settings by name, got list"),
+        ("a: [\n", "must be a YAML file of settings, got"),
+    ],
+)
+def test_a_file_that_is_none_of_settings_is_refused(tmp_path: Path, text: str, said: str):
+    with pytest.raises(SystemExit, match=said):
+        settings_of(Run, ["--config", written(tmp_path, text)])
+    with pytest.raises(SystemExit, match="must be a YAML file of settings, got ''"):
+        settings_of(Run, ["--config"])
