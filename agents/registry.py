@@ -11,6 +11,7 @@ from agents.best_of_n import BestOfN
 from agents.field.adaptive_branching import AdaptiveBranching
 from agents.field.backtracking import Backtracking
 from agents.field.beam import StepBeam, dvts
+from agents.field.distinct import WithoutReplacement
 from agents.field.particles import ParticleFilter
 from agents.field.steps import REDRAWS
 from agents.greedy import Greedy
@@ -61,6 +62,8 @@ PLANNERS: Registry[PlannerMaker] = Registry(
         "self_consistency": PlannerMaker(lambda _: BestOfN(stop_at=0.95, name="self_consistency")),
         "checked_majority": PlannerMaker(lambda _: BestOfN(redraws=REDRAWS, name="checked_majority")),
         "checked_rerank": PlannerMaker(lambda _: BestOfN("orm", redraws=REDRAWS, name="checked_rerank")),
+        "without_replacement": PlannerMaker(lambda _: WithoutReplacement()),
+        "breadth_first": PlannerMaker(lambda _: StepBeam(5, 5, critic="value", name="breadth_first")),
         "step_beam": PlannerMaker(lambda _: StepBeam()),
         "dvts": PlannerMaker(lambda _: dvts()),
         "particle_filter": PlannerMaker(lambda _: ParticleFilter()),

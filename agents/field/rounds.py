@@ -69,6 +69,11 @@ class RoundsPlanner(AsyncPlanner):
         """Returns what the rounds of one search share; nothing by default."""
         del start
 
+    def has_more(self, memory: Any) -> bool:
+        """Returns whether another round may find something new; True by default."""
+        del memory
+        return True
+
     @abstractmethod
     async def play(self, this: Round) -> list[State]:
         """Returns the states in which a round ended, of solutions that are finished or were given up."""
@@ -87,7 +92,7 @@ class RoundsPlanner(AsyncPlanner):
             scores += await scorer.score(whole)
             ended += whole
             meter.simulated(max(1, len(whole)))
-            if not budget.allows(meter.usage) or self._is_sure(scores):
+            if not budget.allows(meter.usage) or self._is_sure(scores) or not self.has_more(memory):
                 break
         if not ended:  # every solution was cut by the budget or given up: the last one goes on, unchecked
             ended = [await replace(sampler, redraws=None).solution(found[-1] if found else state, 0)]

@@ -27,7 +27,8 @@ def test_every_planner_spends_its_budget_and_overruns_it_by_a_batch_at_most(name
     spent = getattr(result.usage, COSTS[axis])
     assert spent <= limit + BATCH[axis]
     is_spent = spent >= limit / 2
-    assert is_spent or name == "self_consistency" or result.root is not None  # which are sure, or have a small tree
+    ends_early = name in ("self_consistency", "without_replacement")  # sure, or without anything new
+    assert is_spent or ends_early or result.root is not None  # or with a small tree
 
 
 def test_the_first_limit_that_is_reached_ends_a_search():

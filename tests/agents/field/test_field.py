@@ -12,6 +12,7 @@ from agents.best_of_n import BestOfN, lead_posterior
 from agents.field.adaptive_branching import AdaptiveBranching, Branch, choose
 from agents.field.backtracking import Backtracking, Pool
 from agents.field.beam import StepBeam, dvts
+from agents.field.distinct import WithoutReplacement
 from agents.field.particles import ParticleFilter
 from agents.field.rounds import RoundsPlanner
 from agents.field.steps import StepSampler
@@ -248,3 +249,28 @@ def test_the_last_step_is_judged_not_those_before_it():
 def test_wrong_settings_are_errors(make, said: str):
     with pytest.raises(ValueError, match=said):
         make()
+
+
+def test_no_solution_is_drawn_twice_and_known_steps_cost_nothing():
+    result = search(WithoutReplacement(redraws=None), make_simulator(), Budget(tokens=10_000))
+    assert sorted(answers(result.finished)) == ["5", "6", "7", "8"]  # all there are, and then it ends
+    # Six steps of five tokens and four answers of two, for each its score; the rest are repetitions.
+    assert result.usage.policy_tokens - result.usage.rejected_tokens == 6 * 5 + 4 * 2
+    assert result.usage.critic_tokens == 4
+
+
+def test_what_is_refused_is_not_drawn_again_where_nothing_is_drawn_twice():
+    result = search(WithoutReplacement(), make_simulator(), Budget(tokens=10_000))
+    assert sorted(answers(result.finished)) == ["6", "7"]
+    assert search(WithoutReplacement(), make_simulator(ONLY_WRONG), Budget(tokens=10_000)).answer == "5"
+
+
+def test_the_first_solutions_without_replacement_are_as_likely_as_the_policy_has_them():
+    pairs = [
+        tuple(answers(search(WithoutReplacement(redraws=None), make_simulator(), Budget(simulations=2), seed).finished))
+        for seed in range(400)
+    ]
+    assert sum(first == "7" for first, _ in pairs) / 400 == pytest.approx(0.42, abs=0.075)
+    others = [second for first, second in pairs if first == "7"]
+    assert others.count("8") / len(others) == pytest.approx(0.18 / 0.58, abs=0.11)
+    assert all(first != second for first, second in pairs)
