@@ -6,7 +6,8 @@
     python -m experiments.evaluate --policy http://127.0.0.1:8000/v1 --tokenizer FOLDER --problems FILE.jsonl
 
 Greedy, majority and ORM re-ranking are measured beside the planners asked for, unless --no-baselines.
-With --out, finished problems are kept there, and the same command resumes where it was stopped.
+With --out, finished problems are kept there, and the same command resumes where it was stopped. `--rescore FOLDER`
+grades what another run kept by today's grader, and re-ranks it, by the ORM of --critics where these are named.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from alphallm_env.grading import Verdict
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.mdp.options import TERMINATION_RULES
 from alphallm_env.problems import load_problems
+from experiments.field.rescoring import rescore
 from experiments.runs.flags import MergeRuleName, ProblemSetName, SelectionName, TerminationRuleName
 from experiments.runs.ledger import LedgerKey, write_ledger
 from experiments.runs.models import Models
@@ -91,10 +93,16 @@ class EvaluateConfig:
     models: Models = field(default_factory=lambda: Models(backend="auto"))
     out: Path | None = None
     """the run's folder, from which the same command resumes; nothing is kept where None"""
+    rescore: Path | None = None
+    """a run's folder, whose searches are graded anew and re-ranked, in place of any search"""
 
 
 def main(config: EvaluateConfig) -> list[ResultRow]:
     """Runs the planners in turn and prints the table."""
+    if config.rescore is not None:
+        quiet_libraries()
+        rescore(config.rescore, None if config.models.critics == "auto" else config.models)
+        return []
     planning, sets, models = config.planning, config.problems, config.models
     max_tokens = sets.max_tokens or (120 if models.policy == "tiny" else 300)
     # For the time left, in tokens a problem: greedy writes one solution, the others spend their budget.
@@ -107,7 +115,7 @@ def main(config: EvaluateConfig) -> list[ResultRow]:
     rules = Rules(option_rule=TERMINATION_RULES.resolve(sets.option_rule), max_tokens=max_tokens)
     simulator = models.simulator(rules, shared_engine(), sets.temperature)
     problems = load_problems(sets.problems, sets.split, sets.limit, seed=planning.seed)
-    folder = RunFolder(config.out, flat(config, "out")) if config.out else None  # a run may be moved
+    folder = RunFolder(config.out, flat(config, "out", "rescore")) if config.out else None  # a run may be moved
     rows: list[ResultRow] = []
     searches: dict[LedgerKey, list[SearchRecord]] = {}
     for name, planner in planners.items():

@@ -15,29 +15,22 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 import tyro
 
-from agents.base import Budget
 from agents.registry import PLANNERS
-from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.mdp.rewards import CORRECT, verdict_of
-from alphallm_env.problems import load_problems
-from alphallm_env.types import Problem
+from experiments.field.contest import Axis, Contest, Terms
 from experiments.field.curves import AXES, Curve, Ratio, best_at, cost_factor, curve_of, error_ratio, falls
 from experiments.field.page import picture, table_of, write_csv, write_page
-from experiments.runs.models import Models
 from experiments.runs.planners import planner_of
 from experiments.runs.records import RunFolder, write_json
 from experiments.runs.screen import Screen, quiet_libraries, results_console
 from experiments.runs.search_records import SearchRecord
-from experiments.runs.searching import run_searches, search_journal
 from experiments.runs.settings import flat, settings_of
 from experiments.runs.statistics import bootstrap_mean
-
-_POLICIES = {"countdown": "tiny_countdown", "gsm_symbolic": "tiny"}
 
 
 @dataclass(frozen=True)
@@ -59,7 +52,7 @@ class PerTokenConfig:
     )  # fmt: skip
     multiples: tuple[int, ...] = (8, 32, 128)
     """budgets: what so many greedy solutions cost"""
-    axis: Literal["flops", "computed", "tokens"] = "flops"
+    axis: Axis = "flops"
     """what a budget limits: FLOPs, computed tokens, or tokens generated and scored"""
     policy: str = ""
     """of every set; the shipped one that suits it where empty"""
@@ -86,11 +79,11 @@ class PerTokenConfig:
         if list(self.multiples) != sorted(set(self.multiples)):
             raise ValueError(f"multiples must rise, as curves do, got {self.multiples}")
 
-    def policy_of(self, source: str) -> str:
-        """Returns the policy that plays a problem set. Raises SystemExit where none is named and none ships."""
-        if policy := self.policy or _POLICIES.get(source.partition(":")[0], ""):
-            return policy
-        raise SystemExit(f"--problems {source} needs --policy: none is shipped for it")
+    def terms(self) -> Terms:
+        """Returns what all planners get."""
+        return Terms(
+            self.split, self.limit, self.policy, self.critics, self.max_tokens, self.axis, self.concurrency, self.seed
+        )
 
     def reduced(self) -> PerTokenConfig:
         """Returns the settings that `quick` means: its planners are those of each kind that matter most."""
@@ -108,7 +101,7 @@ class Comparison:
     def __init__(self, config: PerTokenConfig) -> None:
         self.config = config
         for source in config.problems:  # before anything is written
-            config.policy_of(source)
+            config.terms().policy_of(source)
         self.folder = RunFolder(config.out, flat(config, "out"))
         self.screen = Screen({})
         self.budgets: dict[str, dict[int, int]] = {}  # by multiple, of each problem set
@@ -116,29 +109,13 @@ class Comparison:
 
     def run(self) -> None:
         """Runs every search, by problem set."""
-        from alphallm_env.loading import shared_engine
-
         for source in self.config.problems:
-            models = Models(policy=self.config.policy_of(source), critics=self.config.critics)
-            simulator = models.simulator(Rules(max_tokens=self.config.max_tokens), shared_engine())
-            problems = load_problems(source, self.config.split, self.config.limit, seed=self.config.seed)
-            self._search(source, "greedy", 0, simulator, problems)
-            cost = float(np.mean([AXES[self.config.axis](record) for record in self.records[source, "greedy", 0]]))
-            self.budgets[source] = {multiple: round(cost * multiple) for multiple in self.config.multiples}
+            contest = Contest(source, self.config.terms(), self.folder, self.screen)
+            self.records[source, "greedy", 0] = contest.greedy
+            self.budgets[source] = {multiple: contest.budget(multiple) for multiple in self.config.multiples}
             for multiple in self.config.multiples:
-                for planner in (*self.config.trees, *self.config.others):
-                    self._search(source, planner, multiple, simulator, problems)
-
-    def _search(self, source: str, planner: str, multiple: int, simulator: Any, problems: Sequence[Problem]) -> None:
-        budget = self.budgets[source][multiple] if multiple else 0
-        journal = search_journal(self.folder, f"{source}-{planner}-{budget}".replace("/", "_"))
-        limit = Budget(**{self.config.axis: budget}) if budget else Budget()
-        what = f"{budget:,} {self.config.axis}" if budget else "no budget"
-        with self.screen.stage(f"{source}: {planner}, {what}", len(problems)) as progress:
-            self.records[source, planner, multiple] = run_searches(
-                planner_of(planner, source), simulator, problems, limit, self.config.seed,
-                self.config.concurrency, journal, progress,
-            )  # fmt: skip
+                for name in (*self.config.trees, *self.config.others):
+                    self.records[source, name, multiple] = contest.search(name, planner_of(name, source), multiple)
 
     def rows(self) -> list[dict[str, Any]]:
         """Returns one row for each problem set, planner and budget."""

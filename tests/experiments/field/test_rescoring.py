@@ -11,9 +11,12 @@ from alphallm_env.errors import RunError
 from alphallm_env.runtime.files import Journal
 from alphallm_env.runtime.metering import Usage
 from alphallm_env.types import Ending, Option, Problem, ScoreKind, State, Trajectory
-from experiments import rescore
-from experiments.rescore import RescoreConfig
+from experiments import evaluate
+from experiments.evaluate import EvaluateConfig
+from experiments.field.rescoring import rescore
+from experiments.runs.models import Models
 from experiments.runs.search_records import SearchRecord
+from experiments.runs.settings import changed
 
 QUESTION = "Make 29 from: 25 3 7"
 WON = "25 - 3 = 22 , 7 22\n7 + 22 = 29 , 29\n#### 29"
@@ -46,7 +49,7 @@ def run(tmp_path: Path) -> Path:
 
 
 def test_verdicts_are_todays_and_what_is_not_kept_stays(run: Path):
-    [found] = rescore.main(RescoreConfig(run))
+    [found] = rescore(run)
     assert (found.num_problems, found.stored, found.graded_anew) == (4, 0.25, 0.5)
     assert (found.changed, found.ungraded) == (("game/1",), 1)
     assert found.majority == 0.5  # of one each the better-scored one
@@ -56,7 +59,7 @@ def test_verdicts_are_todays_and_what_is_not_kept_stays(run: Path):
 
 
 def test_another_orm_chooses_among_what_is_kept(run: Path):
-    [found] = rescore.main(RescoreConfig(run, policy="tiny_countdown", critics="verifier"))
+    [found] = rescore(run, Models(policy="tiny_countdown", critics="verifier"))
     assert found.new_orm == 0.75  # three of four searches kept a solution
     assert found.new_orm_gain_ci95 is not None
     assert found.new_orm_gain_ci95[1] > 0
@@ -64,11 +67,12 @@ def test_another_orm_chooses_among_what_is_kept(run: Path):
 
 def test_a_folder_without_searches_is_an_error(tmp_path: Path):
     with pytest.raises(RunError, match="expected searches of problems with answers"):
-        rescore.main(RescoreConfig(tmp_path))
+        rescore(tmp_path)
     assert not (tmp_path / "rescored.json").exists()
 
 
-def test_its_name_is_that_of_a_folder(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, run: Path):
-    from experiments.runs.settings import settings_of
-
-    assert settings_of(RescoreConfig, [str(run)]) == RescoreConfig(run)
+def test_the_command_grades_a_run_in_place_of_searching(run: Path):
+    assert evaluate.main(changed(EvaluateConfig(), rescore=run)) == []
+    assert json.loads((run / "rescored.json").read_text())["critics"] == ""
+    evaluate.main(changed(EvaluateConfig(), rescore=run, policy="tiny_countdown", critics="verifier"))
+    assert json.loads((run / "rescored.json").read_text())["critics"] == "verifier"

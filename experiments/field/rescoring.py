@@ -1,10 +1,6 @@
-"""Grades the searches of a run anew, and re-ranks what they finished, without asking the policy.
+"""Searches of a run graded anew, and what they finished re-ranked, without asking the policy.
 
-    python -m experiments.rescore runs/evaluation
-    python -m experiments.rescore runs/evaluation --policy tiny --critics runs/critics
-
-A record keeps its best trajectory and up to 16 others, so that re-ranking chooses among these. With `--critics` their
-ORM scores them anew. The run's folder is read and gets `rescored.json`; nothing else in it changes.
+A record keeps its best trajectory and up to 16 others, so that re-ranking chooses among these.
 """
 
 from __future__ import annotations
@@ -12,16 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-import tyro
 from rich.table import Table
 
 from agents.best_of_n import answer_shares, with_scores
 from agents.tree.answering import best_scored, vote
 from agents.tree.evaluation import OutcomeScorer
-from alphallm_env.critics.registry import CRITICS
 from alphallm_env.errors import RunError
 from alphallm_env.grading import extract_answer
 from alphallm_env.mdp.dynamics import Rules
@@ -31,24 +24,9 @@ from alphallm_env.simulator import Simulator
 from alphallm_env.types import ScoreKind, State
 from experiments.runs.models import Models
 from experiments.runs.records import write_json
-from experiments.runs.screen import quiet_libraries, results_console
+from experiments.runs.screen import results_console
 from experiments.runs.search_records import SearchRecord
-from experiments.runs.settings import settings_of
 from experiments.runs.statistics import bootstrap_mean
-
-
-@dataclass(frozen=True)
-class RescoreConfig:
-    """Grades the searches of a run anew, and re-ranks what they finished."""
-
-    run: tyro.conf.Positional[Path]
-    """a run's folder"""
-    policy: str = "tiny"
-    """of the critics, where these prompt it or read its notes"""
-    critics: Annotated[
-        str,
-        tyro.conf.arg(help=f"whose ORM re-ranks: {CRITICS.choices}, or a folder", help_behavior_hint="(default: none)"),
-    ] = ""
 
 
 @dataclass(frozen=True)
@@ -143,29 +121,26 @@ def table_of(found: Sequence[Rescored]) -> Table:
     return table
 
 
-def main(config: RescoreConfig) -> list[Rescored]:
-    """Reads every journal of the run, prints the table and writes `rescored.json`.
+def rescore(run: Path, models: Models | None = None) -> list[Rescored]:
+    """Reads every journal of the run, prints the table and writes `rescored.json`; nothing else in the run changes.
 
-    Raises RunError where the folder holds no searches of problems that can be graded.
+    With `models` their ORM scores anew what the records keep. Raises RunError where the folder holds no searches of
+    problems that can be graded.
     """
-    quiet_libraries()
     simulator = None
-    if config.critics:
+    if models is not None:
         from alphallm_env.loading import shared_engine
 
-        simulator = Models(policy=config.policy, critics=config.critics).simulator(Rules(), shared_engine())
+        simulator = models.simulator(Rules(), shared_engine())
     found: list[Rescored] = []
-    for path in sorted((config.run / "searches").glob("*.jsonl")):
+    for path in sorted((run / "searches").glob("*.jsonl")):
         journal = Journal(path, SearchRecord.to_json, SearchRecord.from_json)
         records = [record for record in journal.read() if record.problem.is_gradable]
         if records:
             found.append(rescored(path.stem, records, scores_of(simulator, records) if simulator else None))
     if not found:
-        raise RunError(f"expected searches of problems with answers in {config.run}/searches, found none")
-    write_json(config.run / "rescored.json", {"searches": [asdict(row) for row in found], "critics": config.critics})
+        raise RunError(f"expected searches of problems with answers in {run}/searches, found none")
+    critics = models.critics_named if models else ""
+    write_json(run / "rescored.json", {"searches": [asdict(row) for row in found], "critics": critics})
     results_console().print(table_of(found))
     return found
-
-
-if __name__ == "__main__":
-    main(settings_of(RescoreConfig))
