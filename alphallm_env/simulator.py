@@ -6,7 +6,7 @@ work of its models is counted on the current meter (`runtime/metering.py`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -21,7 +21,7 @@ from alphallm_env.lm.policy import Policy
 from alphallm_env.mdp import dynamics
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.mdp.options import TO_THE_END, rule_after
-from alphallm_env.problems.verifiers import is_legal
+from alphallm_env.problems.verifiers import is_legal, position_of
 from alphallm_env.runtime.engine import Engine
 from alphallm_env.runtime.metering import Role, count_generated, count_read
 from alphallm_env.runtime.seeds import derive_seed, derive_seeds
@@ -63,6 +63,13 @@ class Simulator:
         stands.
         """
         return is_legal(state)
+
+    def position(self, state: State) -> Hashable | None:
+        """Returns what is left to do at a running state: what completes a state completes all at its position.
+
+        The problem's verifier tells, free of cost; None where it does not, and where the episode has ended.
+        """
+        return position_of(state)
 
     def is_sound(self, state: State) -> bool | None:
         """Returns whether a state's last step holds up where rules alone can tell; None where they cannot.

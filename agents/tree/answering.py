@@ -53,6 +53,7 @@ def greedy_leaf(root: Node) -> Node:
     node = root
     while node.children:
         node = max(node.children, key=lambda child: child.q)
+        node = node.same_as or node
     return node
 
 

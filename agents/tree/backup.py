@@ -6,9 +6,11 @@ A backup rule returns q of a node whose statistics are up to date, as those of i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 from agents.tree.node import Node
 from agents.tree.rules import registry_of_rules
+from agents.tree.transpositions import reached_from
 from alphallm_env.mdp.discounting import discount_of
 from alphallm_env.mdp.options import TO_THE_END, OptionRule
 from alphallm_env.registry import Registry
@@ -56,11 +58,16 @@ def backup(
     node, returns = siblings[0].parent, scores
     if gamma != 1.0:
         returns = [
-            value * _discount(leaf, gamma, per_token, option_rule) for leaf, value in zip(siblings, scores, strict=True)
+            value * discount_to(leaf, gamma, per_token, option_rule)
+            for leaf, value in zip(siblings, scores, strict=True)
         ]
         squares = sum(value * value for value in returns)
     highest, num_returns = max(returns), len(returns)
+    parent, at_parent, has_aliases, num_above = node, returns, False, 0
     while node is not None:
+        num_above += 1
+        if node.aliases:
+            has_aliases = True
         total = node.value_sum
         for value in returns:
             total += value
@@ -71,10 +78,18 @@ def backup(
         node.visit_count += num_returns
         node.q = rule(node)
         if gamma != 1.0:
-            factor = _discount(node, gamma, per_token, option_rule)
+            factor = discount_to(node, gamma, per_token, option_rule)
             returns = [value * factor for value in returns]
             squares, highest = squares * factor * factor, highest * factor
         node = node.parent
+    if has_aliases and parent is not None:
+        ways = reached_from(parent, lambda above: discount_to(above, gamma, per_token, option_rule))
+        for other, factor in islice(ways, num_above, None):  # beside the tree's own path
+            other.value_sum += factor * sum(at_parent)
+            other.square_sum += factor * factor * sum(value * value for value in at_parent)
+            other.max_value = max(other.max_value, factor * max(at_parent))
+            other.visit_count += num_returns
+            other.q = rule(other)
 
 
 def rescore(
@@ -87,18 +102,15 @@ def rescore(
 ) -> None:
     """Sets a new score of a node whose score was backed up, and corrects the sums above it: no visit is added."""
     before, node.score = node.score or 0.0, score
-    above: Node | None = node
-    while above is not None:
-        above.value_sum += score - before
-        above.square_sum += score * score - before * before
-        above.max_value = max(above.max_value, score)
+    for above, factor in reached_from(node, lambda above: discount_to(above, gamma, per_token, option_rule)):
+        new, old = score * factor, before * factor
+        above.value_sum += new - old
+        above.square_sum += new * new - old * old
+        above.max_value = max(above.max_value, new)
         above.q = rule(above)
-        factor = _discount(above, gamma, per_token, option_rule)
-        score, before = score * factor, before * factor
-        above = above.parent
 
 
-def _discount(node: Node, gamma: float, per_token: bool, option_rule: OptionRule) -> float:
+def discount_to(node: Node, gamma: float, per_token: bool, option_rule: OptionRule) -> float:
     """Returns the discount of the option that led to the node, 1 where none did."""
     option = node.state.option
     return 1.0 if option is None else discount_of(option, gamma, per_token, option_rule)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from agents.tree.merging import MergeMode, MergeRule, find_twin
 from agents.tree.node import Node
+from agents.tree.transpositions import Positions
 from alphallm_env.runtime.metering import current_meter
 from alphallm_env.simulator import Simulator
 
@@ -110,6 +111,8 @@ class Sampling:
     once something new is less likely than `NEGLIGIBLE`, or once the texts seen there carry `known_mass` of the
     policy's probability (None: however much they carry). A node at `depth_limit` draws options that run to the end of
     the solution. With `checks`, an option that `Simulator.is_sound` refuses is no child; the draw brought nothing new.
+    With `transpositions`, a child at which the same is left to do as at a node elsewhere in the tree
+    (`Simulator.position`) shares that one's subtree, and no critic is asked about it.
 
     Differs: AlphaLLM draws up to 5 times for a child, whatever was found before, and does not say what follows.
     """
@@ -122,6 +125,7 @@ class Sampling:
     known_mass: float | None = None
     expansion_batch: int = 1  # of the first c_min children of a node, how many are drawn at once
     checks: bool = False  # whether options that rules refuse are pruned before anything is paid for below them
+    transpositions: bool = False  # whether nodes at one position share a subtree
 
     def __post_init__(self) -> None:
         for name in ("depth_limit", "merge_tries", "expansion_batch"):
@@ -186,15 +190,18 @@ def probability_seen(node: Node) -> float:
     return sum(math.exp(log_prob) for log_prob in log_probs.values() if log_prob is not None)
 
 
-async def grow(simulator: Simulator, node: Node, num_children: int, sampling: Sampling) -> list[Node]:
+async def grow(
+    simulator: Simulator, node: Node, num_children: int, sampling: Sampling, positions: Positions | None = None
+) -> list[Node]:
     """Returns up to `num_children` new children of `node`, fewer if the policy repeats itself.
 
-    Where a model call fails, the node keeps what was drawn before, and the next call resumes from there.
+    With `positions`, one that is at the position of another node is marked as the same as that. Where a model call
+    fails, the node keeps what was drawn before, and the next call resumes from there.
     """
     grown: list[Node] = []
     node.rest_until = 0
     while len(grown) < num_children and node.num_repeats < sampling.merge_tries and not sampling.covers(node):
-        for child in await _draw(simulator, node, num_children - len(grown), sampling):
+        for child in await _draw(simulator, node, num_children - len(grown), sampling, positions):
             if child is None:
                 node.num_repeats += 1
             else:
@@ -208,7 +215,9 @@ async def grow(simulator: Simulator, node: Node, num_children: int, sampling: Sa
     return grown
 
 
-async def _draw(simulator: Simulator, node: Node, num_options: int, sampling: Sampling) -> list[Node | None]:
+async def _draw(
+    simulator: Simulator, node: Node, num_options: int, sampling: Sampling, positions: Positions | None
+) -> list[Node | None]:
     """Draws options from one of the node's states. Returns for each the new child, None where it is refused.
 
     It is where it repeats a sibling, and with `sampling.checks` where it is not sound.
@@ -231,10 +240,16 @@ async def _draw(simulator: Simulator, node: Node, num_options: int, sampling: Sa
             opened.append(None)
             continue
         twin = find_twin(state, node.children, sampling.merge_rule)
-        opened.append(node.add_child(state) if twin is None else None)
-        if twin is not None:
-            twin.num_draws += 1
-            current_meter().rejected(option.num_tokens)
-            if sampling.merge_mode is MergeMode.MERGE:
-                twin.join(state)
+        if twin is None:
+            child = node.add_child(state)
+            opened.append(child)
+            if positions is not None:
+                child.same_as = positions.find(state, node)
+                positions.add(child)
+            continue
+        opened.append(None)
+        twin.num_draws += 1
+        current_meter().rejected(option.num_tokens)
+        if sampling.merge_mode is MergeMode.MERGE and twin.same_as is None:
+            twin.join(state)
     return opened

@@ -18,6 +18,7 @@ class Node:
 
     __slots__ = (
         "_seed",
+        "aliases",
         "children",
         "depth",
         "finished",
@@ -37,6 +38,7 @@ class Node:
         "prm",
         "q",
         "rest_until",
+        "same_as",
         "score",
         "square_sum",
         "value",
@@ -72,6 +74,8 @@ class Node:
         self.rest_until = 0  # visits before more options are drawn here, after draws that brought nothing new
         self.is_saturated = False  # there is evidence that the policy has nothing new to offer here
         self.is_exhausted = False  # no simulation below this node can find anything new
+        self.same_as: Node | None = None  # the node at the same position that is expanded in place of this one
+        self.aliases: tuple[Node, ...] = ()  # the nodes that are the same as this one
 
     @property
     def seed(self) -> int:
@@ -214,7 +218,8 @@ def _statistics(node: Node) -> str:
     scores = [f"{name}={score:.2f}" for name, score in known.items() if score is not None]
     merged = [f"merged={len(node.members)}"] if len(node.members) > 1 else []
     ending = [node.state.ending.value] if node.state.ending else []
-    return " ".join([f"n={node.visit_count}", f"q={node.mean:.2f}", *scores, *merged, *ending])
+    other = ["transposed"] if node.same_as is not None else []
+    return " ".join([f"n={node.visit_count}", f"q={node.mean:.2f}", *scores, *merged, *ending, *other])
 
 
 def _excerpt(node: Node, length: int = 80) -> str:

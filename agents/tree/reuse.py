@@ -28,6 +28,7 @@ def find_state(root: Node, state: State) -> Node | None:
         if not found:
             return None
         node = max(found, key=lambda child: child.visit_count)
+        node = node.same_as or node
     return node
 
 
@@ -80,4 +81,8 @@ def _moved_tree(node: Node, mover: _Mover) -> Node:
         if parent is not None:
             new.members += [mover.moved(member) for member in old.members[1:]]
             parent.children.append(new)
+    for old, new in copies.items():
+        if old is not None and old.same_as in copies:  # else it is a node of its own from here on
+            new.same_as = copies[old.same_as]
+            new.same_as.aliases += (new,)
     return copies[node]

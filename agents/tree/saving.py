@@ -25,7 +25,7 @@ from alphallm_env.types import (
 )
 
 _VERSION = 3
-# What a node's row holds after its parent, its states and its finished trajectories.
+# What a node's row holds after its parent, the node that it is the same as, its states and its finished trajectories.
 STATISTICS = (
     "value", "prm", "orm", "score", "visit_count", "value_sum", "square_sum", "max_value", "q",
     "virtual_loss", "num_draws", "num_evaluated", "num_pending", "num_sampled", "num_repeats", "rest_until",
@@ -114,7 +114,7 @@ class StateTable:
     def _row(self, state: State) -> list[Json]:
         option, ending = state.option, state.ending.value if state.ending else None
         if state.parent is None or option is None:
-            return [state.problem_id, state.question]
+            return [state.problem_id, state.question, state.verifier]
         parent = self._numbers[id(state.parent)]
         return [parent, option.text, option.num_tokens, option.log_prob, option.stop_reason.value, ending]
 
@@ -122,8 +122,8 @@ class StateTable:
 def _states(rows: Sequence[Sequence[Any]]) -> list[State]:
     states: list[State] = []
     for row in rows:
-        if len(row) == 2:
-            states.append(State(str(row[0]), str(row[1])))
+        if len(row) == 3:
+            states.append(State(str(row[0]), str(row[1]), verifier=str(row[2])))
             continue
         parent, text, num_tokens, log_prob, stop_reason, ending = row
         option = Option(str(text), int(num_tokens), log_prob, StopReason(stop_reason))
@@ -132,20 +132,22 @@ def _states(rows: Sequence[Sequence[Any]]) -> list[State]:
 
 
 def _node_rows(root: Node, states: StateTable, transcribed: Callable[[Trajectory], Trajectory]) -> list[Json]:
-    numbers: dict[Node | None, int] = {}
+    nodes = list(walk(root))
+    numbers: dict[Node | None, int] = {node: number for number, node in enumerate(nodes)}
     rows: list[Json] = []
-    for node in walk(root):
-        numbers[node] = len(rows)
+    for node in nodes:
         members: list[Json] = [states.number(member) for member in node.members]
         finished = [_trajectory_row(transcribed(trajectory), states) for trajectory in node.finished]
         statistics: list[Json] = [getattr(node, name) for name in STATISTICS]
-        rows.append([numbers[node.parent] if node is not root else None, members, cast(Json, finished), *statistics])
+        parent = numbers[node.parent] if node is not root else None
+        same_as = None if node.same_as is None else numbers[node.same_as]
+        rows.append([parent, same_as, members, cast(Json, finished), *statistics])
     return rows
 
 
 def _tree(rows: Sequence[Sequence[Any]], states: Sequence[State], root_seed: int) -> Node:
     nodes: list[Node] = []
-    for parent, members, finished, *statistics in rows:
+    for parent, _, members, finished, *statistics in rows:
         if parent is None:
             node = Node(states[members[0]], seed=root_seed)
         else:
@@ -155,6 +157,12 @@ def _tree(rows: Sequence[Sequence[Any]], states: Sequence[State], root_seed: int
         for name, value in zip(STATISTICS, statistics, strict=True):
             setattr(node, name, value)
         nodes.append(node)
+    for node, row in zip(nodes, rows, strict=True):
+        other = None if row[1] is None else nodes[row[1]]
+        if other is not None:
+            node.same_as = other
+            if node.score is not None:  # else its wave was interrupted before it was linked
+                other.aliases += (node,)
     return nodes[0]
 
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 
 from agents.base import UNLIMITED, Budget, PlanResult, RootOption, with_transcripts
 from agents.config import MCTSConfig
-from agents.tree.backup import backup, rescore
+from agents.tree.backup import backup, discount_to, rescore
 from agents.tree.evaluation import Evaluator
 from agents.tree.expansion import grow
 from agents.tree.node import Node, finished_trajectories, walk
 from agents.tree.saving import SavedSearch
 from agents.tree.selection import Candidates, select_child
+from agents.tree.transpositions import Positions, link
 from alphallm_env.errors import ServerError
 from alphallm_env.runtime.concurrency import gather
 from alphallm_env.runtime.metering import Meter, Usage, active_meter, metering
@@ -79,6 +80,7 @@ class TreeSearch:
         self._wave: Wave | None = None
         root_selection = config.descent.root_selection
         self._root_chooser = root_selection.start(seed) if root_selection else None
+        self._positions = Positions(simulator, root) if config.sampling.transpositions else None
 
     @property
     def usage(self) -> Usage:
@@ -213,9 +215,10 @@ class TreeSearch:
             self._wave = self._select()
         wave = self._wave
         lacking = {node: missing for node in wave.wanted if (missing := wave.missing(node)) > 0}
-        await gather([grow(self._simulator, node, missing, self._config.sampling) for node, missing in lacking.items()])
+        sampling, positions = self._config.sampling, self._positions
+        await gather([grow(self._simulator, node, num, sampling, positions) for node, num in lacking.items()])
         children = wave.children()
-        await self._evaluator.evaluate([child for child in children if child.score is None])
+        await self._evaluator.evaluate([child for child in children if child.score is None and child.same_as is None])
         await self._evaluate_merged(wave)
         self._back_up(wave, children)
         self._wave = None
@@ -265,8 +268,14 @@ class TreeSearch:
 
     def update_exhausted(self) -> None:
         """Recomputes `is_exhausted` of all nodes, as is needed once the width or the root has changed."""
-        for node in reversed(list(walk(self.root))):
-            node.is_exhausted = self._has_nothing_new(node)
+        nodes = list(walk(self.root))[::-1]
+        is_settled = False
+        while not is_settled:  # an alias may stand below the node that it is the same as in no order
+            before = [node.is_exhausted for node in nodes]
+            for node in nodes:
+                other = node.same_as
+                node.is_exhausted = self._has_nothing_new(node) if other is None else other.is_exhausted
+            is_settled = before == [node.is_exhausted for node in nodes]
 
     def _has_nothing_new(self, node: Node) -> bool:
         """Returns whether the node wants no child and its children are exhausted."""
@@ -308,6 +317,7 @@ class TreeSearch:
                 node = chooser.choose(Candidates(node, searchable))
             else:
                 node = select_child(node, searchable, descent.selection, descent.c)
+            node = node.same_as or node
         return node
 
     def _num_to_expand(self, node: Node) -> int:
@@ -322,13 +332,20 @@ class TreeSearch:
         for child in children:
             child.is_exhausted = child.is_terminal
         for node, num_children in wave.wanted.items():
-            siblings = node.children[wave.before[node] :]
+            siblings = [child for child in node.children[wave.before[node] :] if child.same_as is None]
             scores = [child.score for child in siblings if child.score is not None]
             backup(siblings, scores, self._gamma, rules.discount_per_token, descent.backup, rules.option_rule)
             node.num_pending = 0
             _add_virtual_loss(node, -num_children)
+        for child in children:
+            if child.same_as is not None:
+                link(child, descent.backup, self._discount_to)
         for node in wave.wanted:
             self._close(node)
+
+    def _discount_to(self, node: Node) -> float:
+        rules = self._simulator.rules
+        return discount_to(node, self._gamma, rules.discount_per_token, rules.option_rule)
 
     def _close(self, node: Node) -> None:
         """Marks `node` and those above it as exhausted, up to the first that is not."""
@@ -336,6 +353,10 @@ class TreeSearch:
             if not self._has_nothing_new(above):
                 return
             above.is_exhausted = True
+            for alias in above.aliases:
+                alias.is_exhausted = True
+                if alias.parent is not None:
+                    self._close(alias.parent)
 
     async def _answer(self) -> Trajectory:
         """Returns the trajectory that the answer rule chooses, completed if need be."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from functools import cache
 from typing import Protocol, cast, runtime_checkable
 
@@ -22,6 +23,15 @@ class ProblemVerifier(Protocol):
         ...
 
 
+@runtime_checkable
+class HasPositions(Protocol):
+    """A verifier that says what is left to do: of two texts at one position, what completes one completes the other."""
+
+    def position(self, question: str, text: str) -> Hashable | None:
+        """Returns what is left to do after the lines of an unfinished solution, None where a line is not legal."""
+        ...
+
+
 def _as_verifier(found: object) -> ProblemVerifier:
     """Returns a verifier; calls a class without arguments to make one. Raises TypeError for anything else."""
     made = cast(object, found()) if isinstance(found, type) else found
@@ -39,6 +49,14 @@ VERIFIERS: Registry[ProblemVerifier] = Registry(
 def verifier_of(name: str) -> ProblemVerifier:
     """Returns the verifier of that name, made once. Raises ValueError, which lists the names, for an unknown one."""
     return VERIFIERS.resolve(name)
+
+
+def position_of(state: State) -> Hashable | None:
+    """Returns what is left to do at a running state; None where its problem's verifier does not tell, and at an end."""
+    if not state.verifier or state.ending is not None:
+        return None
+    verifier = verifier_of(state.verifier)
+    return verifier.position(state.question, state.text) if isinstance(verifier, HasPositions) else None
 
 
 def is_legal(state: State) -> bool | None:

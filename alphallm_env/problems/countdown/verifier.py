@@ -27,6 +27,14 @@ class CountdownVerifier:
         target = require_game(question).target
         return left is not None and list(left) == [target] and answer.strip() == str(target)
 
+    def position(self, question: str, text: str) -> tuple[int, ...] | None:
+        """Returns the numbers that are left after the lines of a text, sorted, None where one of them is not legal.
+
+        Raises ProblemError where the question is none of Countdown.
+        """
+        left = self.left_after(question, text)
+        return None if left is None else tuple(sorted(left))
+
     def left_after(self, question: str, text: str) -> tuple[int, ...] | None:
         """Returns the numbers that are left after the lines of a text, None where one of them is not legal.
 
