@@ -244,8 +244,7 @@ async def _draw(
             child = node.add_child(state)
             opened.append(child)
             if positions is not None:
-                child.same_as = positions.find(state, node)
-                positions.add(child)
+                positions.enter(child)
             continue
         opened.append(None)
         twin.num_draws += 1

@@ -11,7 +11,6 @@ from collections.abc import Callable, Hashable, Iterator
 
 from agents.tree.node import Node, walk
 from alphallm_env.simulator import Simulator
-from alphallm_env.types import State
 
 Discount = Callable[[Node], float]  # of the option that led to a node
 
@@ -73,21 +72,16 @@ class Positions:
         self._nodes: dict[Hashable, Node] = {}
         for node in walk(root):
             if node.same_as is None:
-                self.add(node)
+                self.enter(node)
 
-    def add(self, node: Node) -> None:
-        """Enters a node, unless another one is at the same position."""
-        position = self._simulator.position(node.state)
-        if position is not None:
-            self._nodes.setdefault(position, node)
+    def enter(self, node: Node) -> None:
+        """Enters a node; one at the position of another becomes the same as that.
 
-    def find(self, state: State, parent: Node) -> Node | None:
-        """Returns the node at the position of a state below `parent`, None where there is none that it can share.
-
-        A node from which `parent` can be reached is none: the graph must stay without a cycle.
+        It does not where it can be reached from the other one: the graph must stay without a cycle.
         """
-        position = self._simulator.position(state)
-        found = None if position is None else self._nodes.get(position)
-        if found is None or any(above is found for above, _ in reached_from(parent, lambda _: 1.0)):
-            return None
-        return found
+        position = self._simulator.position(node.state)
+        if position is None:
+            return
+        found = self._nodes.setdefault(position, node)
+        if found is not node and all(above is not found for above, _ in reached_from(node, lambda _: 1.0)):
+            node.same_as = found

@@ -108,7 +108,8 @@ PLANNER = eta_mcts("countdown_small", transpositions=True, c_min_root=12, c_min=
 [PROBLEM] = load_problems("countdown:5", "development", 1)
 
 
-def found(planner: EtaMCTS = PLANNER, simulations: int = 150, cut: int = 0):
+@cache
+def found(planner: EtaMCTS = PLANNER, simulations: int = 100, cut: int = 0):
     start = simulator().initial_state(PROBLEM)
     search = planner.begin(simulator(), start, budget=Budget(simulations=simulations), seed=1)
     if cut:
