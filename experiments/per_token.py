@@ -46,9 +46,10 @@ class PerTokenConfig:
     trees: Annotated[tuple[str, ...], tyro.conf.arg(help=f"tree searches: {PLANNERS.choices}")] = (
         "eta_mcts",
         "checked_eta_mcts",
+        "eta_mcts_plus",
     )
     others: Annotated[tuple[str, ...], tyro.conf.arg(help="what they are compared with, named likewise")] = (
-        "majority", "weighted_vote", "orm_rerank", "checked_rerank", "step_beam", "dvts", "particle_filter",
+        "majority", "weighted_vote", "orm_rerank", "checked_rerank", "without_replacement", "step_beam", "dvts", "particle_filter",
     )  # fmt: skip
     multiples: tuple[int, ...] = (8, 32, 128)
     """budgets: what so many greedy solutions cost"""
