@@ -49,7 +49,8 @@ class PerTokenConfig:
         "eta_mcts_plus",
     )
     others: Annotated[tuple[str, ...], tyro.conf.arg(help="what they are compared with, named likewise")] = (
-        "majority", "weighted_vote", "orm_rerank", "checked_rerank", "without_replacement", "step_beam", "dvts", "particle_filter",
+        "majority", "weighted_vote", "orm_rerank", "checked_rerank", "without_replacement", "step_beam", "dvts",
+        "particle_filter",
     )  # fmt: skip
     multiples: tuple[int, ...] = (8, 32, 128)
     """budgets: what so many greedy solutions cost"""
