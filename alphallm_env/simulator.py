@@ -22,8 +22,9 @@ from alphallm_env.mdp import dynamics
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.mdp.options import TO_THE_END, rule_after
 from alphallm_env.problems.verifiers import is_legal, position_of
+from alphallm_env.runtime.counting import count_generated, count_read
 from alphallm_env.runtime.engine import Engine
-from alphallm_env.runtime.metering import Role, count_generated, count_read
+from alphallm_env.runtime.metering import Role
 from alphallm_env.runtime.seeds import derive_seed, derive_seeds
 from alphallm_env.types import Option, Problem, State, Transition
 

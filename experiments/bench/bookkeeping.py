@@ -24,8 +24,9 @@ from alphallm_env.lm.prompts import TinyTemplate
 from alphallm_env.mdp import dynamics
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.mdp.options import TO_THE_END
+from alphallm_env.runtime.counting import count_scored
 from alphallm_env.runtime.engine import Engine
-from alphallm_env.runtime.metering import Role, count_scored
+from alphallm_env.runtime.metering import Role
 from alphallm_env.runtime.seeds import derive_seed
 from alphallm_env.simulator import Simulator
 from alphallm_env.testing.scripted import ScriptedLM

@@ -17,7 +17,8 @@ from alphallm_env.lm.base import GenerationRequest
 from alphallm_env.lm.policy import Policy
 from alphallm_env.lm.prompts import plain
 from alphallm_env.mdp.options import TO_THE_END
-from alphallm_env.runtime.metering import Role, count_generated
+from alphallm_env.runtime.counting import count_generated
+from alphallm_env.runtime.metering import Role
 from alphallm_env.runtime.seeds import derive_seed
 from alphallm_env.types import Problem, StopReason
 from experiments.loop.questions import Questions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import zip_longest
+from itertools import compress, zip_longest
 from typing import cast
 
 import numpy as np
@@ -141,10 +141,13 @@ def cells_of(row: ResultRow) -> tuple[str, ...]:
 
 
 def results_table(rows: Sequence[ResultRow], title: str) -> Table:
-    """Returns the rows as a table for the terminal."""
+    """Returns the rows as a table for the terminal, without a stage or split that is the same in all rows."""
+    cells = [cells_of(row) for row in rows]
+    differs = [place >= _NUM_LEFT - 1 or len({row[place] for row in cells}) > 1 for place in range(len(COLUMNS))]
     table = Table(title=title)
     for place, column in enumerate(COLUMNS):
-        table.add_column(column, justify="left" if place < _NUM_LEFT else "right")
-    for row in rows:
-        table.add_row(*cells_of(row))
+        if differs[place]:
+            table.add_column(column, justify="left" if place < _NUM_LEFT else "right", no_wrap=place < _NUM_LEFT)
+    for row in cells:
+        table.add_row(*compress(row, differs))
     return table

@@ -20,8 +20,9 @@ from alphallm_env.critics.base import CompositeCritic, last_option
 from alphallm_env.critics.probes.trunk import ProbeTrunk
 from alphallm_env.critics.provenance import Provenance, model_provenance
 from alphallm_env.errors import ModelError
+from alphallm_env.runtime.counting import count_scored
 from alphallm_env.runtime.engine import Engine
-from alphallm_env.runtime.metering import Role, count_scored
+from alphallm_env.runtime.metering import Role
 from alphallm_env.types import State
 
 WEIGHTS_FILE = "probes.safetensors"

@@ -13,8 +13,9 @@ from alphallm_env.critics.trained.notes import NoteTaker, notes_on
 from alphallm_env.errors import CriticError
 from alphallm_env.lm.base import AsyncLabelling, LabelProbs, LanguageModel
 from alphallm_env.lm.prompts import LABELS, PromptTemplate
+from alphallm_env.runtime.counting import count_scored
 from alphallm_env.runtime.engine import Engine
-from alphallm_env.runtime.metering import Role, count_scored
+from alphallm_env.runtime.metering import Role
 from alphallm_env.runtime.operations import AsyncOperation, Operation
 from alphallm_env.types import State
 

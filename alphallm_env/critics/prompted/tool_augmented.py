@@ -21,8 +21,9 @@ from alphallm_env.lm.prompts import PromptTemplate, ToolTemplate
 from alphallm_env.lm.prompts.tools import program_in, program_with_output
 from alphallm_env.mdp.options import RegexRule
 from alphallm_env.runtime.concurrency import gather
+from alphallm_env.runtime.counting import count_generated
 from alphallm_env.runtime.engine import Engine
-from alphallm_env.runtime.metering import Role, count_generated, current_meter
+from alphallm_env.runtime.metering import Role, current_meter
 from alphallm_env.sandbox import ProgramResult, Sandbox, Status
 from alphallm_env.types import ProgramRun, State, StopReason, Transcript
 

@@ -30,8 +30,9 @@ from alphallm_env.critics.public.reader import (
     value_head,
 )
 from alphallm_env.errors import ModelError
+from alphallm_env.runtime.counting import count_scored
 from alphallm_env.runtime.engine import Engine
-from alphallm_env.runtime.metering import Role, count_scored
+from alphallm_env.runtime.metering import Role
 from alphallm_env.types import State
 
 

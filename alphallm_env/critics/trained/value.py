@@ -17,8 +17,9 @@ from alphallm_env.critics.trained.notes import NoteTaker, notes_on
 from alphallm_env.errors import ModelError
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.prompts import PromptTemplate
+from alphallm_env.runtime.counting import count_scored
 from alphallm_env.runtime.engine import Engine
-from alphallm_env.runtime.metering import Role, count_scored
+from alphallm_env.runtime.metering import Role
 from alphallm_env.types import State
 
 HEAD_FILE = "value_head.safetensors"

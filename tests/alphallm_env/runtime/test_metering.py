@@ -4,18 +4,9 @@ import threading
 import pytest
 
 from alphallm_env.lm.base import Completion, GenerationRequest, LabelProbs
+from alphallm_env.runtime.counting import count_generated, count_read, count_scored
 from alphallm_env.runtime.engine import Engine
-from alphallm_env.runtime.metering import (
-    Meter,
-    Role,
-    Usage,
-    Work,
-    count_generated,
-    count_read,
-    count_scored,
-    current_meter,
-    metering,
-)
+from alphallm_env.runtime.metering import Meter, Role, Usage, Work, current_meter, metering
 from alphallm_env.testing.scripted import ScriptedLM
 from alphallm_env.types import StopReason
 
