@@ -79,11 +79,11 @@ class PrefixMemory:
         """Returns what a model computes for some texts, in order, and remembers them."""
         size, known = self._models.get(model.name) or self._added(model)
         tokens = contexts = 0
-        last = ""
+        last: str | None = None
         for text, num_read, written, num_written in passes:
             first = num_read
             if text is not last and text not in known:  # samples of one state share their prompt
-                first = num_read * _remember(known, text) // len(text)
+                first = num_read * _remember(known, text) // max(1, len(text))
             last = text
             if written:
                 known.add(text + written)

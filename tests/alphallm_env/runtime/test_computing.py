@@ -43,6 +43,7 @@ def test_models_remember_for_themselves_and_one_of_unknown_size_has_no_operation
     assert memory.compute(Silent(), [("text", 4, "", 0)]) == (4, 0, 4)
     assert memory.compute(Model("none", size=None), [("text", 4, "", 0)]) == (4, 0, 4)
     assert memory.compute(Model(), [("", 0, "", 0)]) == (0, 0, 0)
+    assert memory.compute(Model("begins"), [("", 1, "", 0)]).tokens == 1  # of a mark that begins every text
 
 
 TEXTS = st.lists(st.text("ab\n", min_size=1, max_size=8), max_size=12)
