@@ -24,7 +24,7 @@ from agents.registry import PLANNERS
 from alphallm_env.mdp.rewards import CORRECT, verdict_of
 from experiments.field.contest import Axis, Contest, Terms
 from experiments.field.curves import AXES, Curve, Ratio, best_at, cost_factor, curve_of, error_ratio, falls
-from experiments.field.page import picture, table_of, write_csv, write_page
+from experiments.field.page import picture, short, table_of, write_csv, write_page
 from experiments.runs.planners import planner_of
 from experiments.runs.records import RunFolder, write_json
 from experiments.runs.screen import Screen, quiet_libraries, results_console
@@ -199,7 +199,7 @@ def in_words(entry: dict[str, Any], name: str) -> str:
     low, high = ("∞" if value is None else f"{value:.2f}" for value in entry["ci95"])
     what = f"its error ÷ {entry['non_tree']}'s" if name == "ratio" else "what the cheapest other needs ÷ its cost"
     value = "∞" if entry[name] is None else f"{entry[name]:.2f}"
-    where = f"{entry['problems']}, budget {entry['budget']:,}, by {entry['axis']}"
+    where = f"{entry['problems']}, budget {short(entry['budget'])}, by {entry['axis']}"
     return f"{where}: {entry['tree']}, {what}: {value} ({low} to {high})"
 
 

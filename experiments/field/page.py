@@ -23,6 +23,15 @@ _COLUMNS = (
 )  # fmt: skip
 
 
+def short(cost: float) -> str:
+    """Returns a cost as words, millions where it has many.
+
+    >>> short(1_312.4), short(4_676_239_360)
+    ('1,312', '4,676M')
+    """
+    return f"{cost / 1e6:,.0f}M" if cost >= 1e7 else f"{cost:,.0f}"
+
+
 def table_of(rows: Sequence[Mapping[str, Any]], title: str) -> Table:
     """Returns one line for each planner and problem set: its accuracy at each multiple, and its tree at the last.
 
@@ -70,7 +79,7 @@ def picture(curves: Mapping[str, Sequence[Curve]], trees: Sequence[str], axis: s
                 color=f"C{names.index(curve.planner) % 10}", label=curve.planner,
             )  # fmt: skip
         axes.set_xscale("log")
-        axes.set_xticks(found[0].costs, [f"{cost:,.0f}" for cost in found[0].costs])
+        axes.set_xticks(found[0].costs, [short(cost) for cost in found[0].costs])
         axes.minorticks_off()
         axes.set_ylim(0, 1)
         axes.set_title(problems, fontsize=10)
