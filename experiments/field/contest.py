@@ -76,7 +76,7 @@ class Contest:
     def budget(self, multiple: int) -> int:
         """Returns what so many greedy solutions cost, as a mean over the problems."""
         cost = AXES[self._terms.axis]
-        return round(float(np.mean([cost(record) for record in self.greedy])) * multiple)
+        return max(1, round(float(np.mean([cost(record) for record in self.greedy])) * multiple))
 
     def search(self, name: str, planner: Planner, multiple: int) -> list[SearchRecord]:
         """Returns the searches of a planner, called `name` here, at a multiple of greedy's cost."""

@@ -40,8 +40,8 @@ class ResultRow:
     def as_budget(self) -> Budget:
         """Returns what a problem cost, to spend as much: FLOPs, tokens where a model does not tell its size."""
         if self.flops is None:
-            return Budget(tokens=round(self.tokens_per_problem))
-        return Budget(flops=round(self.flops))
+            return Budget(tokens=max(1, round(self.tokens_per_problem)))
+        return Budget(flops=max(1, round(self.flops)))
 
     def to_json(self) -> Json:
         """Returns the row as JSON, with round, level and tokens a problem beside its fields.
