@@ -55,7 +55,7 @@ class TuneConfig:
     axis: Axis = "flops"
     """what a budget limits: FLOPs, computed tokens, or tokens generated and scored"""
     trials: int = 40
-    """in all, those that are in the study already too; the first one has the planner's own settings"""
+    """in all, those that are in the study already too; the planner's own settings are measured beside them"""
     policy: str = ""
     """of every set; the shipped one that suits it where empty"""
     critics: str = "auto"

@@ -6,7 +6,10 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import optuna
 import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 
 from experiments import tune
 from experiments.tune import TuneConfig, space_of
@@ -48,6 +51,8 @@ def test_the_best_trial_stands_beside_the_planners_own_settings(config: TuneConf
 
 def test_a_study_goes_on_where_it_was_stopped(config: TuneConfig, results, tmp_path: Path):
     assert tune.main(config) == results
+    storage = JournalStorage(JournalFileBackend(str(config.out / "study.log")))
+    optuna.load_study(study_name="tune", storage=storage).ask()  # a trial that was killed
     more = tune.main(replace(config, trials=4))
     assert all(trial in more["trials"] for trial in results["trials"])
     assert tune.main(replace(config, trials=4, out=tmp_path / "at once")) == more
