@@ -13,6 +13,7 @@ import time
 from collections.abc import Generator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 from alphallm_env.frozen import quick_init
@@ -291,15 +292,16 @@ class Meter:
         self._passes.append((model, passes))
 
     def _settle(self) -> None:
-        """Counts the passes since the last time, sorted: which of several calls ended first must not matter."""
+        """Counts the passes since then. Those of several calls are sorted: which ended first must not matter."""
         if not self._passes:
             return
-        by_model: dict[str, tuple[Named, list[Pass]]] = {}
+        by_model: dict[str, tuple[Named, list[Sequence[Pass]]]] = {}
         for model, passes in self._passes:
-            by_model.setdefault(model.name, (model, []))[1].extend(passes)
+            by_model.setdefault(model.name, (model, []))[1].append(passes)
         self._passes.clear()
-        for model, passes in by_model.values():
-            tokens, flops, unsized = self._memory.compute(model, sorted(passes))
+        for model, calls in by_model.values():
+            passes = calls[0] if len(calls) == 1 else sorted(chain.from_iterable(calls))
+            tokens, flops, unsized = self._memory.compute(model, passes)
             for tally in self._tallies():
                 tally.computed_tokens += tokens
                 tally.flops += flops

@@ -158,6 +158,11 @@ def test_rollouts_end_and_are_written_by_the_rollout_model():
     assert len(world.rollout_policy.lm.requests) == 2
 
 
+def computed(num_tokens: int) -> dict[str, int]:
+    """What a search has computed, by a model of one weight."""
+    return {"computed_tokens": num_tokens, "flops": 2 * num_tokens}
+
+
 def test_everything_is_counted_on_the_meter_of_the_search_by_role():
     engine = Engine()
     acting = policy()
@@ -167,16 +172,19 @@ def test_everything_is_counted_on_the_meter_of_the_search_by_role():
     num_read = acting.lm.count_tokens(acting.template.solve(PROBLEM.question, ""))
     with metering(Meter()) as meter:
         run(world, world.propose(start, 3, seed=0))
-    assert meter.usage == Usage(policy_tokens=15, prompt_tokens=3 * num_read)
+    assert meter.usage == Usage(policy_tokens=15, prompt_tokens=3 * num_read, **computed(15 + num_read))
     assert meter.usage.policy == Work(15, num_read, 2 * num_read, ANY, ANY)  # samples share their prompt
     with metering(Meter()) as meter:
         ends = run(world, world.rollouts(start, 2, seed=0))
-    assert meter.usage == Usage(rollout_tokens=16, prompt_tokens=2 * num_read)  # five, two and the closing one
+    # Five, two and the closing one.
+    assert meter.usage == Usage(rollout_tokens=16, prompt_tokens=2 * num_read, **computed(16 + num_read))
     with metering(Meter()) as meter:
         scores = run(world, world.score("orm", ends))
     assert scores == [pytest.approx(0.75)] * 2  # 0.6 of 0.8
-    num_judged = sum(acting.lm.count_tokens(acting.template.judge_outcome(PROBLEM.question, e.text)) for e in ends)
-    assert meter.usage == Usage(critic_tokens=num_judged)
+    judged = [acting.template.judge_outcome(PROBLEM.question, end.text) for end in ends]
+    num_judged = sum(map(acting.lm.count_tokens, judged))
+    assert judged[0] == judged[1]  # the second one is known
+    assert meter.usage == Usage(critic_tokens=num_judged, **computed(num_judged // 2))
 
 
 def test_no_gold_answer_reaches_a_state():
