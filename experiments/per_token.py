@@ -22,7 +22,7 @@ import tyro
 
 from agents.registry import PLANNERS
 from alphallm_env.mdp.rewards import CORRECT, verdict_of
-from experiments.field.contest import Axis, Contest, Terms
+from experiments.field.contest import Contest, Terms
 from experiments.field.curves import AXES, Curve, Ratio, best_at, cost_factor, curve_of, error_ratio, falls
 from experiments.field.page import picture, short, table_of, write_csv, write_page
 from experiments.runs.planners import planner_of
@@ -34,15 +34,11 @@ from experiments.runs.statistics import bootstrap_mean
 
 
 @dataclass(frozen=True)
-class PerTokenConfig:
+class PerTokenConfig(Terms):
     """Compares a field of planners over cost."""
 
     problems: tuple[str, ...] = ("countdown:4", "countdown:5", "countdown:6", "gsm_symbolic")
     """problem sets, each by itself"""
-    split: str = "test"
-    """of the problem sets"""
-    limit: int = 300
-    """problems of each set"""
     trees: Annotated[tuple[str, ...], tyro.conf.arg(help=f"tree searches: {PLANNERS.choices}")] = (
         "eta_mcts",
         "checked_eta_mcts",
@@ -54,20 +50,6 @@ class PerTokenConfig:
     )  # fmt: skip
     multiples: tuple[int, ...] = (8, 32, 128)
     """budgets: what so many greedy solutions cost"""
-    axis: Axis = "flops"
-    """what a budget limits: FLOPs, computed tokens, or tokens generated and scored"""
-    policy: str = ""
-    """of every set; the shipped one that suits it where empty"""
-    critics: str = "auto"
-    """of every set"""
-    max_tokens: int = 120
-    """of one solution"""
-    concurrency: int = 100
-    """problems searched at once"""
-    seed: int = 0
-    """everything random is drawn from it"""
-    threads: int = 2
-    """of the processor, for the models"""
     quick: bool = False
     """cut down to a few problems and planners, to see whether it runs"""
     out: Path = Path("runs/per-token")
@@ -80,12 +62,6 @@ class PerTokenConfig:
             raise ValueError(f"multiples must be >= 1, got {self.multiples}")
         if list(self.multiples) != sorted(set(self.multiples)):
             raise ValueError(f"multiples must rise, as curves do, got {self.multiples}")
-
-    def terms(self) -> Terms:
-        """Returns what all planners get."""
-        return Terms(
-            self.split, self.limit, self.policy, self.critics, self.max_tokens, self.axis, self.concurrency, self.seed
-        )
 
     def reduced(self) -> PerTokenConfig:
         """Returns the settings that `quick` means: its planners are those of each kind that matter most."""
@@ -102,8 +78,7 @@ class Comparison:
 
     def __init__(self, config: PerTokenConfig) -> None:
         self.config = config
-        for source in config.problems:  # before anything is written
-            config.terms().policy_of(source)
+        config.check_policies()
         self.folder = RunFolder(config.out, flat(config, "out"))
         self.screen = Screen({})
         self.budgets: dict[str, dict[int, int]] = {}  # by multiple, of each problem set
@@ -112,7 +87,7 @@ class Comparison:
     def run(self) -> None:
         """Runs every search, by problem set."""
         for source in self.config.problems:
-            contest = Contest(source, self.config.terms(), self.folder, self.screen)
+            contest = Contest(source, self.config, self.folder, self.screen)
             self.records[source, "greedy", 0] = contest.greedy
             self.budgets[source] = {multiple: contest.budget(multiple) for multiple in self.config.multiples}
             for multiple in self.config.multiples:

@@ -24,7 +24,7 @@ from rich.table import Table
 
 from agents.mcts import EtaMCTS
 from alphallm_env.runtime.files import Json
-from experiments.field.contest import Axis, Contest, Terms
+from experiments.field.contest import Contest, Terms
 from experiments.runs.planners import planner_of
 from experiments.runs.records import RunFolder, write_json
 from experiments.runs.screen import Screen, quiet_libraries, results_console
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 Space = Mapping[str, Any]  # by setting: its values, or the keywords of Optuna's `suggest_int` or `suggest_float`
 
 
-@dataclass(frozen=True)
-class TuneConfig:
+@dataclass(frozen=True, kw_only=True)
+class TuneConfig(Terms):
     """Tunes the settings of a tree search."""
 
     space: Path
@@ -52,22 +52,8 @@ class TuneConfig:
     """problems of each set"""
     multiple: int = 32
     """budget: what so many greedy solutions cost"""
-    axis: Axis = "flops"
-    """what a budget limits: FLOPs, computed tokens, or tokens generated and scored"""
     trials: int = 40
     """in all, those that are in the study already too; the planner's own settings are measured beside them"""
-    policy: str = ""
-    """of every set; the shipped one that suits it where empty"""
-    critics: str = "auto"
-    """of every set"""
-    max_tokens: int = 120
-    """of one solution"""
-    concurrency: int = 100
-    """problems searched at once"""
-    seed: int = 0
-    """everything random is drawn from it"""
-    threads: int = 2
-    """of the processor, for the models"""
     out: Path = Path("runs/tune")
     """the run's folder, from which the same command resumes"""
 
@@ -77,12 +63,6 @@ class TuneConfig:
         for name in ("trials", "multiple", "limit"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
-
-    def terms(self) -> Terms:
-        """Returns what all trials get."""
-        return Terms(
-            self.split, self.limit, self.policy, self.critics, self.max_tokens, self.axis, self.concurrency, self.seed
-        )
 
 
 def space_of(path: Path) -> Space:
@@ -126,14 +106,11 @@ class Tuning:
         known = planner.config.record().keys()
         if unknown := self.space.keys() - known:
             raise SystemExit(f"--space must name settings among {', '.join(known)}, got {', '.join(sorted(unknown))}")
-        for source in config.problems:  # before anything is written
-            config.terms().policy_of(source)
+        config.check_policies()
         record: dict[str, Json] = {**flat(config, "out", "space", "trials"), "space": cast(Json, dict(self.space))}
         self.folder = RunFolder(config.out, record)
         self.screen = Screen({})
-        self.contests = {
-            source: Contest(source, config.terms(), self.folder, self.screen) for source in config.problems
-        }
+        self.contests = {source: Contest(source, config, self.folder, self.screen) for source in config.problems}
 
     def run(self) -> dict[str, Any]:
         """Runs the trials that are missing and returns what `results.json` gets. Raises SystemExit without Optuna."""

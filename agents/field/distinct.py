@@ -21,17 +21,17 @@ class Branch:
         self.probability = probability  # of its option, among all at the state before
         self.children: dict[str, Branch] = {}
         self.unseen = 1.0  # of the options that were never drawn
+        self.left = 1.0  # the share of the solutions below, by probability, that were not drawn yet
         self.num_draws = 0
 
-    @property
-    def left(self) -> float:
-        """The share of the solutions below, by probability, that were not drawn yet."""
+    def refresh(self) -> None:
+        """Sets `left` anew, after what is below has changed."""
         left = self.unseen + sum(child.probability * child.left for child in self.children.values())
-        return left if left > _NOTHING else 0.0
+        self.left = left if left > _NOTHING else 0.0
 
     def close(self) -> None:
         """Takes all below for drawn: it has ended, or is refused."""
-        self.unseen = 0.0
+        self.unseen = self.left = 0.0
         self.children.clear()
 
 
@@ -64,8 +64,8 @@ class WithoutReplacement(RoundsPlanner):
     async def play(self, this: Round) -> list[State]:
         """Returns a new solution, or where the budget ended or no step was sound, how far it came."""
         rng = Random(derive_seed(this.sampler.seed, "distinct", this.number))
-        root: Branch = this.memory
-        here = root
+        here: Branch = this.memory
+        path = [here]
         while here.state.ending is None:
             known = list(here.children.values())
             weights = [here.unseen, *(child.probability * child.left for child in known)]
@@ -76,10 +76,13 @@ class WithoutReplacement(RoundsPlanner):
             drawn = known[place - 1] if place else await self._draw(this, here)
             if drawn is not None:
                 here = drawn
+                path.append(here)
             elif not this.may_go_on:
                 break
         if here.state.ending is not None:
             here.close()
+        for branch in reversed(path):
+            branch.refresh()
         return [here.state]
 
     async def _draw(self, this: Round, at: Branch) -> Branch | None:

@@ -28,16 +28,28 @@ _POLICIES = {"countdown": "tiny_countdown", "gsm_symbolic": "tiny"}
 
 @dataclass(frozen=True)
 class Terms:
-    """What all planners get: problems of each set, the models, the length of a solution, and what a budget limits."""
+    """What all planners get: the problem sets, the models, the length of a solution, and what a budget limits."""
 
-    split: str
-    limit: int
-    policy: str  # the shipped one that suits a set where empty
-    critics: str
-    max_tokens: int
-    axis: Axis
-    concurrency: int
-    seed: int
+    problems: tuple[str, ...] = ()
+    """problem sets"""
+    split: str = "test"
+    """of the problem sets"""
+    limit: int = 300
+    """problems of each set"""
+    axis: Axis = "flops"
+    """what a budget limits: FLOPs, computed tokens, or tokens generated and scored"""
+    policy: str = ""
+    """of every set; the shipped one that suits it where empty"""
+    critics: str = "auto"
+    """of every set"""
+    max_tokens: int = 120
+    """of one solution"""
+    concurrency: int = 100
+    """problems searched at once"""
+    seed: int = 0
+    """everything random is drawn from it"""
+    threads: int = 2
+    """of the processor, for the models"""
 
     def policy_of(self, source: str) -> str:
         """Returns the policy that plays a problem set. Raises SystemExit where none is named and none ships."""
@@ -52,7 +64,12 @@ class Terms:
         models = Models(policy=self.policy_of(source), critics=self.critics)
         return models.simulator(Rules(max_tokens=self.max_tokens), shared_engine())
 
-    def problems(self, source: str) -> Sequence[Problem]:
+    def check_policies(self) -> None:
+        """Raises SystemExit for a problem set without a policy: before anything is written."""
+        for source in self.problems:
+            self.policy_of(source)
+
+    def problems_of(self, source: str) -> Sequence[Problem]:
         """Returns the problems of a set."""
         return load_problems(source, self.split, self.limit, seed=self.seed)
 
@@ -66,7 +83,7 @@ class Contest:
         self._folder = folder
         self._screen = screen
         self._simulator = terms.simulator(source)
-        self._problems = terms.problems(source)
+        self._problems = terms.problems_of(source)
 
     @cached_property
     def greedy(self) -> list[SearchRecord]:

@@ -27,7 +27,7 @@ def written(folder: Path, text: str) -> Path:
 def config(tmp_path_factory: pytest.TempPathFactory) -> TuneConfig:
     folder = tmp_path_factory.mktemp("tune")
     return TuneConfig(
-        written(folder, SPACE), problems=("countdown:3", "countdown:4"), limit=3, multiple=4, trials=3, threads=1,
+        space=written(folder, SPACE), problems=("countdown:3", "countdown:4"), limit=3, multiple=4, trials=3, threads=1,
         out=folder / "run",
     )  # fmt: skip
 
