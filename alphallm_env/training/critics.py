@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import cast
@@ -26,15 +26,39 @@ from alphallm_env.training.precision import mixed_precision
 
 @dataclass(frozen=True)
 class Example:
-    """One training sequence.
+    """What a critic should say after a text.
 
-    `truth` is the probability with which the critic should write True after it, False otherwise, None where
-    only a value is trained; `value` is the target of the scalar head at its last token, None where only truth is.
+    `truth` is the probability with which it should write True there, False otherwise, None where only a value is
+    trained; `value` is the target of the scalar head at the last token, None where only truth is.
     """
 
     tokens: tuple[int, ...]
     truth: float | None = None
     value: float | None = None
+
+
+@dataclass(frozen=True)
+class Passage:
+    """One training sequence: the longest text of some examples, of which all others are beginnings."""
+
+    tokens: tuple[int, ...]
+    examples: tuple[Example, ...]
+
+
+def passages(data: Iterable[Example]) -> list[Passage]:
+    """Returns the examples as few sequences: a causal model reads a text and all its beginnings in one pass.
+
+    >>> [len(passage.examples) for passage in passages([Example((1,)), Example((1, 2, 3)), Example((1, 4))])]
+    [2, 1]
+    """
+    found: list[list[Example]] = []
+    # In this order an example comes straight before those that it is a beginning of.
+    for example in sorted(data, key=lambda example: example.tokens, reverse=True):
+        if found and found[-1][0].tokens[: len(example.tokens)] == example.tokens:
+            found[-1].append(example)
+        else:
+            found.append([example])
+    return [Passage(examples[0].tokens, tuple(examples)) for examples in reversed(found)]
 
 
 Notes = dict[tuple[str, str], str]  # (question, solution so far) -> notes
@@ -91,28 +115,30 @@ def label_tokens(lm: TransformersLM, template: PromptTemplate) -> tuple[int, int
 
 
 def loss_of(
-    model: PreTrainedModel, head: torch.nn.Linear, batch: Sequence[Example], pad_id: int, labels: tuple[int, int]
+    model: PreTrainedModel, head: torch.nn.Linear, batch: Sequence[Passage], pad_id: int, labels: tuple[int, int]
 ) -> torch.Tensor:
-    """Returns the batch's loss, a sum of three weighted means, the first two in nats.
+    """Returns the batch's loss, a sum of three weighted means over its examples, the first two in nats.
 
     They are the cross-entropy between the two labels, that of the labels among all tokens (· 0.05), and the squared
     error of the value (· 4).
     """
-    ids = padded([example.tokens for example in batch], pad_id).to(model.device)
+    ids = padded([passage.tokens for passage in batch], pad_id).to(model.device)
     with mixed_precision(model.device):
         hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
-    ends = torch.tensor([len(example.tokens) - 1 for example in batch], device=ids.device)
-    last = hidden[torch.arange(len(batch), device=ids.device), ends].float()
+    placed = [(row, example) for row, passage in enumerate(batch) for example in passage.examples]
+    rows = torch.tensor([row for row, _ in placed], device=ids.device)
+    ends = torch.tensor([len(example.tokens) - 1 for _, example in placed], device=ids.device)
+    last = hidden[rows, ends].float()
     loss = last.new_zeros(())
-    judged = [(row, example.truth) for row, example in enumerate(batch) if example.truth is not None]
+    judged = [(number, example.truth) for number, (_, example) in enumerate(placed) if example.truth is not None]
     if judged:
-        logits = cast(torch.nn.Linear, model.get_output_embeddings())(last[[row for row, _ in judged]])
+        logits = cast(torch.nn.Linear, model.get_output_embeddings())(last[[number for number, _ in judged]])
         wanted = torch.tensor([(truth, 1.0 - truth) for _, truth in judged], device=ids.device)
         loss = loss + cross_entropy(logits[:, list(labels)], wanted)
         loss = loss - 0.05 * (wanted * logits.log_softmax(-1)[:, list(labels)]).sum(-1).mean()
-    valued = [(row, example.value) for row, example in enumerate(batch) if example.value is not None]
+    valued = [(number, example.value) for number, (_, example) in enumerate(placed) if example.value is not None]
     if valued:
-        estimates = head(last[[row for row, _ in valued]]).sigmoid()[:, 0]
+        estimates = head(last[[number for number, _ in valued]]).sigmoid()[:, 0]
         targets = torch.tensor([value for _, value in valued], device=ids.device)
         loss = loss + 4.0 * torch.nn.functional.mse_loss(estimates, targets)
     return loss
@@ -136,21 +162,22 @@ def train(
 ) -> None:
     """Trains trunk and head on all examples, in batches of similar length; the learning rate decays to 0.
 
-    Fewer examples than `batch_sequences` make one batch. Raises ValueError where there are none.
+    Fewer sequences than `batch_sequences` make one batch. Raises ValueError where there are none.
     """
     if not data:
         raise ValueError("training needs at least one example, got none: no trajectory could be graded")
+    texts = passages(data)
     model = lm.model.train()
     model.set_attn_implementation("eager")  # faster than sdpa in the backward pass on short sequences
     if settings.lora_rank:
         with low_rank_changes(model, settings.lora_rank) as changes:
             # Muon takes matrices by names of layers; without such names, AdamW trains all of them.
-            _optimize(lm, head, data, labels, settings, [(f"change {i}", weight) for i, weight in enumerate(changes)])
+            _optimize(lm, head, texts, labels, settings, [(f"change {i}", weight) for i, weight in enumerate(changes)])
     else:
         if settings.last_layers:
             freeze_but_last(model, settings.last_layers)
         named = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
-        _optimize(lm, head, data, labels, settings, named)
+        _optimize(lm, head, texts, labels, settings, named)
     model.eval()
     model.set_attn_implementation("sdpa")
 
@@ -158,20 +185,20 @@ def train(
 def _optimize(
     lm: TransformersLM,
     head: torch.nn.Linear,
-    data: list[Example],
+    texts: list[Passage],
     labels: tuple[int, int],
     settings: CriticTraining,
     learning: Sequence[tuple[str, torch.nn.Parameter]],
 ) -> None:
     """Trains the named weights of the trunk, and the head."""
-    batch_sequences = min(settings.batch_sequences, len(data))
+    batch_sequences = min(settings.batch_sequences, len(texts))
     named = [*learning, *((f"head.{name}", weight) for name, weight in head.named_parameters())]
     optimizer = MuonAndAdam(named, settings.muon_lr, settings.adam_lr)
     rng = Random(settings.seed)
-    steps = settings.epochs * (len(data) // batch_sequences)
+    steps = settings.epochs * (len(texts) // batch_sequences)
     start, losses = time.monotonic(), list[float]()
     for _ in range(settings.epochs):
-        for batch in _batches(data, batch_sequences, rng):
+        for batch in _batches(texts, batch_sequences, rng):
             done = len(losses)
             loss = loss_of(lm.model, head, batch, lm.vocabulary.pad_id, labels)
             losses.append(optimizer.step(loss, min(1.0, (done + 1) / 50, 1.0 - done / steps)))
@@ -195,11 +222,11 @@ def freeze_but_last(model: PreTrainedModel, num_layers: int) -> None:
             module.requires_grad_(True)
 
 
-def _batches(data: list[Example], size: int, rng: Random) -> Iterator[list[Example]]:
-    """Yields full batches of examples of similar length, in random order; what does not fill one is left out."""
-    shuffled = rng.sample(data, len(data))
+def _batches(texts: list[Passage], size: int, rng: Random) -> Iterator[list[Passage]]:
+    """Yields full batches of sequences of similar length, in random order; what does not fill one is left out."""
+    shuffled = rng.sample(texts, len(texts))
     pool = 32 * size
     for start in range(0, len(shuffled), pool):
-        near = sorted(shuffled[start : start + pool], key=lambda example: len(example.tokens))
+        near = sorted(shuffled[start : start + pool], key=lambda passage: len(passage.tokens))
         batches = [near[i : i + size] for i in range(0, len(near), size)]
         yield from rng.sample([batch for batch in batches if len(batch) == size], len(near) // size)

@@ -190,7 +190,8 @@ def test_changes_of_low_rank_end_up_in_the_weights(tmp_path: Path):
 
     def loss() -> float:
         with torch.no_grad():
-            return critic_lessons.loss_of(critic.model, head, data, critic.vocabulary.pad_id, (1, 2)).item()
+            texts = critic_lessons.passages(data)
+            return critic_lessons.loss_of(critic.model, head, texts, critic.vocabulary.pad_id, (1, 2)).item()
 
     started = loss()
     critic_lessons.train(critic, head, data, (1, 2), settings)
@@ -217,13 +218,36 @@ def test_more_layers_than_there_are_cannot_learn(tmp_path: Path):
         critic_lessons.freeze_but_last(model, 5)
 
 
+def test_a_text_and_its_beginnings_are_read_in_one_pass_to_the_same_loss():
+    critic = TransformersLM.load(load_policy(device="cpu").lm.name, "cpu", "float32")
+    head = torch.nn.Linear(critic.model.config.hidden_size, 1)
+    labels = critic.label_ids(("True", "False"))
+    data = [
+        critic_lessons.Example((5, 6), value=0.5),
+        critic_lessons.Example((5, 6, 7), value=0.25),
+        critic_lessons.Example((5, 6, 7, 9), truth=1.0),
+        critic_lessons.Example((5, 6, 8), truth=0.0),
+        critic_lessons.Example((5, 6, 7), truth=0.5),
+    ]
+    together = critic_lessons.passages(data)
+    assert [passage.tokens for passage in together] == [(5, 6, 7, 9), (5, 6, 8)]
+    assert sorted(len(passage.examples) for passage in together) == [1, 4]
+
+    def loss(texts: list[critic_lessons.Passage]) -> float:
+        return critic_lessons.loss_of(critic.model, head, texts, critic.vocabulary.pad_id, labels).item()
+
+    apart = [critic_lessons.Passage(example.tokens, (example,)) for example in data]
+    with torch.no_grad():
+        assert loss(together) == pytest.approx(loss(apart), rel=2e-2)  # bfloat16 where the processor has it
+
+
 def test_soft_labels_pull_towards_the_share():
     critic = TransformersLM.load(load_policy(device="cpu").lm.name, "cpu", "float32")
     head = torch.nn.Linear(critic.model.config.hidden_size, 1)
     labels = critic.label_ids(("True", "False"))
 
     def loss(truth: float) -> float:
-        batch = [critic_lessons.Example((1, 2, 3), truth=truth)]
+        batch = critic_lessons.passages([critic_lessons.Example((1, 2, 3), truth=truth)])
         return critic_lessons.loss_of(critic.model, head, batch, critic.vocabulary.pad_id, labels).item()
 
     # Cross entropy is linear in its target.
