@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from agents.base import Planner
 from agents.best_of_n import BestOfN
@@ -22,7 +24,7 @@ from alphallm_env.registry import Registry
 
 @dataclass(frozen=True)
 class PlannerMaker:
-    """Makes a planner for the problem set of a name: a preset of ηMCTS depends on it, most planners do not."""
+    """Makes a planner for the problem set of a name. Where `make` takes keywords, they are settings to change."""
 
     make: Callable[[str], Planner]
 
@@ -34,41 +36,63 @@ def as_planner_maker(found: object) -> PlannerMaker:
     """
     if isinstance(found, PlannerMaker):
         return found
-    planner = (
-        found if isinstance(found, Planner) else cast("Callable[[], object]", found)() if callable(found) else None
-    )
-    if not isinstance(planner, Planner):
-        raise TypeError(f"must be or make a Planner, got {type(found if planner is None else planner).__name__}")
-    if planner.name == Planner.name:
-        planner.name = str(getattr(found, "__name__", type(planner).__name__))
-    return PlannerMaker(lambda _: planner)
+    if not (isinstance(found, Planner) or callable(found)):
+        raise TypeError(f"must be or make a Planner, got {type(found).__name__}")
+
+    def make(_: str, **settings: object) -> Planner:
+        if isinstance(found, Planner) and settings:
+            raise TypeError(f"a planner that is made already takes no settings, got {', '.join(settings)}")
+        planner = found if isinstance(found, Planner) else found(**settings)
+        if not isinstance(planner, Planner):
+            raise TypeError(f"must be or make a Planner, got {type(planner).__name__}")
+        if planner.name == Planner.name:
+            planner.name = str(getattr(found, "__name__", type(planner).__name__))
+        return planner
+
+    return PlannerMaker(make)
 
 
-_FIXED = {"alpha": 0.0, "merge_rule": None}  # a tree of fixed width, whose children are what the policy drew
+def _made(make: Callable[..., Planner], *arguments: Any, **own: Any) -> PlannerMaker:
+    """Returns a maker of a planner that is the same for all problem sets, with settings that may be changed."""
+
+    def for_all(_: str, **settings: Any) -> Planner:
+        return make(*arguments, **{**own, **settings})
+
+    return PlannerMaker(for_all)
 
 
-def _sized(size: str, name: str, **settings: object) -> PlannerMaker:
+_FIXED: dict[str, Any] = {
+    "alpha": 0.0,
+    "merge_rule": None,
+}  # a tree of fixed width, whose children are what the policy drew
+
+
+def _sized(size: str, name: str, **own: Any) -> PlannerMaker:
     """Returns a maker of a tree search with the presets of the problems in use, some settings changed."""
-    return PlannerMaker(lambda problems: eta_mcts(f"{preset_family(problems)}_{size}", name=name, **settings))
+
+    def for_these(problems: str, **settings: Any) -> Planner:
+        return eta_mcts(f"{preset_family(problems)}_{size}", **{"name": name, **own, **settings})
+
+    return PlannerMaker(for_these)
 
 
 PLANNERS: Registry[PlannerMaker] = Registry(
     "planner",
     {
-        "greedy": PlannerMaker(lambda _: Greedy()),
-        "majority": PlannerMaker(lambda _: BestOfN("majority")),
-        "orm_rerank": PlannerMaker(lambda _: BestOfN("orm")),
-        "weighted_vote": PlannerMaker(lambda _: BestOfN("weighted")),
-        "self_consistency": PlannerMaker(lambda _: BestOfN(stop_at=0.95, name="self_consistency")),
-        "checked_majority": PlannerMaker(lambda _: BestOfN(redraws=REDRAWS, name="checked_majority")),
-        "checked_rerank": PlannerMaker(lambda _: BestOfN("orm", redraws=REDRAWS, name="checked_rerank")),
-        "without_replacement": PlannerMaker(lambda _: WithoutReplacement()),
-        "breadth_first": PlannerMaker(lambda _: StepBeam(5, 5, critic="value", name="breadth_first")),
-        "step_beam": PlannerMaker(lambda _: StepBeam()),
-        "dvts": PlannerMaker(lambda _: dvts()),
-        "particle_filter": PlannerMaker(lambda _: ParticleFilter()),
-        "backtracking": PlannerMaker(lambda _: Backtracking()),
-        "ab_mcts": PlannerMaker(lambda _: AdaptiveBranching()),
+        "greedy": _made(Greedy),
+        "majority": _made(BestOfN, "majority"),
+        "orm_rerank": _made(BestOfN, "orm"),
+        "weighted_vote": _made(BestOfN, "weighted"),
+        "self_consistency": _made(BestOfN, stop_at=0.95, name="self_consistency"),
+        "checked_majority": _made(BestOfN, redraws=REDRAWS, name="checked_majority"),
+        "checked_rerank": _made(BestOfN, "orm", redraws=REDRAWS, name="checked_rerank"),
+        "without_replacement": _made(WithoutReplacement),
+        "breadth_first": _made(StepBeam, 5, 5, critic="value", name="breadth_first"),
+        "step_beam": _made(StepBeam),
+        "dvts": _made(dvts),
+        "particle_filter": _made(ParticleFilter),
+        "backtracking": _made(Backtracking),
+        "ab_mcts": _made(AdaptiveBranching),
         "uct": _sized("small", "uct", **_FIXED),
         "puct": _sized("small", "puct", selection="puct", **_FIXED),
         "gumbel": _sized("small", "gumbel", root_selection="gumbel", selection="puct", **_FIXED),
@@ -79,8 +103,12 @@ PLANNERS: Registry[PlannerMaker] = Registry(
         "eta_mcts_plus": _sized("small", "eta_mcts_plus", checks=True, growth=0.25, transpositions=True),
     },
     as_planner_maker,
-    families={"eta_mcts": lambda preset: as_planner_maker(eta_mcts(preset))},
+    families={"eta_mcts": lambda preset: _made(eta_mcts, preset)},
 )
+
+
+_CHANGE = re.compile(r",\s*(?=\w+=)")  # before each setting=value
+_LITERALS: dict[str, bool | None] = {"true": True, "false": False, "none": None}
 
 
 def make_planner(name: str, problems: str = "gsm_symbolic") -> Planner:
@@ -88,6 +116,35 @@ def make_planner(name: str, problems: str = "gsm_symbolic") -> Planner:
 
     `eta_mcts`, `eta_mcts_small` and `eta_mcts_large` have the presets that suit the problems (`preset_family`). A
     module is looked for in the current directory too; it holds a planner, or a class or function that makes one
-    without arguments. Raises ValueError, which lists the names, if there is no such planner.
+    without arguments. Behind the name may stand settings, as in `eta_mcts,c=0.5,checks=true`: numbers, true, false,
+    none, and names of rules. The planner then goes by all of it. Raises ValueError, which lists the names, if there is
+    no such planner, and where it has no such setting.
     """
-    return PLANNERS.resolve(name).make(problems)
+    base, *changes = _CHANGE.split(name)
+    settings = dict(_setting(change) for change in changes)
+    make = cast("Callable[..., Planner]", PLANNERS.resolve(base).make)
+    try:
+        planner = make(problems, **settings)
+    except TypeError as error:
+        if not settings:
+            raise ValueError(f"planner must be one of {PLANNERS.choices}, got {name!r}: {error}") from error
+        raise ValueError(f"expected settings of the planner {base}, got {', '.join(changes)}: {error}") from error
+    if settings:
+        planner.name = name
+    return planner
+
+
+def _setting(change: str) -> tuple[str, bool | float | str | None]:
+    """Returns name and value of a setting.
+
+    >>> [_setting(change) for change in ("c=0.5", "c_min=4", "checks=True", "merge_rule=none", "selection=puct")]
+    [('c', 0.5), ('c_min', 4), ('checks', True), ('merge_rule', None), ('selection', 'puct')]
+    """
+    name, _, text = change.partition("=")
+    text = text.strip()
+    if text.lower() in _LITERALS:
+        return name, _LITERALS[text.lower()]
+    for number in (int, float):
+        with contextlib.suppress(ValueError):
+            return name, number(text)
+    return name, text

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from agents.best_of_n import BestOfN
+from agents.field.beam import StepBeam
 from agents.greedy import Greedy
 from agents.mcts import EtaMCTS
 from agents.presets import PRESETS
@@ -102,6 +103,50 @@ def test_the_presets_are_those_of_the_problems(name: str, problems: str, preset:
     assert isinstance(planner, EtaMCTS)
     assert planner.config == PRESETS[preset]
     assert planner.name == name  # seeds derive from it
+
+
+def test_settings_stand_behind_the_name():
+    tree = make_planner("eta_mcts_plus,checks=false, c=0.25,merge_rule=none,selection=puct", "countdown")
+    assert isinstance(tree, EtaMCTS)
+    own = PRESETS["countdown_small"].with_settings(checks=True, growth=0.25, transpositions=True)
+    assert tree.config == own.with_settings(checks=False, c=0.25, merge_rule=None, selection=puct)
+    assert tree.name == "eta_mcts_plus,checks=false, c=0.25,merge_rule=none,selection=puct"
+    preset = make_planner("eta_mcts:gsm8k_large,num_rollouts=2")
+    assert isinstance(preset, EtaMCTS)
+    assert preset.config == PRESETS["gsm8k_large"].with_settings(num_rollouts=2)
+    samples = make_planner("orm_rerank,redraws=1,stop_at=0.5")
+    assert isinstance(samples, BestOfN)
+    assert (samples.pick, samples.redraws, samples.stop_at) == ("orm", 1, 0.5)
+    beam = make_planner("step_beam,critic=value")
+    assert isinstance(beam, StepBeam)
+    assert beam.critic == "value"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("eta_mcts,width=3", "settings must be among .*got width"),
+        ("eta_mcts,checks=perhaps", "checks must be one of no names, but a number, got 'perhaps'"),
+        ("greedy,width=3", "expected settings of the planner greedy, got width=3"),
+        ("step_beam,breadth=3", "expected settings of the planner step_beam, got breadth=3.*breadth"),
+    ],
+)
+def test_a_setting_that_a_planner_lacks_is_an_error(name: str, said: str):
+    with pytest.raises(ValueError, match=said):
+        make_planner(name)
+
+
+def test_a_planner_of_a_module_takes_settings_where_it_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "planners_with_settings.py").write_text(
+        "from agents import Greedy\n\n\nclass Mine(Greedy):\n"
+        "    def __init__(self, size=1):\n        self.size = size\n\n\ninstance = Mine()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    planner = make_planner("planners_with_settings:Mine,size=4")
+    assert planner.size == 4  # type: ignore[attr-defined]
+    assert planner.name == "planners_with_settings:Mine,size=4"
+    with pytest.raises(ValueError, match="a planner that is made already takes no settings, got size"):
+        make_planner("planners_with_settings:instance,size=4")
 
 
 @pytest.mark.parametrize("name", ["best", "eta_mcts:huge", ":Class", "module:"])
