@@ -24,7 +24,7 @@ from rich.table import Table
 
 from agents.mcts import EtaMCTS
 from alphallm_env.runtime.files import Json
-from experiments.field.contest import Contest, Terms
+from experiments.field.contest import Contest, Terms, policy_of
 from experiments.runs.planners import planner_of
 from experiments.runs.records import RunFolder, write_json
 from experiments.runs.screen import Screen, quiet_libraries, results_console
@@ -45,6 +45,8 @@ class TuneConfig(Terms):
     """a YAML file of settings, each with a list of values or with low, high and where wanted log: true or step"""
     problems: tuple[str, ...] = ("countdown:5",)
     """problem sets, whose accuracies are averaged"""
+    policy: str = ""
+    """of every set; the shipped one that suits it where empty"""
     planner: Annotated[str, tyro.conf.arg(help="whose other settings stay: a name of a tree search")] = "eta_mcts"
     split: str = "development"
     """of the problem sets; not test, which is read once, at the end"""
@@ -106,11 +108,14 @@ class Tuning:
         known = planner.config.record().keys()
         if unknown := self.space.keys() - known:
             raise SystemExit(f"--space must name settings among {', '.join(known)}, got {', '.join(sorted(unknown))}")
-        config.check_policies()
+        policies = {source: policy_of(source, config.policy) for source in config.problems}
         record: dict[str, Json] = {**flat(config, "out", "space", "trials"), "space": cast(Json, dict(self.space))}
         self.folder = RunFolder(config.out, record)
         self.screen = Screen({})
-        self.contests = {source: Contest(source, config, self.folder, self.screen) for source in config.problems}
+        self.contests = {
+            source: Contest(source, policy, config, self.folder.path, self.screen)
+            for source, policy in policies.items()
+        }
 
     def run(self) -> dict[str, Any]:
         """Runs the trials that are missing and returns what `results.json` gets. Raises SystemExit without Optuna."""
@@ -149,7 +154,7 @@ class Tuning:
         for source, contest in self.contests.items():
             planner = cast(EtaMCTS, planner_of(self.config.planner, source))
             tried = EtaMCTS(planner.config.with_settings(**settings), planner.name)
-            records = contest.search(f"{self.config.planner}-{name}", tried, self.config.multiple)
+            records = contest.search(f"{self.config.planner}-{name}", tried, contest.budget(self.config.multiple))
             found += [float(record.is_correct) for record in records]
         return found
 

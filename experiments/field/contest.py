@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -13,14 +15,14 @@ from agents.base import Budget, Planner
 from agents.greedy import Greedy
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.problems import load_problems
-from alphallm_env.simulator import Simulator
+from alphallm_env.runtime.files import Journal
+from alphallm_env.runtime.seeds import derive_seed
 from alphallm_env.types import Problem
 from experiments.field.curves import AXES
 from experiments.runs.models import Models
-from experiments.runs.records import RunFolder
 from experiments.runs.screen import Screen
 from experiments.runs.search_records import SearchRecord
-from experiments.runs.searching import run_searches, search_journal
+from experiments.runs.searching import ignore, run_searches
 
 Axis = Literal["flops", "computed", "tokens"]
 _POLICIES = {"countdown": "tiny_countdown", "gsm_symbolic": "tiny"}
@@ -38,10 +40,8 @@ class Terms:
     """problems of each set"""
     axis: Axis = "flops"
     """what a budget limits: FLOPs, computed tokens, or tokens generated and scored"""
-    policy: str = ""
-    """of every set; the shipped one that suits it where empty"""
     critics: str = "auto"
-    """of every set"""
+    """of every set; auto: those that suit it, the verifier for Countdown, tiny for gsm_symbolic, else prompted"""
     max_tokens: int = 120
     """of one solution"""
     concurrency: int = 100
@@ -51,60 +51,71 @@ class Terms:
     threads: int = 2
     """of the processor, for the models"""
 
-    def policy_of(self, source: str) -> str:
-        """Returns the policy that plays a problem set. Raises SystemExit where none is named and none ships."""
-        if policy := self.policy or _POLICIES.get(source.partition(":")[0], ""):
-            return policy
-        raise SystemExit(f"--problems {source} needs --policy: none is shipped for it")
-
-    def simulator(self, source: str) -> Simulator:
-        """Returns the decision process of a problem set."""
-        from alphallm_env.loading import shared_engine
-
-        models = Models(policy=self.policy_of(source), critics=self.critics)
-        return models.simulator(Rules(max_tokens=self.max_tokens), shared_engine())
-
-    def check_policies(self) -> None:
-        """Raises SystemExit for a problem set without a policy: before anything is written."""
-        for source in self.problems:
-            self.policy_of(source)
-
     def problems_of(self, source: str) -> Sequence[Problem]:
         """Returns the problems of a set."""
         return load_problems(source, self.split, self.limit, seed=self.seed)
 
 
-class Contest:
-    """Searches of one problem set in a run's folder, each of which is read back where it is there."""
+def policy_of(source: str, named: str = "") -> str:
+    """Returns the policy that plays a problem set: `named`, or what ships for the set where that is empty.
 
-    def __init__(self, source: str, terms: Terms, folder: RunFolder, screen: Screen) -> None:
-        self.source = source
+    Raises SystemExit where none is named and none ships.
+    """
+    if policy := named or _shipped_for(source):
+        return policy
+    raise SystemExit(f"--problems {source} needs --policy: none is shipped for it")
+
+
+def _shipped_for(source: str) -> str:
+    return _POLICIES.get(source.partition(":")[0], "")
+
+
+class Contest:
+    """Searches of one problem set by one policy in a run's folder, each of which is read back where it is there."""
+
+    def __init__(
+        self, source: str, policy: str, terms: Terms, folder: Path, screen: Screen | None = None, label: str = ""
+    ) -> None:
+        """`label` is what the searches go by: the problem set where empty. Nothing is shown without a screen."""
+        from alphallm_env.loading import shared_engine
+
+        self._label = label or source
         self._terms = terms
         self._folder = folder
         self._screen = screen
-        self._simulator = terms.simulator(source)
+        # Critics called auto suit the set, whatever plays it.
+        models = Models(policy=_shipped_for(source) or policy, critics=terms.critics).with_policy(policy)
+        self._simulator = models.simulator(Rules(max_tokens=terms.max_tokens), shared_engine())
         self._problems = terms.problems_of(source)
 
     @cached_property
     def greedy(self) -> list[SearchRecord]:
         """The greedy solution of each problem, by which budgets are measured."""
-        return self._searches("greedy", Greedy(), Budget(), "no budget")
+        return self._searches("greedy", "greedy", Greedy(), Budget(), self._terms.seed)
 
     def budget(self, multiple: int) -> int:
         """Returns what so many greedy solutions cost, as a mean over the problems."""
         cost = AXES[self._terms.axis]
         return max(1, round(float(np.mean([cost(record) for record in self.greedy])) * multiple))
 
-    def search(self, name: str, planner: Planner, multiple: int) -> list[SearchRecord]:
-        """Returns the searches of a planner, called `name` here, at a multiple of greedy's cost."""
-        axis, budget = self._terms.axis, self.budget(multiple)
-        return self._searches(f"{name}-{budget}", planner, Budget(**{axis: budget}), f"{budget:,} {axis}")
+    def search(self, name: str, planner: Planner, budget: int, repeat: int = 0) -> list[SearchRecord]:
+        """Returns the searches of a planner, called `name` here, at a budget; another repeat has seeds of its own."""
+        axis = self._terms.axis
+        again = f", repeat {repeat}" if repeat else ""
+        title = f"{name}, {budget:,} {axis}{again}"
+        seed = derive_seed(self._terms.seed, "repeat", repeat) if repeat else self._terms.seed
+        file = f"{name}-{budget}" + (f"-{repeat}" if repeat else "")
+        return self._searches(file, title, planner, Budget(**{axis: budget}), seed)
 
-    def _searches(self, name: str, planner: Planner, budget: Budget, what: str) -> list[SearchRecord]:
-        journal = search_journal(self._folder, f"{self.source}-{name}".replace("/", "_"))
-        title = f"{self.source}: {name.partition('-')[0]}, {what}"
-        with self._screen.stage(title, len(self._problems)) as progress:
+    def _searches(self, file: str, title: str, planner: Planner, budget: Budget, seed: int) -> list[SearchRecord]:
+        name = f"{self._label}-{file}".replace("/", "_").replace(":", "_")
+        folder = self._folder / "searches" / name  # of these searches alone: several processes may search side by side
+        folder.mkdir(parents=True, exist_ok=True)
+        journal = Journal(folder / f"{name}.jsonl", SearchRecord.to_json, SearchRecord.from_json)
+        with contextlib.ExitStack() as shown:
+            progress = ignore
+            if self._screen is not None:
+                progress = shown.enter_context(self._screen.stage(f"{self._label}: {title}", len(self._problems)))
             return run_searches(
-                planner, self._simulator, self._problems, budget, self._terms.seed, self._terms.concurrency, journal,
-                progress,
-            )  # fmt: skip
+                planner, self._simulator, self._problems, budget, seed, self._terms.concurrency, journal, progress
+            )

@@ -29,7 +29,7 @@ class Curve:
     """One planner on one set of problems: which it solved at each budget, and the mean cost there."""
 
     planner: str
-    correct: NDArray[np.float64]  # [B, P], 0 or 1
+    correct: NDArray[np.float64]  # [B, P], 0 or 1, a share of several repeats
     costs: NDArray[np.float64]  # [B], of a problem, rising
 
     def at(self, cost: float) -> NDArray[np.float64]:
@@ -52,11 +52,16 @@ class Ratio:
     ci95: tuple[float, float]
 
 
-def curve_of(planner: str, records: Sequence[Sequence[SearchRecord]], axis: str) -> Curve:
-    """Returns the curve of a planner's searches, one list a budget, from the smallest to the largest."""
+def solved(repeats: Sequence[Sequence[SearchRecord]]) -> NDArray[np.float64]:
+    """Returns the share [P] of a planner's searches that solved each problem; one list of P searches a repeat."""
+    return np.mean([[float(record.is_correct) for record in found] for found in repeats], axis=0)
+
+
+def curve_of(planner: str, records: Sequence[Sequence[Sequence[SearchRecord]]], axis: str) -> Curve:
+    """Returns the curve of a planner's searches, repeats of each budget, from the smallest to the largest."""
     cost = AXES[axis]
-    correct = np.array([[float(record.is_correct) for record in found] for found in records])
-    costs = np.array([np.mean([cost(record) for record in found]) for found in records])
+    correct = np.array([solved(repeats) for repeats in records])
+    costs = np.array([np.mean([cost(record) for found in repeats for record in found]) for repeats in records])
     # A planner that stops by itself may spend as much at a larger budget.
     return Curve(planner, correct, np.maximum.accumulate(costs + np.arange(len(costs)) * 1e-9))
 

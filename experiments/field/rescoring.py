@@ -133,7 +133,7 @@ def rescore(run: Path, models: Models | None = None) -> list[Rescored]:
 
         simulator = models.simulator(Rules(), shared_engine())
     found: list[Rescored] = []
-    for path in sorted((run / "searches").glob("*.jsonl")):
+    for path in sorted((run / "searches").rglob("*.jsonl")):
         journal = Journal(path, SearchRecord.to_json, SearchRecord.from_json)
         records = [record for record in journal.read() if record.problem.is_gradable]
         if records:

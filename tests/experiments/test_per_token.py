@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import alphallm_env.lm.shipped
 from experiments import per_token
 from experiments.per_token import PerTokenConfig
 
@@ -66,11 +69,54 @@ def test_the_same_command_reads_back_what_is_there(config: PerTokenConfig, resul
         ({"trees": ()}, "at least one tree and one other planner"),
         ({"multiples": (0, 4)}, r"multiples must be >= 1, got \(0, 4\)"),
         ({"multiples": (8, 4)}, r"multiples must rise, as curves do, got \(8, 4\)"),
+        ({"repeats": 0}, "repeats must be >= 1, got 0"),
+        ({"processes": 0}, "processes must be >= 1, got 0"),
+        ({"reference": "uct"}, "reference must be among eta_mcts, .*, got 'uct'"),
     ],
 )
-def test_settings_that_compare_nothing_are_refused(settings: dict[str, tuple[int, ...]], said: str):
+def test_settings_that_compare_nothing_are_refused(settings: dict[str, Any], said: str):
     with pytest.raises(ValueError, match=said):
         PerTokenConfig(**settings)
+
+
+def test_a_planner_that_does_not_exist_is_an_error_before_anything_is_written(tmp_path: Path):
+    config = PerTokenConfig(problems=("countdown:3",), trees=("eta_mcts,checks=false,width=3",), out=tmp_path / "run")
+    with pytest.raises(ValueError, match=r"settings must be among .*got width"):
+        per_token.main(config)
+    assert not (tmp_path / "run").exists()
+
+
+def test_processes_find_what_one_finds_and_repeats_count_as_shares(tmp_path: Path):
+    folder = str(Path(alphallm_env.lm.shipped.resolve("tiny_countdown")))
+    config = PerTokenConfig(
+        problems=("countdown:3",), policy=("tiny_countdown", folder), limit=3, trees=("eta_mcts,checks=true",),
+        others=("orm_rerank",), reference="orm_rerank", multiples=(4,), repeats=2, threads=1, out=tmp_path / "one",
+    )  # fmt: skip
+    one = per_token.main(config)
+    two = per_token.main(replace(config, processes=2, out=tmp_path / "two"))
+
+    def without_time(results: dict[str, Any]) -> dict[str, Any]:
+        rows = [{name: value for name, value in row.items() if name != "seconds"} for row in results["rows"]]
+        return {**results, "rows": rows}
+
+    assert without_time(one) == without_time(two)
+    places = {row["problems"] for row in one["rows"]}
+    assert places == {"countdown:3, tiny_countdown", f"countdown:3, {folder}"}
+    by_policy = [[row["accuracy"] for row in one["rows"] if row["problems"] == place] for place in sorted(places)]
+    assert by_policy[0] == by_policy[1]  # one policy by two names
+    assert all((row["accuracy"] * 3 * 2) % 1 == pytest.approx(0, abs=1e-3) for row in one["rows"])
+    assert {entry["planner"] for entry in one["differences"]} == {"eta_mcts,checks=true"}
+    for entry in one["differences"]:
+        mine, reference = (
+            next(
+                row["accuracy"]
+                for row in one["rows"]
+                if (row["problems"], row["planner"]) == (entry["problems"], planner) and row["multiple"]
+            )
+            for planner in (entry["planner"], "orm_rerank")
+        )
+        assert entry["difference"] == pytest.approx(mine - reference, abs=2e-4)
+        assert entry["ci95"][0] <= entry["difference"] <= entry["ci95"][1]
 
 
 def test_a_set_without_a_shipped_policy_needs_one(tmp_path: Path):

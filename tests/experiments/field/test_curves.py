@@ -64,6 +64,17 @@ def test_accuracy_that_falls_by_more_than_noise_is_found():
 def test_costs_rise_however_little_a_planner_spends():
     state = State("p", "q").child(Option("#### 1\n", 3), Ending.ANSWERED)
     record = SearchRecord(Problem("p", "q", "1"), "1", "correct", 1.0, Trajectory(state, 1.0), Usage(policy_tokens=3))
-    found = curve_of("a", [[record], [record]], "tokens")
+    found = curve_of("a", [[[record]], [[record]]], "tokens")
     assert found.costs[1] > found.costs[0] == 3
     assert found.correct.tolist() == [[1.0], [1.0]]
+
+
+def test_of_several_searches_the_share_that_solved_a_problem_counts():
+    state = State("p", "q").child(Option("#### 1\n", 3), Ending.ANSWERED)
+    right, wrong = (
+        SearchRecord(Problem("p", "q", "1"), "1", verdict, 1.0, Trajectory(state, 1.0), Usage(policy_tokens=cost))
+        for verdict, cost in (("correct", 2), ("incorrect", 4))
+    )
+    found = curve_of("a", [[[right, wrong], [wrong, wrong], [right, wrong], [right, wrong]]], "tokens")
+    assert found.correct.tolist() == [[0.75, 0.0]]
+    assert found.costs[0] == pytest.approx((3 * 2 + 5 * 4) / 8)
