@@ -100,7 +100,7 @@ PLANNERS: Registry[PlannerMaker] = Registry(
         "eta_mcts_small": _sized("small", "eta_mcts_small"),
         "eta_mcts_large": _sized("large", "eta_mcts_large"),
         "checked_eta_mcts": _sized("small", "checked_eta_mcts", checks=True),
-        "eta_mcts_plus": _sized("small", "eta_mcts_plus", checks=True, growth=0.25, transpositions=True),
+        "eta_mcts_plus": _sized("small", "eta_mcts_plus", checks=True, transpositions=True, c_min_root=4, growth=0.5),
     },
     as_planner_maker,
     families={"eta_mcts": lambda preset: _made(eta_mcts, preset)},

@@ -168,7 +168,7 @@ _COUNTDOWN = SelfImproveConfig(
     controls=("no_search", "no_lessons"),
     problems=Problems(train_problems="countdown", test_problems="countdown", unseen_split="", max_tokens=100),
     imagination=Imagination(imagined=1_200),
-    search=TrainingSearch(training_planner="eta_mcts", training_budget=150, solutions=2, training_concurrency=400),
+    search=TrainingSearch(training_planner="eta_mcts_plus", training_budget=150, solutions=2, training_concurrency=400),
     fine_tuning=FineTuningSettings(epochs=1, batch_size=32, lr=1e-3, max_lessons=6_000, rehearsal=1.0),
     evaluation=Evaluation(evaluation_problems=200, small_budget=500, large_budget=500, concurrency=100),
 )

@@ -10,7 +10,7 @@ GREEDY, SMALL, LARGE = "greedy", "eta_mcts_small", "eta_mcts_large"
 BASELINES = ("majority", "orm_rerank")  # at the tokens that the large search took
 PLANNERS = (GREEDY, SMALL, LARGE, *BASELINES)
 TAUGHT = "taught"  # the stage in which a learned ORM is fitted
-PLAIN_SAMPLES = "orm_rerank"  # what stands in for a search where a control leaves it out, at the same tokens
+PLAIN_SAMPLES = "checked_rerank"  # what stands in for a search where a control leaves it out, at the same tokens
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,8 @@ def gains_in_words(folder: Path, rounds: int) -> list[str]:
     They are those of the run's `results.json`, which has the other planners' too.
     """
     gains = json.loads((folder / "results.json").read_text())["gains"]
-    told = [gain for gain in gains if gain["planner"] == "greedy" or gain["over"] in ("orm_rerank", "majority")]
+    others = ("checked_rerank", "orm_rerank", "majority")
+    told = [gain for gain in gains if gain["planner"] == "greedy" or gain["over"] in others]
     return [f"after {rounds} rounds, {_gain(found)}" for found in told]
 
 

@@ -108,7 +108,7 @@ def test_the_presets_are_those_of_the_problems(name: str, problems: str, preset:
 def test_settings_stand_behind_the_name():
     tree = make_planner("eta_mcts_plus,checks=false, c=0.25,merge_rule=none,selection=puct", "countdown")
     assert isinstance(tree, EtaMCTS)
-    own = PRESETS["countdown_small"].with_settings(checks=True, growth=0.25, transpositions=True)
+    own = PRESETS["countdown_small"].with_settings(checks=True, growth=0.5, transpositions=True, c_min_root=4)
     assert tree.config == own.with_settings(checks=False, c=0.25, merge_rule=None, selection=puct)
     assert tree.name == "eta_mcts_plus,checks=false, c=0.25,merge_rule=none,selection=puct"
     preset = make_planner("eta_mcts:gsm8k_large,num_rollouts=2")

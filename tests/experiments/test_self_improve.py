@@ -133,14 +133,15 @@ def test_countdown_is_measured_by_level_and_round_beside_its_control(played: tup
     arms = [("", 0), *((arm, number) for arm in ("", "no_search", "no_lessons") for number in (1, 2))]
     assert greedy == {(*arm, level) for arm in arms for level in levels}
     searched = {(row["control"], row["round"], row["planner"]) for row in rows if row["planner"] != "greedy"}
-    assert searched == {(*arm, planner) for arm in [("", 0), ("", 2)] for planner in ("eta_mcts", "orm_rerank")}
+    searchers = ("eta_mcts_plus", "checked_rerank")
+    assert searched == {(*arm, planner) for arm in [("", 0), ("", 2)] for planner in searchers}
     size = load_policy("tiny_countdown").lm.size  # type: ignore[attr-defined]
     for row in rows:  # the verifier computes nothing: what is beyond the weights is attention to at most 120 tokens
         weights, attention = (2 * size.weights * row["computed"], 4 * size.attention * 120 * row["computed"])
         assert weights < row["flops"] < weights + attention
         assert row["computed"] > row["tokens"]
     gains = json.loads((out / "results.json").read_text())["gains"]
-    assert {gain["over"] for gain in gains} == {"before", "no_search", "no_lessons", "orm_rerank"}
+    assert {gain["over"] for gain in gains} == {"before", "no_search", "no_lessons", "checked_rerank"}
     assert "no search" in printed
     searches = {file.name for file in (out / "searches").glob("no_lessons-*")}
     assert searches == {f"no_lessons-round{n}-n{level}-greedy.jsonl" for n in (1, 2) for level in (3, 4, 5)}

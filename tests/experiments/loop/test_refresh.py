@@ -97,7 +97,9 @@ def test_the_loop_fits_critics_to_its_searches_and_runs_again_with_a_learned_orm
     )  # fmt: skip
     with SelfImprovement(config, tmp_path / "run") as run:
         rows = run.run()
-        fitted = run.refit("round1", config.models, run.records["round1", "imagined", "eta_mcts"], ("value", "prm"))
+        fitted = run.refit(
+            "round1", config.models, run.records["round1", "imagined", "eta_mcts_plus"], ("value", "prm")
+        )
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     found = {(measure["stage"], measure["critic"]) for measure in results["learned_critics"]}
     assert {stage for stage, _ in found} == {"round1", "learned_orm-taught"}

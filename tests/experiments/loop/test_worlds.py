@@ -63,7 +63,7 @@ def test_controls_leave_out_one_part_each_and_have_stages_of_their_own():
     loop, no_search, no_curriculum, learned_orm, no_lessons = arms_of(config)
     assert (loop.stage("round1"), no_search.stage("round1")) == ("round1", "no_search-round1")
     planners = [arm.planner for arm in (loop, no_search, no_curriculum, learned_orm)]
-    assert planners == ["eta_mcts", "orm_rerank", "eta_mcts", "eta_mcts"]
+    assert planners == ["eta_mcts_plus", "checked_rerank", "eta_mcts_plus", "eta_mcts_plus"]
     assert [arm.curriculum for arm in (loop, no_search, no_curriculum, learned_orm)] == [True, True, False, True]
     assert [arm.has_learned_orm for arm in (loop, no_search, no_curriculum, learned_orm)] == [False, False, False, True]
     assert [arm.has_lessons for arm in (loop, no_search, no_lessons)] == [True, True, False]
