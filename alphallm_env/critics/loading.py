@@ -48,7 +48,7 @@ def tiny_critics(context: CriticContext) -> Critics:
 
 
 def countdown_critics(context: CriticContext) -> Critics:
-    """Returns the probes that are shipped for Countdown: learned critics, which ask no verifier."""
+    """Returns the trained critics that are shipped for Countdown, which ask no verifier."""
     return load_critics(COUNTDOWN_CRITICS, context)
 
 

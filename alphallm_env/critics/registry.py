@@ -4,7 +4,7 @@
     prompted                    PRM and ORM by prompting the policy's own model
     prompted_tools              the same, and the ORM may run programs before it judges
     verifier                    the problem's own verifier of lines and of solutions, where it has one
-    learned                     probes that are shipped for Countdown, where the verifier tells how good they are
+    learned                     the trained ones of Countdown, where the verifier tells how good they are
     none                        no critics
     runs/critics                a folder that `experiments.train_critics` wrote
     qwen_prm:FOLDER             a public PRM by its adapter, as PRM and ORM

@@ -92,7 +92,7 @@ def test_learned_critics_ask_no_verifier_and_tell_games_that_win_from_others():
     verdicts = [
         CountdownVerifier().left_after(end.question, end.text) == (require_game(end.question).target,) for end in ends
     ]
-    assert area_under_roc(scores, verdicts) > 0.6  # 0.716 on its card, with a standard error of 0.04 here
+    assert area_under_roc(scores, verdicts) > 0.9  # 0.998 on its card
 
 
 @pytest.mark.parametrize("kind", ["", "Choice"])
