@@ -61,10 +61,8 @@ def _made(make: Callable[..., Planner], *arguments: Any, **own: Any) -> PlannerM
     return PlannerMaker(for_all)
 
 
-_FIXED: dict[str, Any] = {
-    "alpha": 0.0,
-    "merge_rule": None,
-}  # a tree of fixed width, whose children are what the policy drew
+# A tree of fixed width, whose children are what the policy drew.
+_FIXED: dict[str, Any] = {"alpha": 0.0, "merge_rule": None}
 
 
 def _sized(size: str, name: str, **own: Any) -> PlannerMaker:
