@@ -115,7 +115,7 @@ def rounds_table(rows: Sequence[ResultRow], title: str) -> Table:
     table.add_column("")
     table.add_column("round", justify="right")
     for planner, split in columns:
-        table.add_column(f"{planner}\n{split}", justify="right")
+        table.add_column(f"{planner.replace('_', ' ')}\n{split}", justify="right")  # may wrap at spaces
     found = {(row.control, row.round, row.planner, row.split): row for row in rows}
     lines = dict.fromkeys((row.control, row.round) for row in rows)
     for control, number in lines:
