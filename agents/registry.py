@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
@@ -19,7 +18,7 @@ from agents.field.steps import REDRAWS
 from agents.greedy import Greedy
 from agents.mcts import eta_mcts
 from agents.presets import preset_family
-from alphallm_env.registry import Registry
+from alphallm_env.registry import Registry, split_changes
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,6 @@ PLANNERS: Registry[PlannerMaker] = Registry(
 )
 
 
-_CHANGE = re.compile(r",\s*(?=\w+=)")  # before each setting=value
 _LITERALS: dict[str, bool | None] = {"true": True, "false": False, "none": None}
 
 
@@ -118,31 +116,31 @@ def make_planner(name: str, problems: str = "gsm_symbolic") -> Planner:
     none, and names of rules. The planner then goes by all of it. Raises ValueError, which lists the names, if there is
     no such planner, and where it has no such setting.
     """
-    base, *changes = _CHANGE.split(name)
-    settings = dict(_setting(change) for change in changes)
+    base, changes = split_changes(name)
+    settings = {setting: _value(text) for setting, text in changes}
     make = cast("Callable[..., Planner]", PLANNERS.resolve(base).make)
     try:
         planner = make(problems, **settings)
     except TypeError as error:
         if not settings:
             raise ValueError(f"planner must be one of {PLANNERS.choices}, got {name!r}: {error}") from error
-        raise ValueError(f"expected settings of the planner {base}, got {', '.join(changes)}: {error}") from error
+        said = ", ".join(f"{setting}={text}" for setting, text in changes)
+        raise ValueError(f"expected settings of the planner {base}, got {said}: {error}") from error
     if settings:
         planner.name = name
     return planner
 
 
-def _setting(change: str) -> tuple[str, bool | float | str | None]:
-    """Returns name and value of a setting.
+def _value(text: str) -> bool | float | str | None:
+    """Returns the value that a setting's text stands for.
 
-    >>> [_setting(change) for change in ("c=0.5", "c_min=4", "checks=True", "merge_rule=none", "selection=puct")]
-    [('c', 0.5), ('c_min', 4), ('checks', True), ('merge_rule', None), ('selection', 'puct')]
+    >>> [_value(text) for text in ("0.5", "4", "True", "none", "puct")]
+    [0.5, 4, True, None, 'puct']
     """
-    name, _, text = change.partition("=")
     text = text.strip()
     if text.lower() in _LITERALS:
-        return name, _LITERALS[text.lower()]
+        return _LITERALS[text.lower()]
     for number in (int, float):
         with contextlib.suppress(ValueError):
-            return name, number(text)
-    return name, text
+            return number(text)
+    return text

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Generic, TypeVar
 
 Part = TypeVar("Part")
+_CHANGE = re.compile(r",\s*(?=\w+=)")  # before each key=value
 
 
 class Registry(Generic[Part]):
@@ -85,6 +87,17 @@ class Registry(Generic[Part]):
     def name_of(self, part: object) -> str | None:
         """Returns the name under which a part is registered, None where it is not."""
         return next((name for name, known in self._parts.items() if known is part or known == part), None)
+
+
+def split_changes(spec: str) -> tuple[str, list[tuple[str, str]]]:
+    """Returns a name and what is changed of what it names, in order, of a text as `NAME,key=value,other=value`.
+
+    >>> split_changes("tiny,orm=my_module:MyORM, prm=none")
+    ('tiny', [('orm', 'my_module:MyORM'), ('prm', 'none')])
+    """
+    name, *changes = _CHANGE.split(spec)
+    pairs = [change.partition("=") for change in changes]
+    return name, [(key, value) for key, _, value in pairs]
 
 
 def imported(reference: str) -> object:

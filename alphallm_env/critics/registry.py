@@ -17,7 +17,6 @@ A set with an ORM and without a value function gets one by rollouts that its ORM
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -28,10 +27,9 @@ from alphallm_env.critics.base import CRITIC_NAMES, Critic, Critics
 from alphallm_env.critics.context import CriticContext
 from alphallm_env.critics.monte_carlo import MonteCarloValue
 from alphallm_env.critics.public.formats import FORMATS
-from alphallm_env.registry import Registry
+from alphallm_env.registry import Registry, split_changes
 
 NONE = "none"
-_REPLACEMENT = re.compile(r",\s*(?=\w+=)")  # before each name=part
 
 MadeCritics = Critics | Critic | Sequence[Critic]
 
@@ -50,11 +48,10 @@ def make_critics(spec: str, context: CriticContext) -> Critics:
     A part is a `module:attribute`, none, or the name of a set, whose critic of that name is taken.
     Raises ValueError, which lists the names, for an unknown one.
     """
-    base, *replacements = _REPLACEMENT.split(spec)
+    base, replacements = split_changes(spec)
     critics = _critics(base, context)
     replaced: set[str] = set()
-    for replacement in replacements:
-        name, _, part = replacement.partition("=")
+    for name, part in replacements:
         if name not in CRITIC_NAMES or name in replaced:
             raise ValueError(f"critics are replaced by {'=…, '.join(CRITIC_NAMES)}=…, each once, got {spec!r}")
         critics = replace(critics, **{name: _critic(name, part, context)})

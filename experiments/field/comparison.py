@@ -171,7 +171,9 @@ class Comparison:
     def differences(self) -> list[dict[str, Any]]:
         """Returns by how much each planner is more accurate than the reference, at each budget; nothing without one."""
         found: list[dict[str, Any]] = []
-        for place, budgets in self.budgets.items() if self.config.reference else ():
+        if not self.config.reference:
+            return found
+        for place, budgets in self.budgets.items():
             curves = {curve.planner: curve for curve in self.curves(place, self.config.axis)}
             reference = curves.pop(self.config.reference)
             for planner, curve in curves.items():

@@ -15,13 +15,12 @@ from agents.base import Budget, Planner
 from agents.greedy import Greedy
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.problems import load_problems
-from alphallm_env.runtime.files import Journal
 from alphallm_env.runtime.seeds import derive_seed
 from alphallm_env.types import Problem
 from experiments.field.curves import AXES
 from experiments.runs.models import Models
 from experiments.runs.screen import Screen
-from experiments.runs.search_records import SearchRecord
+from experiments.runs.search_records import SearchRecord, searches_at
 from experiments.runs.searching import ignore, run_searches
 
 Axis = Literal["flops", "computed", "tokens"]
@@ -111,7 +110,7 @@ class Contest:
         name = f"{self._label}-{file}".replace("/", "_").replace(":", "_")
         folder = self._folder / "searches" / name  # of these searches alone: several processes may search side by side
         folder.mkdir(parents=True, exist_ok=True)
-        journal = Journal(folder / f"{name}.jsonl", SearchRecord.to_json, SearchRecord.from_json)
+        journal = searches_at(folder / f"{name}.jsonl")
         with contextlib.ExitStack() as shown:
             progress = ignore
             if self._screen is not None:

@@ -19,13 +19,12 @@ from alphallm_env.errors import RunError
 from alphallm_env.grading import extract_answer
 from alphallm_env.mdp.dynamics import Rules
 from alphallm_env.mdp.rewards import CORRECT, verdict_of
-from alphallm_env.runtime.files import Journal
 from alphallm_env.simulator import Simulator
 from alphallm_env.types import ScoreKind, State
 from experiments.runs.models import Models
 from experiments.runs.records import write_json
 from experiments.runs.screen import results_console
-from experiments.runs.search_records import SearchRecord
+from experiments.runs.search_records import SearchRecord, searches_at
 from experiments.runs.statistics import bootstrap_mean
 
 
@@ -134,8 +133,7 @@ def rescore(run: Path, models: Models | None = None) -> list[Rescored]:
         simulator = models.simulator(Rules(), shared_engine())
     found: list[Rescored] = []
     for path in sorted((run / "searches").rglob("*.jsonl")):
-        journal = Journal(path, SearchRecord.to_json, SearchRecord.from_json)
-        records = [record for record in journal.read() if record.problem.is_gradable]
+        records = [record for record in searches_at(path).read() if record.problem.is_gradable]
         if records:
             found.append(rescored(path.stem, records, scores_of(simulator, records) if simulator else None))
     if not found:

@@ -17,14 +17,11 @@ import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from alphallm_env.errors import RunError
-from alphallm_env.runtime.files import Journal, Json, write_whole
+from alphallm_env.runtime.files import Json, write_whole
 from alphallm_env.runtime.locking import FolderLock
 from alphallm_env.types import Problem
-
-Record = TypeVar("Record")
 
 
 class RunFolder:
@@ -66,10 +63,6 @@ class RunFolder:
             train(scratch)
             scratch.rename(final)
         return final
-
-    def journal(self, name: str, encode: Callable[[Record], Json], decode: Callable[[Json], Record]) -> Journal[Record]:
-        """Returns the append-only file `searches/name.jsonl`."""
-        return Journal(self.path / "searches" / f"{name}.jsonl", encode, decode)
 
 
 def write_json(path: Path, record: Mapping[str, object]) -> None:

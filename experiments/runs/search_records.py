@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, cast
 
 from agents.base import PlanResult
 from agents.tree.node import Node, depth, num_nodes, walk, width
 from alphallm_env.grading import Verdict
 from alphallm_env.mdp.rewards import verdict_of
-from alphallm_env.runtime.files import Json
+from alphallm_env.runtime.files import Journal, Json
 from alphallm_env.runtime.metering import Usage
 from alphallm_env.training.base import Decision, SearchedOption
 from alphallm_env.types import Problem, ScoreKind, State, Trajectory, Transcript
@@ -94,6 +95,11 @@ class SearchRecord:
             ),
             **fields,
         )
+
+
+def searches_at(path: Path) -> Journal[SearchRecord]:
+    """Returns the journal of searches in a JSONL file."""
+    return Journal(path, SearchRecord.to_json, SearchRecord.from_json)
 
 
 def _trajectory_json(trajectory: Trajectory) -> Json:

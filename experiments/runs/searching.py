@@ -11,7 +11,7 @@ from alphallm_env.runtime.files import Journal
 from alphallm_env.simulator import Simulator
 from alphallm_env.types import Problem
 from experiments.runs.records import RunFolder
-from experiments.runs.search_records import SearchRecord, record_of
+from experiments.runs.search_records import SearchRecord, record_of, searches_at
 
 
 def ignore(*_: object) -> None:
@@ -20,7 +20,7 @@ def ignore(*_: object) -> None:
 
 def search_journal(folder: RunFolder, name: str) -> Journal[SearchRecord]:
     """Returns the journal `searches/name.jsonl` of a run; a colon in the name becomes an underscore."""
-    return folder.journal(name.replace(":", "_"), SearchRecord.to_json, SearchRecord.from_json)
+    return searches_at(folder.path / "searches" / f"{name.replace(':', '_')}.jsonl")
 
 
 def run_searches(
