@@ -31,7 +31,7 @@ from experiments.runs.settings import changed
 def config(tmp_path_factory: pytest.TempPathFactory) -> CriticsConfig:
     return changed(
         CriticsConfig(tmp_path_factory.mktemp("critics")), train_problems=6, development_problems=4, test_problems=4,
-        samples=4, min_visits=2, epochs=24, batch_sequences=4, muon_lr=0.02, adam_lr=3e-3, device="cpu",
+        samples=4, min_visits=2, epochs=48, batch_sequences=4, muon_lr=0.008, adam_lr=1e-3, device="cpu",
     )  # fmt: skip
 
 
