@@ -4,8 +4,10 @@
     python -m experiments.per_token --quick --out runs/per-token-quick
     python -m experiments.per_token --config FILE.yaml              # flags from a file, by their names
     python -m experiments.per_token --policy FOLDER OTHER --repeats 3 --processes 2
+    python -m experiments.per_token --axis tokens --budgets 500 2000
 
-Budgets are multiples of the FLOPs of a greedy solution. Planners are compared problem by problem, on the same problems.
+Budgets are multiples of the FLOPs of a greedy solution, or `--budgets` in units of `--axis`. Planners are compared
+problem by problem, on the same problems.
 `results.json` has `rows`, `error_ratio` and `cost_factor` (the best tree beside the best other planner, on each axis of
 cost), `differences` (of every planner to `--reference`), and `accuracy_falls`: where a planner is worse with more
 budget by more than noise.
@@ -38,7 +40,7 @@ class PerTokenConfig(FieldConfig):
             return self
         return replace(
             self, problems=self.problems[:2], limit=min(self.limit, 20), others=("orm_rerank", "checked_rerank"),
-            multiples=self.multiples[:2],
+            multiples=self.multiples[:2], budgets=self.budgets[:2],
         )  # fmt: skip
 
 
@@ -67,7 +69,9 @@ def main(config: PerTokenConfig) -> dict[str, Any]:
     }
     write_page(config.out, rows, lines, pictures)
     console = results_console()
-    console.print(table_of(rows, f"accuracy at multiples of a greedy solution's {config.axis}"))
+    by = "budget" if config.budgets else "multiple"
+    title = f"accuracy by budget of {config.axis}" + ("" if config.budgets else ", in greedy solutions")
+    console.print(table_of(rows, title, by))
     for line in lines:
         console.print(line)
     comparison.screen.say(f"Report: {config.out / 'report.html'}   {config.out / 'rows.csv'}")

@@ -49,6 +49,8 @@ class FieldConfig(Terms):
     """the planner that all others are compared with problem by problem, at each budget; none where empty"""
     multiples: tuple[int, ...] = (8, 32, 128)
     """budgets: what so many greedy solutions cost"""
+    budgets: tuple[int, ...] = ()
+    """budgets in units of the axis, in place of multiples"""
     repeats: int = 1
     """searches of a problem by each planner at each budget, with seeds of their own; accuracy is their mean"""
     processes: int = 1
@@ -59,10 +61,11 @@ class FieldConfig(Terms):
     def __post_init__(self) -> None:
         if not self.trees or not self.others:
             raise ValueError("expected at least one tree and one other planner, got none")
-        if not self.multiples or min(self.multiples) < 1:
-            raise ValueError(f"multiples must be >= 1, got {self.multiples}")
-        if list(self.multiples) != sorted(set(self.multiples)):
-            raise ValueError(f"multiples must rise, as curves do, got {self.multiples}")
+        name = "budgets" if self.budgets else "multiples"
+        if not self.sizes or min(self.sizes) < 1:
+            raise ValueError(f"{name} must be >= 1, got {self.sizes}")
+        if list(self.sizes) != sorted(set(self.sizes)):
+            raise ValueError(f"{name} must rise, as curves do, got {self.sizes}")
         for name in ("repeats", "processes", "threads", "limit"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
@@ -74,6 +77,11 @@ class FieldConfig(Terms):
         """All that have a budget, trees first."""
         return (*self.trees, *self.others)
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The budgets as they were asked for: in units of the axis, else in greedy solutions."""
+        return self.budgets or self.multiples
+
     def contestants(self) -> dict[str, tuple[str, str]]:
         """Returns problem set and policy by what they go by: the set, and its policy where there are several.
 
@@ -84,11 +92,11 @@ class FieldConfig(Terms):
         return {source: (source, policy_of(source, "".join(self.policy))) for source in self.problems}
 
     def jobs(self) -> Iterator[tuple[str, int, int]]:
-        """Yields planner, multiple and repeat of all searches of one set, the cheapest first."""
-        for multiple in self.multiples:
+        """Yields planner, size of the budget and repeat of all searches of one set, the cheapest first."""
+        for size in self.sizes:
             for planner in self.planners:
                 for repeat in range(self.repeats):
-                    yield planner, multiple, repeat
+                    yield planner, size, repeat
 
 
 class Comparison:
@@ -102,20 +110,22 @@ class Comparison:
                 planner_of(name, source)  # raises ValueError before anything is written
         self.folder = RunFolder(config.out, flat(config, "out", "processes"))
         self.screen = Screen({})
-        self.budgets: dict[str, dict[int, int]] = {}  # by multiple, of each place
-        self.records: dict[tuple[str, str, int], Repeats] = {}  # by multiple: 0 of greedy, without a budget
+        self.budgets: dict[str, dict[int, int]] = {}  # by their sizes, of each place
+        self.records: dict[tuple[str, str, int], Repeats] = {}  # by size: 0 of greedy, without a budget
 
     def run(self) -> None:
         """Runs every search, by problem set."""
         for place, (source, policy) in self.places.items():
             contest = Contest(source, policy, self.config, self.folder.path, self.screen, place)
             self.records[place, "greedy", 0] = [contest.greedy]
-            self.budgets[place] = {multiple: contest.budget(multiple) for multiple in self.config.multiples}
+            self.budgets[place] = {
+                size: size if self.config.budgets else contest.budget(size) for size in self.config.sizes
+            }
             if self.config.processes > 1:
                 self._search_side_by_side(place)
-            for name, multiple, repeat in self.config.jobs():
-                found = contest.search(name, planner_of(name, source), self.budgets[place][multiple], repeat)
-                self.records.setdefault((place, name, multiple), []).append(found)
+            for name, size, repeat in self.config.jobs():
+                found = contest.search(name, planner_of(name, source), self.budgets[place][size], repeat)
+                self.records.setdefault((place, name, size), []).append(found)
 
     def _search_side_by_side(self, place: str) -> None:
         """Has processes run all searches of a place, and write them where this one then finds them."""
@@ -127,8 +137,8 @@ class Comparison:
             ProcessPoolExecutor(config.processes, mp_context=get_context("spawn")) as pool,
         ):
             futures = [
-                pool.submit(_search, config, place, planner, self.budgets[place][multiple], repeat)
-                for planner, multiple, repeat in jobs
+                pool.submit(_search, config, place, planner, self.budgets[place][size], repeat)
+                for planner, size, repeat in jobs
             ]
             for number, future in enumerate(as_completed(futures), 1):
                 future.result()
@@ -137,15 +147,23 @@ class Comparison:
     def rows(self) -> list[dict[str, Any]]:
         """Returns one row for each problem set, planner and budget."""
         return [
-            row_of(place, planner, multiple, planner in self.config.trees, repeats)
-            | {"budget": self.budgets[place].get(multiple, 0)}
-            for (place, planner, multiple), repeats in self.records.items()
+            row_of(place, planner, self.multiple_of(place, size), planner in self.config.trees, repeats)
+            | {"budget": self.budgets[place].get(size, 0)}
+            for (place, planner, size), repeats in self.records.items()
         ]
+
+    def multiple_of(self, place: str, size: int) -> float:
+        """Returns how many greedy solutions a budget of that size is worth on a problem set; 0 without a budget."""
+        if not self.config.budgets:
+            return size
+        [greedy] = self.records[place, "greedy", 0]
+        cost = AXES[self.config.axis]
+        return round(size / float(np.mean([cost(record) for record in greedy])), 2)
 
     def curves(self, place: str, axis: str) -> list[Curve]:
         """Returns the curves of all planners with a budget on a problem set."""
         return [
-            curve_of(planner, [self.records[place, planner, multiple] for multiple in self.config.multiples], axis)
+            curve_of(planner, [self.records[place, planner, size] for size in self.config.sizes], axis)
             for planner in self.config.planners
         ]
 
@@ -213,7 +231,7 @@ def _contest(config: FieldConfig, place: str) -> tuple[Contest, str]:
     return Contest(source, policy, config, config.out, label=place), source
 
 
-def row_of(place: str, planner: str, multiple: int, is_tree: bool, repeats: Repeats) -> dict[str, Any]:
+def row_of(place: str, planner: str, multiple: float, is_tree: bool, repeats: Repeats) -> dict[str, Any]:
     """Returns the figures of one planner at a multiple of greedy's cost. Costs are means over problems and repeats."""
     records = [record for found in repeats for record in found]
 

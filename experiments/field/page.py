@@ -32,25 +32,31 @@ def short(cost: float) -> str:
     return f"{cost / 1e6:,.0f}M" if cost >= 1e7 else f"{cost:,.0f}"
 
 
-def table_of(rows: Sequence[Mapping[str, Any]], title: str) -> Table:
-    """Returns one line for each planner and problem set: its accuracy at each multiple, and its tree at the last.
+def table_of(rows: Sequence[Mapping[str, Any]], title: str, by: str) -> Table:
+    """Returns one line for each planner and problem set: its accuracy at each budget, and its tree at the largest.
 
-    A greedy solution, which has no budget, stands at the multiple 1.
+    Budgets are told by the column `by` of the rows, budget or multiple; a greedy solution, without one, stands first.
     """
-    found = {(row["problems"], row["planner"], row["multiple"] or 1): row for row in rows}
-    multiples = sorted({multiple for _, _, multiple in found})
+    found = {(row["problems"], row["planner"], row[by]): row for row in rows}
+    sizes = sorted({size for _, _, size in found})
     table = Table(title=title)
     for column in ("problems", "planner"):
         table.add_column(column, no_wrap=True)
-    for column in (*(f"{multiple}×" for multiple in multiples), "sims", "depth", "choice"):
+    for column in (*(_column(size, by) for size in sizes), "sims", "depth", "choice"):
         table.add_column(column, justify="right")
     for problems, planner in dict.fromkeys((row["problems"], row["planner"]) for row in rows):
-        mine = [found.get((problems, planner, multiple)) for multiple in multiples]
+        mine = [found.get((problems, planner, size)) for size in sizes]
         last = [row for row in mine if row][-1]
         accuracies = ["" if row is None else f"{row['accuracy']:.3f}" for row in mine]
         tree = (f"{last['simulations']:.0f}", f"{last['depth']:.1f}", f"{last['choice_share']:.2f}")
         table.add_row(problems, planner, *accuracies, *tree)
     return table
+
+
+def _column(size: float, by: str) -> str:
+    if size == 0:
+        return "greedy"
+    return f"{size}×" if by == "multiple" else short(size)
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

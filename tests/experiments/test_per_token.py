@@ -45,6 +45,19 @@ def test_every_planner_has_a_row_at_every_budget(config: PerTokenConfig, results
     assert all(row["depth"] >= 1 for row in trees)
 
 
+def test_budgets_are_given_as_such(config: PerTokenConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    given = replace(config, problems=("countdown:3",), limit=2, axis="tokens", budgets=(60, 200), out=tmp_path)
+    rows = per_token.main(given)["rows"]
+    assert {row["budget"] for row in rows} == {0, 60, 200}
+    greedy = next(row for row in rows if row["planner"] == "greedy")
+    for row in rows:
+        assert row["multiple"] == pytest.approx(row["budget"] / greedy["tokens"], abs=0.01)
+    table = capsys.readouterr().out.partition("accuracy by budget of tokens")[2]
+    assert "greedy" in table
+    assert "200" in table
+    assert "×" not in table
+
+
 def test_the_tree_stands_beside_the_best_other_on_each_axis(config: PerTokenConfig, results):
     for name, value in (("error_ratio", "ratio"), ("cost_factor", "factor")):
         places = {(entry["problems"], entry["axis"], entry["budget"]) for entry in results[name]}
@@ -68,6 +81,8 @@ def test_the_same_command_reads_back_what_is_there(config: PerTokenConfig, resul
     [
         ({"trees": ()}, "at least one tree and one other planner"),
         ({"multiples": (0, 4)}, r"multiples must be >= 1, got \(0, 4\)"),
+        ({"budgets": (0, 4)}, r"budgets must be >= 1, got \(0, 4\)"),
+        ({"budgets": (8, 4)}, r"budgets must rise, as curves do, got \(8, 4\)"),
         ({"multiples": (8, 4)}, r"multiples must rise, as curves do, got \(8, 4\)"),
         ({"repeats": 0}, "repeats must be >= 1, got 0"),
         ({"processes": 0}, "processes must be >= 1, got 0"),
