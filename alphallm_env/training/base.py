@@ -135,5 +135,12 @@ def _accepted(found: object) -> FineTuner:
 
 
 FINE_TUNERS: Registry[FineTuner] = Registry(
-    "fine-tuner", {"sft": "alphallm_env.training.sft:SupervisedFineTuner"}, _accepted
+    "fine-tuner",
+    {
+        "sft": "alphallm_env.training.sft:SupervisedFineTuner",
+        "weighted_sft": "alphallm_env.training.sft:WeightedFineTuner",
+        "dpo": "alphallm_env.training.preference:DirectPreference",
+        "kto": "alphallm_env.training.preference:LabelledOptions",
+    },
+    _accepted,
 )
