@@ -16,6 +16,7 @@ from transformers import Trainer
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.prompts import PromptTemplate, plain_solution, without_opening
 from alphallm_env.training.base import FineTuning
+from alphallm_env.training.lora import low_rank_changes
 from alphallm_env.training.precision import multiplies_bfloat16
 
 _LOGITS = 2**28  # of one forward pass: a gibibyte in float32, and its gradient as much again
@@ -93,7 +94,12 @@ class Lent:
         dtype = lm.model.dtype
         lm.model.float()  # the trainer computes in bfloat16, but bfloat16 weights would round small updates away
         lm.model.set_attn_implementation("eager")  # on short sequences its backward pass is twice as fast
-        with contextlib.redirect_stdout(io.StringIO()):  # the trainer prints a dict at every logging step
+        with (
+            contextlib.redirect_stdout(io.StringIO()),  # the trainer prints a dict at every logging step
+            low_rank_changes(lm.model, self.settings.lora_rank)
+            if self.settings.lora_rank
+            else contextlib.nullcontext(),
+        ):
             trainer = make()
             loss = float(trainer.train().training_loss)
         trainer.accelerator.unwrap_model(lm.model, keep_fp32_wrapper=False)  # else it computes in bfloat16 from now on

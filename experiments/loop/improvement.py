@@ -315,7 +315,7 @@ class SelfImprovement:
         config = self.config
         how, stage = config.fine_tuning, arm.stage(f"round{number}")
         template = models.load_policy().template.without_examples()
-        settings = FineTuning(how.epochs, how.batch_size, how.lr, seed=config.seed + number)
+        settings = FineTuning(how.epochs, how.batch_size, how.lr, seed=config.seed + number, lora_rank=how.lora_rank)
         learnt = training_set(lessons, number, how.max_lessons, settings.seed)
         rehearsed = round(how.rehearsal * len(learnt)) if arm.has_lessons else self.num_learnt[number]
         learnt += self.world.rehearsal(rehearsed, settings.seed)

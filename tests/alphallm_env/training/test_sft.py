@@ -147,6 +147,23 @@ def test_of_equal_weight_lessons_are_imitated_as_without(tmp_path: Path):
     assert torch.cosine_similarity(*ways, dim=0) > 0.99
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_low_rank_changes_are_merged_and_leave_the_rest_alone(dtype: str, tmp_path: Path):
+    pytest.importorskip("peft")
+    lm = load(dtype)
+    before = {name: tensor.clone() for name, tensor in lm.model.state_dict().items()}
+    early = sum(log_prob(lm, lesson) for lesson in LESSONS)
+    settings = replace(CONFIG, lora_rank=4, lr=1e-2)
+    FINE_TUNER.fine_tune(lm, TEMPLATE, LESSONS, settings, tmp_path / "policy", tmp_path / "logs")
+    assert sum(log_prob(lm, lesson) for lesson in LESSONS) > early
+    after = load_file(tmp_path / "policy" / "model.safetensors")
+    assert after.keys() <= before.keys()
+    changed = {name for name, tensor in after.items() if not torch.equal(tensor, before[name])}
+    assert changed
+    assert all("proj" in name for name in changed)
+    assert {tensor.dtype for tensor in after.values()} == {getattr(torch, dtype)}
+
+
 def test_weights_keep_the_contract(tmp_path: Path):
     check_fine_tuner(sft.WeightedFineTuner(), load, TEMPLATE, LESSONS, tmp_path)
 
@@ -202,6 +219,11 @@ def test_a_batch_that_is_too_large_for_memory_goes_through_in_parts_to_the_same_
     start = load().model.state_dict()
     ways = [torch.cat([(found[name] - start[name]).flatten() for name in found]) for found in (whole, parts)]
     assert torch.cosine_similarity(*ways, dim=0) > 0.99  # Adam divides by the gradient: noise where it is 0
+
+
+def test_a_negative_rank_is_refused():
+    with pytest.raises(ValueError, match="lora_rank must be >= 0, got -1"):
+        FineTuning(lora_rank=-1)
 
 
 @pytest.mark.parametrize("setting", ["epochs", "batch_size", "max_length"])
