@@ -257,7 +257,8 @@ class SelfImprovement:
             kept: list[Json] = [asdict(problem) for problem in found.problems]
             return {
                 "problems": kept, "num_written": found.num_written, "tokens": meter.usage.tokens,
-                "wanted": cast(Json, wanted), "refused": list(found.refused),
+                "wanted": cast(Json, wanted), "num_refused": dict(found.refused.counts.most_common()),
+                "refused": [list(refused) for refused in found.refused.shown],
             }  # fmt: skip
 
         name = f"{stage}-imagined"
