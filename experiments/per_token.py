@@ -17,14 +17,17 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from experiments.field.comparison import Comparison, FieldConfig, in_words
 from experiments.field.curves import AXES
 from experiments.field.page import picture, table_of, write_csv, write_page
+from experiments.report.repeat import command_of
+from experiments.runs.plots import drawn
 from experiments.runs.records import write_json
 from experiments.runs.screen import quiet_libraries, results_console
-from experiments.runs.settings import settings_of
+from experiments.runs.settings import flat, settings_of
 
 
 @dataclass(frozen=True)
@@ -64,10 +67,12 @@ def main(config: PerTokenConfig) -> dict[str, Any]:
     write_csv(config.out / "rows.csv", rows)
     lines = [in_words(entry) for entry in (*errors, *factors, *differences)]
     pictures = {
-        axis: picture({place: comparison.curves(place, axis) for place in comparison.places}, config.trees, axis)
+        axis: drawn(partial(picture, {p: comparison.curves(p, axis) for p in comparison.places}, config.trees, axis))
         for axis in AXES
     }
-    write_page(config.out, rows, lines, pictures)
+    settings = flat(config, "out", "quick")
+    command = command_of("experiments.per_token", settings, {"": flat(PerTokenConfig(), "out", "quick")})
+    write_page(config.out, rows, lines, pictures, settings, command)
     console = results_console()
     by = "budget" if config.budgets else "multiple"
     title = f"accuracy by budget of {config.axis}" + ("" if config.budgets else ", in greedy solutions")

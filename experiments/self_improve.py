@@ -22,7 +22,7 @@ import tyro
 
 from experiments.loop.config import PRESETS, SelfImproveConfig, smoke
 from experiments.loop.plan import expected_costs
-from experiments.runs.report import gains_in_words
+from experiments.report.headline import gains_in_words
 from experiments.runs.results import ResultRow, results_table, rounds_table
 from experiments.runs.screen import Screen, quiet_libraries, results_console
 from experiments.runs.settings import preset_of, settings_of, with_file, with_flat_flags

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 import csv
-import html
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from rich.table import Table
 
-from alphallm_env.runtime.files import write_whole
+from alphallm_env.runtime.files import Json, write_whole
 from experiments.field.curves import Curve
-from experiments.runs.plots import png
-from experiments.runs.report import STYLE
+from experiments.report.document import Section, document, escaped, image, table
+from experiments.report.repeat import repeating
+from experiments.runs.plots import Picture, png
 
 _COLUMNS = (
     "problems", "planner", "is_tree", "multiple", "budget", "num_problems", "accuracy", "ci95", "pass_at_k", "flops",
@@ -82,7 +81,7 @@ def picture(curves: Mapping[str, Sequence[Curve]], trees: Sequence[str], axis: s
             [lines[curve.planner]] = axes.plot(
                 curve.costs, curve.correct.mean(axis=1), marker="o", markersize=4,
                 linewidth=2.4 if is_tree else 1.2, linestyle="-" if is_tree else "--",
-                color=f"C{names.index(curve.planner) % 10}", label=curve.planner,
+                color=f"C{names.index(curve.planner) % 7}", label=curve.planner,
             )  # fmt: skip
         axes.set_xscale("log")
         axes.set_xticks(found[0].costs, [short(cost) for cost in found[0].costs])
@@ -99,29 +98,58 @@ def picture(curves: Mapping[str, Sequence[Curve]], trees: Sequence[str], axis: s
 
 
 def write_page(
-    folder: Path, rows: Sequence[Mapping[str, Any]], ratios: Sequence[str], pictures: Mapping[str, bytes]
+    folder: Path,
+    rows: Sequence[Mapping[str, Any]],
+    ratios: Sequence[str],
+    pictures: Mapping[str, Picture],
+    config: Mapping[str, Json],
+    command: str,
 ) -> None:
-    """Writes `report.html` into the run's folder: self-contained, nothing is fetched by it."""
-    head = "".join(f"<th>{name.replace('_', ' ')}</th>" for name in _COLUMNS)
-    body = "".join(f"<tr>{''.join(f'<td>{_text(row[name])}</td>' for name in _COLUMNS)}</tr>" for row in rows)
-    images = "".join(
-        f'<h2>Accuracy over {_text(axis)}</h2><img alt="accuracy over {_text(axis)}" '
-        f'src="data:image/png;base64,{base64.b64encode(image).decode()}">'
-        for axis, image in pictures.items()
+    """Writes `report.html` into the run's folder: self-contained, nothing is fetched by it.
+
+    `ratios` are sentences, `pictures` are named by their axis of cost, `command` repeats the run.
+    """
+    columns = [name.replace("_", " ") for name in _COLUMNS]
+    note = (
+        "Intervals are 95 % percentile bootstraps over problems. Computed are tokens generated, and read where the "
+        "search had not read the prefix before; tokens are all that were generated or scored; generated ones leave out "
+        "what critics read. Choice share is the share of expanded nodes below the root with two children or more."
     )
-    page = f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Planners at equal cost</title><style>{STYLE}</style></head><body>
-<h1>Planners at equal cost</h1>
-<ul>{"".join(f"<li>{_text(line)}</li>" for line in ratios)}</ul>
-{images}
-<h2>Results</h2><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>
-<p>Intervals are 95 % percentile bootstraps over problems. Computed are tokens generated,
-and read where the search had not read the prefix before; tokens are all that were generated or scored; generated ones
-leave out what critics read. Choice share is the share of expanded nodes below the root with two children or more.</p>
-</body></html>
-"""
-    write_whole(folder / "report.html", page)
+    results = table(columns, [[_figure(row[name]) for name in _COLUMNS] for row in rows], (0, 1))
+    sections = [
+        Section("Trees beside the others", f"<ul>{''.join(f'<li>{escaped(line)}</li>' for line in ratios)}</ul>"),
+        *(Section(f"Accuracy over {axis}", image(found, f"accuracy over {axis}")) for axis, found in pictures.items()),
+        Section("All results", f'{results}<p class="soft">{note}</p>'),
+        Section("Repeat it", repeating(folder, config, command)),
+    ]
+    write_whole(folder / "report.html", document("Planners at equal cost", _best(rows), sections))
 
 
-def _text(value: object) -> str:
-    return html.escape(f"{value:.3g}" if isinstance(value, float) else str(value))
+def _best(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Returns, for each problem set at its largest budget, the best tree beside the best other planner."""
+    said: list[str] = []
+    for problems in dict.fromkeys(row["problems"] for row in rows):
+        mine = [row for row in rows if row["problems"] == problems and row["budget"]]
+        largest = max((row["budget"] for row in mine), default=0)
+        last = [row for row in mine if row["budget"] == largest]
+        best = [max((row for row in last if bool(row["is_tree"]) is kind), key=_accuracy, default=None)
+                for kind in (True, False)]  # fmt: skip
+        parts = [f"{row['planner']} {row['accuracy']:.3f} ({_ends(row)})" for row in best if row]
+        said.append(f"{problems}, at a budget of {short(largest)}: {' against '.join(parts)}")
+    return "".join(f'<p class="lead">{escaped(line)}</p>' for line in said)
+
+
+def _accuracy(row: Mapping[str, Any]) -> float:
+    return row["accuracy"]
+
+
+def _ends(row: Mapping[str, Any]) -> str:
+    return "–".join(f"{end:.3f}" for end in row["ci95"])
+
+
+def _figure(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}" if abs(value) < 1e4 else f"{value:,.0f}"
+    if isinstance(value, list | tuple):
+        return "–".join(_figure(part) for part in cast("Sequence[object]", value))
+    return str(value)

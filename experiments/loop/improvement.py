@@ -27,18 +27,19 @@ from alphallm_env.training.base import FINE_TUNERS, FineTuning, Lesson
 from alphallm_env.types import Problem
 from experiments.loop import plan, refresh
 from experiments.loop.config import SelfImproveConfig
+from experiments.loop.details import page_details
 from experiments.loop.guard import Guarded, guarded, is_policys_own, solving
 from experiments.loop.imagination import imagine
 from experiments.loop.lessons import lessons_of, require_orm_scores, training_set, visited
 from experiments.loop.plan import Arm
 from experiments.loop.refresh import Measure
 from experiments.loop.worlds import world_of
+from experiments.report.loop_page import PageDetails, write_report
 from experiments.runs.ledger import LedgerKey, total, write_ledger
 from experiments.runs.models import Models
 from experiments.runs.monitor import Monitor
 from experiments.runs.planners import planner_of
 from experiments.runs.records import RunFolder, write_json
-from experiments.runs.report import PageDetails, write_report
 from experiments.runs.results import ResultRow, paired_difference, round_of, summarise
 from experiments.runs.screen import Screen
 from experiments.runs.search_records import SearchRecord
@@ -374,12 +375,10 @@ class SelfImprovement:
         return gains
 
     def _page_details(self) -> PageDetails:
-        """Returns what the page shows of the loop's rounds: questions kept and refused, and lessons of the last one."""
+        """Returns what the page shows of the loop's rounds."""
         rounds = range(1, self.config.rounds + 1)
         imagined = [cast("dict[str, Any]", self.folder.finished(f"round{number}-imagined")) for number in rounds]
-        last = self.records[f"round{self.config.rounds}", "imagined", self.config.search.training_planner]
-        kept = [record for record in last if record.best.score >= self.config.search.orm_threshold]
-        return PageDetails(imagined, kept)
+        return page_details(self.config, imagined, self.records, self.folder.path / "tensorboard")
 
 
 def _problems_in(record: Json) -> list[Problem]:

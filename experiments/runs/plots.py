@@ -3,16 +3,43 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from experiments.runs.results import ResultRow
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_COLOURS = {"before": "#9aa5b1", "round1": "#5b8db8", "round2": "#1f4e79"}
+_COLOURS = {"before": "#9aa5b1", "round1": "#56b4e9", "round2": "#0072b2"}
 _LINES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))  # the loop, then its four controls
+
+# Colours of Okabe and Ito, and grey; those of a page's text and ground (`experiments/report/style.py`).
+_LIGHT = ("#ffffff", "#1d2125", ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#6c7680"))
+_DARK = ("#14171a", "#e4e7ea", ("#56b4e9", "#e69f00", "#2fbf94", "#cc79a7", "#0072b2", "#d55e00", "#a2abb4"))
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One figure as two PNGs, for light and for dark pages."""
+
+    light: bytes
+    dark: bytes
+
+
+def drawn(draw: Callable[[], bytes]) -> Picture:
+    """Returns the figure that `draw` makes, in the colours of light and of dark pages."""
+    from cycler import cycler
+    from matplotlib import rc_context
+
+    found: list[bytes] = []
+    for ground, ink, cycle in (_LIGHT, _DARK):
+        inked = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+        settings: dict[Any, Any] = dict.fromkeys(inked, ink) | {"figure.facecolor": ground, "axes.facecolor": ground}
+        with rc_context(settings | {"axes.prop_cycle": cycler(color=cycle)}):
+            found.append(draw())
+    return Picture(*found)
 
 
 def plot(rows: Sequence[ResultRow]) -> bytes:
@@ -89,11 +116,53 @@ def plot_planners(rows: Sequence[ResultRow]) -> bytes:
     return png(figure)
 
 
+def has_costs(rows: Sequence[ResultRow]) -> bool:
+    """Returns whether planners can be drawn over cost: two or more of known FLOPs on one split."""
+    return bool(_splits_over_cost(rows))
+
+
+def _splits_over_cost(rows: Sequence[ResultRow]) -> list[str]:
+    sized = {(row.split, row.planner) for row in rows if row.flops and not row.control}
+    splits = dict.fromkeys(split for split, _ in sized)
+    return sorted(split for split in splits if len({planner for other, planner in sized if other == split}) > 1)
+
+
+def plot_costs(rows: Sequence[ResultRow]) -> bytes:
+    """Returns accuracy over FLOPs a problem: a panel for each split; hollow before the first round, else full."""
+    from matplotlib.figure import Figure
+
+    splits, last = _splits_over_cost(rows), max(row.round for row in rows)
+    shown = [row for row in rows if row.flops and not row.control and row.split in splits and row.round in (0, last)]
+    planners = list(dict.fromkeys(row.planner for row in shown))
+    figure = Figure(figsize=(4.6 * len(splits), 4), layout="constrained")
+    for place, split in enumerate(splits, 1):
+        axes = figure.add_subplot(1, len(splits), place)
+        for row in shown:
+            if row.split == split:
+                colour, height = f"C{planners.index(row.planner) % 7}", row.accuracy
+                axes.errorbar(
+                    (row.flops or 0) / 1e6, height, yerr=[[height - row.ci95[0]], [row.ci95[1] - height]], fmt="o",
+                    color=colour, markerfacecolor=colour if row.round else "none", capsize=3, linewidth=1,
+                    label=f"{row.planner}, {row.stage}",
+                )  # fmt: skip
+        axes.set_xscale("log")
+        axes.set_ylim(0, 1)
+        axes.set_title(split, fontsize=10)
+        axes.set_xlabel("MFLOPs a problem")
+        if place == 1:
+            axes.set_ylabel("accuracy")
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    return png(figure)
+
+
 def png(figure: Figure) -> bytes:
     """Returns the figure as a PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     FigureCanvasAgg(figure)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
+    figure.savefig(buffer, format="png", dpi=110, facecolor=figure.get_facecolor())
     return buffer.getvalue()

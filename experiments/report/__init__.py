@@ -1,0 +1,1 @@
+"""The pages of runs: one HTML file each, which fetches nothing."""
