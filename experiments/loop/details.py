@@ -20,20 +20,22 @@ PROGRAM = "experiments.self_improve"
 
 def page_details(
     config: SelfImproveConfig,
-    imagined: Sequence[Mapping[str, Any]],
+    imagined: Mapping[str, Mapping[str, Any]],
     searches: Mapping[LedgerKey, Sequence[SearchRecord]],
     logs: Path,
 ) -> PageDetails:
-    """Returns what the page shows; `imagined` has the record of each round's imagination, `logs` its event files."""
+    """Returns what the page shows; `imagined` has the records of imagination by stage, `logs` the event files."""
     losses, planner = losses_in(logs, config.controls), config.search.training_planner
     rounds = [
-        _round(config, number, record, searches[f"round{number}", "imagined", planner], losses)
-        for number, record in enumerate(imagined, 1)
+        _round(config, number, imagined[stage], searches[stage, "imagined", planner], losses)
+        for number in range(1, config.rounds + 1)
+        for stage in [f"round{number}"]
     ]
     last = searches[f"round{config.rounds}", "imagined", planner]
     kept = [record for record in last if record.best.score >= config.search.orm_threshold]
     ledger = {key: total(records) for key, records in searches.items()}
-    return PageDetails(rounds, kept, ledger, repeating_command(config))
+    tokens = {stage: int(record["tokens"]) for stage, record in imagined.items()}
+    return PageDetails(rounds, kept, ledger, tokens, repeating_command(config))
 
 
 def repeating_command(config: SelfImproveConfig) -> str:

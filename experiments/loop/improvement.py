@@ -376,8 +376,9 @@ class SelfImprovement:
 
     def _page_details(self) -> PageDetails:
         """Returns what the page shows of the loop's rounds."""
-        rounds = range(1, self.config.rounds + 1)
-        imagined = [cast("dict[str, Any]", self.folder.finished(f"round{number}-imagined")) for number in rounds]
+        arms, rounds = plan.arms_of(self.config), range(1, self.config.rounds + 1)
+        stages = [arm.stage(f"round{number}") for arm in arms if arm.has_lessons for number in rounds]
+        imagined = {stage: cast("dict[str, Any]", self.folder.finished(f"{stage}-imagined")) for stage in stages}
         return page_details(self.config, imagined, self.records, self.folder.path / "tensorboard")
 
 

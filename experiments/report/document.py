@@ -74,7 +74,7 @@ def image(picture: Picture, shows: str) -> str:
     """Returns a picture in its light and its dark form; `shows` says what is seen."""
     light, dark = (base64.b64encode(data).decode() for data in (picture.light, picture.dark))
     return (
-        '<figure><picture><source media="screen and (prefers-color-scheme: dark)" '
+        '<figure class="scroll"><picture><source media="screen and (prefers-color-scheme: dark)" '
         f'srcset="data:image/png;base64,{dark}">'
         f'<img alt="{escaped(shows)}" src="data:image/png;base64,{light}"></picture></figure>'
     )

@@ -40,10 +40,12 @@ def _interval(found: Gain) -> str:
 
 def headline(gains: Sequence[Gain], rows: Sequence[ResultRow]) -> str:
     """Returns what the run showed: sentences, then the largest gain over each thing it is compared with."""
-    sentences = [_greedy_sentence(gains, rows), _control_sentence(gains, rows), _search_sentence(gains, rows)]
-    said = " ".join(sentence for sentence in sentences if sentence)
+    sentences = (_greedy_sentence(gains, rows), _control_sentence(gains, rows), *_search_sentences(gains, rows))
+    said = [sentence for sentence in sentences if sentence]
+    lead = "".join(f'<p class="lead">{escaped(sentence)}</p>' for sentence in said[:1])
+    others = "".join(f"<li>{escaped(sentence)}</li>" for sentence in said[1:])
     tiles = "".join(_tile(found) for found in _largest(gains, rows))
-    return f'<p class="lead">{escaped(said)}</p><div class="tiles">{tiles}</div>'
+    return f'{lead}<ul>{others}</ul><div class="tiles">{tiles}</div>'
 
 
 def _largest(gains: Sequence[Gain], rows: Sequence[ResultRow]) -> list[Gain]:
@@ -62,7 +64,7 @@ def _greedy_sentence(gains: Sequence[Gain], rows: Sequence[ResultRow]) -> str:
     best = max(mine, key=lambda gain: float(gain["gain"]))
     course = [row for row in rows if (row.planner, row.split, row.control) == (_GREEDY, best["split"], "")]
     course.sort(key=lambda row: row.round)
-    among = f", the largest of its gains on {len(mine)} splits" if len(mine) > 1 else ""
+    among = f", the best of {len(mine)} splits" if len(mine) > 1 else ""
     went = f"from {course[0].accuracy:.3f} to {course[-1].accuracy:.3f} " if course else ""
     said = (
         f"Greedy decoding went {went}on {best['split']}{among}: {best['gain']:+.3f} "
@@ -91,7 +93,7 @@ def _control_sentence(gains: Sequence[Gain], rows: Sequence[ResultRow]) -> str:
     return f"Beside its controls, the largest differences of greedy are {said}."
 
 
-def _search_sentence(gains: Sequence[Gain], rows: Sequence[ResultRow]) -> str:
+def _search_sentences(gains: Sequence[Gain], rows: Sequence[ResultRow]) -> list[str]:
     """Returns what search gives over greedy, as accuracies, and over the other planner at its cost, as a difference."""
     planners = {row.planner for row in rows}
     said: list[str] = []
@@ -99,14 +101,17 @@ def _search_sentence(gains: Sequence[Gain], rows: Sequence[ResultRow]) -> str:
         if gain["planner"] == _GREEDY or gain["over"] not in planners:
             continue
         last = {row.planner: row for row in rows if row.split == gain["split"] and not row.control and row.round}
-        searched, greedy = last.get(gain["planner"]), last.get(_GREEDY)
-        solves = f"solves {searched.accuracy:.3f}" if searched else "is measured"
-        beside = f" where greedy solves {greedy.accuracy:.3f}" if greedy else ""
+        solved = [f"{name} solves {_solved(last[name])}" for name in (gain["planner"], _GREEDY) if name in last]
         said.append(
-            f"{gain['planner']} {solves} of {gain['split']}{beside}; beside {gain['over']} at equal cost, "
-            f"{gain['gain']:+.3f} ({_interval(gain)}{_caution(gain)})"
+            f"After the last round, on {gain['split']}, {', '.join(solved)}{'; ' if solved else ''}{gain['planner']} "
+            f"beside {gain['over']} at equal cost: {gain['gain']:+.3f} ({_interval(gain)}{_caution(gain)})."
         )
-    return f"After the last round, {'. '.join(said)}." if said else ""
+    return said
+
+
+def _solved(row: ResultRow) -> str:
+    low, high = row.ci95
+    return f"{row.accuracy:.3f} ({low:.3f} to {high:.3f}) of {row.num_problems:,} problems"
 
 
 def _tile(found: Gain) -> str:

@@ -25,12 +25,13 @@ class PageDetails:
     """What the page shows beside the results.
 
     `lessons` are searches of the last round whose best trajectory was kept; `ledger` has what each row's searches cost
-    together; `command` repeats the run.
+    together, `imagination` the tokens that the questions of each stage took; `command` repeats the run.
     """
 
     rounds: Sequence[Round]
     lessons: Sequence[SearchRecord]
     ledger: Mapping[LedgerKey, Usage] = field(default_factory=dict[LedgerKey, Usage])
+    imagination: Mapping[str, int] = field(default_factory=dict[str, int])
     command: str = ""
 
 
@@ -68,6 +69,7 @@ def _accuracy(rows: Sequence[ResultRow]) -> str:
     found = image(drawn(lambda: plot(rows)), "accuracy")
     if has_costs(rows):
         found += "<h3>Over cost</h3>" + image(drawn(lambda: plot_costs(rows)), "accuracy over FLOPs a problem")
+        found += '<p class="soft">Planners of about the same cost are drawn side by side.</p>'
     return found + '<p class="soft">Bands and bars are 95 % percentile bootstraps over problems.</p>'
 
 
@@ -75,7 +77,7 @@ def _loop_sections(details: PageDetails, threshold: float | None) -> list[Sectio
     rounds = details.rounds
     return [
         Section("The loop", loop_picture(rounds, threshold) + rounds_table(rounds) if rounds else ""),
-        Section("Cost", spending(details.ledger, rounds)),
+        Section("Cost", spending(details.ledger, details.imagination)),
         Section("Imagined questions", questions(rounds) if rounds else ""),
         Section("Lessons of the last round", lessons(details.lessons)),
     ]

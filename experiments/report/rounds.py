@@ -44,10 +44,10 @@ def loop_picture(rounds: Sequence[Round], threshold: float | None) -> str:
     searches, solved = sum(found.num_searches for found in rounds), sum(found.num_solved for found in rounds)
     lessons, losses = sum(found.num_lessons for found in rounds), [r.loss for r in rounds if r.loss is not None]
     course = f", loss {losses[0]:.3f} → {losses[-1]:.3f}" if losses else ""
-    verifier = "ORM scores them" if threshold is None else f"keep ORM ≥ {threshold:g}"
+    verifier = "scores them" if threshold is None else f"keeps ORM ≥ {threshold:g}"
     boxes = zip(
         ("imagine", "search", "criticise", "distil"),
-        ("policy writes questions", "planner solves them", verifier, "policy learns them"),
+        ("writes questions", "solves them", verifier, "learns from them"),
         strict=True,
     )
     labels = (
@@ -55,29 +55,29 @@ def loop_picture(rounds: Sequence[Round], threshold: float | None) -> str:
         (f"{searches:,} searches", f"{sum(found.num_simulations for found in rounds):,} sim."),
         (f"{solved / max(1, searches):.1%} solved", f"{lessons:,} lessons"),
     )
-    drawn = "".join(_box(260 * place, *texts) for place, texts in enumerate(boxes))
-    drawn += "".join(_arrow(260 * place + 150, *texts) for place, texts in enumerate(labels))
+    drawn = "".join(_box(264 * place, *texts) for place, texts in enumerate(boxes))
+    drawn += "".join(_arrow(264 * place + 140, *texts) for place, texts in enumerate(labels))
     back = f"{len(rounds)} rounds: the policy that has learnt begins the next one{course}"
     return (
         '<div class="scroll"><svg class="wide" viewBox="0 0 932 165" role="img" aria-label="The loop, with its sums">'
-        f'{drawn}<path class="arrow" d="M855 82 V135 H75 V92"/><path class="tip" d="M75 82 l-6 11 h12 z"/>'
+        f'{drawn}<path class="arrow" d="M862 82 V135 H70 V92"/><path class="tip" d="M70 82 l-6 11 h12 z"/>'
         f'<text x="465" y="156" text-anchor="middle">{escaped(back)}</text></svg></div>'
     )
 
 
 def _box(left: int, title: str, subtitle: str) -> str:
     return (
-        f'<rect class="box" x="{left + 1}" y="21" width="149" height="60" rx="8"/>'
-        f'<text class="strong" x="{left + 75}" y="47" text-anchor="middle">{escaped(title)}</text>'
-        f'<text class="faint" x="{left + 75}" y="67" text-anchor="middle">{escaped(subtitle)}</text>'
+        f'<rect class="box" x="{left + 1}" y="21" width="138" height="60" rx="8"/>'
+        f'<text class="strong" x="{left + 70}" y="47" text-anchor="middle">{escaped(title)}</text>'
+        f'<text class="faint" x="{left + 70}" y="67" text-anchor="middle">{escaped(subtitle)}</text>'
     )
 
 
 def _arrow(left: int, above: str, below: str) -> str:
     return (
-        f'<path class="arrow" d="M{left + 4} 51 H{left + 96}"/><path class="tip" d="M{left + 107} 51 l-11 -6 v12 z"/>'
-        f'<text x="{left + 55}" y="39" text-anchor="middle">{escaped(above)}</text>'
-        f'<text x="{left + 55}" y="72" text-anchor="middle">{escaped(below)}</text>'
+        f'<path class="arrow" d="M{left + 4} 51 H{left + 110}"/><path class="tip" d="M{left + 120} 51 l-11 -6 v12 z"/>'
+        f'<text x="{left + 62}" y="39" text-anchor="middle">{escaped(above)}</text>'
+        f'<text x="{left + 62}" y="72" text-anchor="middle">{escaped(below)}</text>'
     )
 
 

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from alphallm_env.runtime.metering import Usage, Work
 from experiments.report.document import escaped, table
-from experiments.report.rounds import Round
 from experiments.runs.ledger import LedgerKey
 
 _MOST_BARS = 36
 _ROLES = {"policy": "policy", "rollout": "rollouts", "critic": "critics"}  # with their names on the page
-_LEFT, _WIDTH, _HEIGHT = 190, 620, 22
+_LEFT, _WIDTH, _HEIGHT = 262, 560, 22
 
 
-def spending(ledger: Mapping[LedgerKey, Usage], rounds: Sequence[Round]) -> str:
+def spending(ledger: Mapping[LedgerKey, Usage], imagination: Mapping[str, int]) -> str:
     """Returns a bar of computed tokens for each stage and purpose, stacked by role, and the sums of each role.
 
-    What wrote the questions stands beside what searches cost. Where there are many rounds, their bars are added up.
+    `imagination` has the tokens that the questions of each stage took. Where there are many rounds, their bars are
+    added up.
     """
-    bars = bars_of(ledger, rounds)
+    bars = bars_of(ledger, imagination)
     if len(bars) > _MOST_BARS:
         bars = _without_rounds(bars)
     if not any(any(bar.values()) for bar in bars.values()):
@@ -30,14 +30,13 @@ def spending(ledger: Mapping[LedgerKey, Usage], rounds: Sequence[Round]) -> str:
     )
 
 
-def bars_of(ledger: Mapping[LedgerKey, Usage], rounds: Sequence[Round]) -> dict[tuple[str, str], dict[str, int]]:
+def bars_of(ledger: Mapping[LedgerKey, Usage], imagination: Mapping[str, int]) -> dict[tuple[str, str], dict[str, int]]:
     """Returns the tokens computed by role, for each stage and purpose."""
     bars: dict[tuple[str, str], dict[str, int]] = {}
     for (stage, split, _), usage in ledger.items():
         purpose = "search of questions" if split == "imagined" else "evaluation"
-        if split == "imagined" and stage.startswith("round"):  # only the loop's own rounds are known
-            tokens = rounds[int(stage.removeprefix("round")) - 1].imagined.get("tokens", 0) if rounds else 0
-            bars[stage, "imagination"] = {"policy": tokens}
+        if split == "imagined" and stage in imagination:
+            bars[stage, "imagination"] = dict.fromkeys(_ROLES, 0) | {"policy": imagination[stage]}
         bar = bars.setdefault((stage, purpose), dict.fromkeys(_ROLES, 0))
         for role in _ROLES:
             work: Work = getattr(usage, role)
@@ -73,7 +72,7 @@ def _picture(bars: Mapping[tuple[str, str], Mapping[str, int]]) -> str:
 
 def _bar(place: int, name: tuple[str, str], bar: Mapping[str, int], longest: int) -> str:
     top, left, parts = 28 + _HEIGHT * place, float(_LEFT), list[str]()
-    label = escaped(f"{name[0].replace('_', ' ')}: {name[1]}")
+    label = escaped(f"{name[0].replace('_', ' ').replace('-round', ', round')}: {name[1]}")
     for role, tokens in bar.items():
         width = _WIDTH * tokens / longest
         parts.append(

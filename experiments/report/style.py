@@ -24,11 +24,11 @@ table { border-collapse: collapse; font-size: .88rem; min-width: 100%; font-vari
 th, td { padding: .3rem .6rem; text-align: right; vertical-align: top }
 th { border-bottom: 2px solid var(--soft); white-space: nowrap } td { border-bottom: 1px solid var(--line) }
 td:not(.words) { white-space: nowrap } .words { text-align: left } td.words { min-width: 6rem }
-figure { margin: 1rem 0 } img { max-width: 100%; height: auto; display: block }
+figure { margin: 1rem 0 } .scroll img { min-width: 36rem } img { max-width: 100%; height: auto; display: block }
 svg { display: block; width: 100%; height: auto; font-size: 13px; fill: var(--ink) }
 .wide { min-width: 46rem } .spread { width: 11rem; height: 1.1rem }
 svg .strong { font-weight: 600; font-size: 15px } svg .faint { fill: var(--soft); font-size: 12px }
-svg .box { fill: var(--raised); stroke: var(--soft) } svg .axis { stroke: var(--line) }
+svg .box { fill: var(--raised); stroke: var(--soft) } svg .axis { stroke: var(--soft) }
 svg .arrow { stroke: var(--blue); stroke-width: 2; fill: none } svg .tip { fill: var(--blue) }
 svg .interval { stroke: var(--blue); stroke-width: 2 } svg .point { fill: var(--blue) }
 .policy { fill: var(--blue) } .rollout { fill: var(--orange) } .critic { fill: var(--green) }
@@ -36,7 +36,8 @@ pre { background: var(--raised); padding: .8rem; border-radius: .4rem; white-spa
   overflow-wrap: anywhere }
 details { border-bottom: 1px solid var(--line); padding: .4rem 0 } summary { cursor: pointer }
 @media print { body { max-width: none; padding: 0; font-size: 11pt } nav { display: none }
-  .scroll { overflow: visible } table { font-size: 8pt } th, td { padding: .15rem .3rem } .wide { min-width: 0 }
+  .scroll { overflow: visible } table { font-size: 8pt } th, td { padding: .15rem .3rem }
+  .wide, .scroll img { min-width: 0 }
   details::details-content { content-visibility: visible; display: block }
   figure, tr, .tile, pre { break-inside: avoid } h2, h3 { break-after: avoid } }
 """

@@ -18,6 +18,7 @@ _LINES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))  # the loop, then its f
 # Colours of Okabe and Ito, and grey; those of a page's text and ground (`experiments/report/style.py`).
 _LIGHT = ("#ffffff", "#1d2125", ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#6c7680"))
 _DARK = ("#14171a", "#e4e7ea", ("#56b4e9", "#e69f00", "#2fbf94", "#cc79a7", "#0072b2", "#d55e00", "#a2abb4"))
+_GRID = "#8b949c"
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ def drawn(draw: Callable[[], bytes]) -> Picture:
     for ground, ink, cycle in (_LIGHT, _DARK):
         inked = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
         settings: dict[Any, Any] = dict.fromkeys(inked, ink) | {"figure.facecolor": ground, "axes.facecolor": ground}
-        with rc_context(settings | {"axes.prop_cycle": cycler(color=cycle)}):
+        settings |= {"axes.prop_cycle": cycler(color=cycle), "grid.color": _GRID}
+        with rc_context(settings):
             found.append(draw())
     return Picture(*found)
 
@@ -137,15 +139,19 @@ def plot_costs(rows: Sequence[ResultRow]) -> bytes:
     figure = Figure(figsize=(4.6 * len(splits), 4), layout="constrained")
     for place, split in enumerate(splits, 1):
         axes = figure.add_subplot(1, len(splits), place)
-        for row in shown:
-            if row.split == split:
-                colour, height = f"C{planners.index(row.planner) % 7}", row.accuracy
-                axes.errorbar(
-                    (row.flops or 0) / 1e6, height, yerr=[[height - row.ci95[0]], [row.ci95[1] - height]], fmt="o",
-                    color=colour, markerfacecolor=colour if row.round else "none", capsize=3, linewidth=1,
-                    label=f"{row.planner}, {row.stage}",
-                )  # fmt: skip
+        mine = [row for row in shown if row.split == split]
+        for row in mine:
+            number, height = planners.index(row.planner), row.accuracy
+            aside = 1.05 ** (2 * number + (row.round > 0) - len(planners) + 0.5)  # planners may cost the same
+            axes.errorbar(
+                (row.flops or 0) / 1e6 * aside, height, yerr=[[height - row.ci95[0]], [row.ci95[1] - height]], fmt="o",
+                color=f"C{number % 7}", markerfacecolor=f"C{number % 7}" if row.round else "none", capsize=3,
+                linewidth=1, label=f"{row.planner}, {row.stage}",
+            )  # fmt: skip
         axes.set_xscale("log")
+        ticks = _apart(sorted((row.flops or 0) / 1e6 for row in mine))
+        axes.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
+        axes.minorticks_off()
         axes.set_ylim(0, 1)
         axes.set_title(split, fontsize=10)
         axes.set_xlabel("MFLOPs a problem")
@@ -156,6 +162,15 @@ def plot_costs(rows: Sequence[ResultRow]) -> bytes:
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     return png(figure)
+
+
+def _apart(costs: Sequence[float]) -> list[float]:
+    """Returns rising costs without those less than half as large again as the one before, for labels on an axis."""
+    found = list[float]()
+    for cost in costs:
+        if not found or cost > 1.5 * found[-1]:
+            found.append(cost)
+    return found
 
 
 def png(figure: Figure) -> bytes:
