@@ -65,19 +65,24 @@ def main(config: PerTokenConfig) -> dict[str, Any]:
     }  # fmt: skip
     write_json(config.out / "results.json", results)
     write_csv(config.out / "rows.csv", rows)
-    lines = [in_words(entry) for entry in (*errors, *factors, *differences)]
+    largest = {entry["problems"]: entry["budget"] for entry in errors}  # budgets rise
+    first = [e for e in errors if e["axis"] == config.axis and e["budget"] == largest[e["problems"]]]
+    entries = {
+        "": first, "Errors of the best tree": errors, "What others need": factors, "Differences": differences,
+    }  # fmt: skip
+    sentences = {title: [in_words(entry) for entry in found] for title, found in entries.items()}
     pictures = {
         axis: drawn(partial(picture, {p: comparison.curves(p, axis) for p in comparison.places}, config.trees, axis))
         for axis in AXES
     }
     settings = flat(config, "out", "quick")
     command = command_of("experiments.per_token", settings, {"": flat(PerTokenConfig(), "out", "quick")})
-    write_page(config.out, rows, lines, pictures, settings, command)
+    write_page(config.out, rows, sentences, pictures, settings, command)
     console = results_console()
     by = "budget" if config.budgets else "multiple"
     title = f"accuracy by budget of {config.axis}" + ("" if config.budgets else ", in greedy solutions")
     console.print(table_of(rows, title, by))
-    for line in lines:
+    for line in (line for title, lines in sentences.items() if title for line in lines):
         console.print(line)
     comparison.screen.say(f"Report: {config.out / 'report.html'}   {config.out / 'rows.csv'}")
     return results

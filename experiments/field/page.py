@@ -100,14 +100,15 @@ def picture(curves: Mapping[str, Sequence[Curve]], trees: Sequence[str], axis: s
 def write_page(
     folder: Path,
     rows: Sequence[Mapping[str, Any]],
-    ratios: Sequence[str],
+    sentences: Mapping[str, Sequence[str]],
     pictures: Mapping[str, Picture],
     config: Mapping[str, Json],
     command: str,
 ) -> None:
     """Writes `report.html` into the run's folder: self-contained, nothing is fetched by it.
 
-    `ratios` are sentences, `pictures` are named by their axis of cost, `command` repeats the run.
+    `sentences` are listed under their titles, those of an empty title at the top; `pictures` are named by their axis of
+    cost; `command` repeats the run.
     """
     columns = [name.replace("_", " ") for name in _COLUMNS]
     note = (
@@ -117,12 +118,17 @@ def write_page(
     )
     results = table(columns, [[_figure(row[name]) for name in _COLUMNS] for row in rows], (0, 1))
     sections = [
-        Section("Trees beside the others", f"<ul>{''.join(f'<li>{escaped(line)}</li>' for line in ratios)}</ul>"),
         *(Section(f"Accuracy over {axis}", image(found, f"accuracy over {axis}")) for axis, found in pictures.items()),
+        *(Section(title, _list(lines)) for title, lines in sentences.items() if title),
         Section("All results", f'{results}<p class="soft">{note}</p>'),
         Section("Repeat it", repeating(folder, config, command)),
     ]
-    write_whole(folder / "report.html", document("Planners at equal cost", _best(rows), sections))
+    first = _best(rows) + _list(sentences.get("", ()))
+    write_whole(folder / "report.html", document("Planners at equal cost", first, sections))
+
+
+def _list(lines: Sequence[str]) -> str:
+    return f"<ul>{''.join(f'<li>{escaped(line)}</li>' for line in lines)}</ul>" if lines else ""
 
 
 def _best(rows: Sequence[Mapping[str, Any]]) -> str:

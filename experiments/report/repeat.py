@@ -38,7 +38,8 @@ def _flag(name: str, value: Json) -> list[str]:
         return [f"--{name}" if value else f"--no-{name}"]
     if isinstance(value, list):
         return [f"--{name}", *map(str, value)]
-    return [f"--{name}", str(value)]
+    text = str(value)
+    return [f"--{name}={text}"] if text.startswith("-") else [f"--{name}", text]
 
 
 def versions() -> dict[str, str]:

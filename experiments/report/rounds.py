@@ -57,7 +57,9 @@ def loop_picture(rounds: Sequence[Round], threshold: float | None) -> str:
     )
     drawn = "".join(_box(264 * place, *texts) for place, texts in enumerate(boxes))
     drawn += "".join(_arrow(264 * place + 140, *texts) for place, texts in enumerate(labels))
-    back = f"{len(rounds)} rounds: the policy that has learnt begins the next one{course}"
+    back = (
+        f"{len(rounds)} round{'s' if len(rounds) > 1 else ''}: the policy that has learnt begins the next one{course}"
+    )
     return (
         '<div class="scroll"><svg class="wide" viewBox="0 0 932 165" role="img" aria-label="The loop, with its sums">'
         f'{drawn}<path class="arrow" d="M862 82 V135 H70 V92"/><path class="tip" d="M70 82 l-6 11 h12 z"/>'
