@@ -70,23 +70,31 @@ def score_all(
 def by_level(
     scored: dict[str, Scored], data: Sequence[ProblemData], threshold: float, level_of: Callable[[str], str | None]
 ) -> dict[str, dict[str, Quality]]:
-    """Returns the quality of each critic within each level, of which `level_of` tells a question's.
+    """Returns the quality of each critic within each level; see `within_levels`."""
+    return {
+        critic: {level: quality(part.scores, part.outcomes) for level, part in levels.items()}
+        for critic, levels in within_levels(scored, data, threshold, level_of).items()
+    }
+
+
+def within_levels(
+    scored: dict[str, Scored], data: Sequence[ProblemData], threshold: float, level_of: Callable[[str], str | None]
+) -> dict[str, dict[str, Scored]]:
+    """Returns the scores of each critic within each level, of which `level_of` tells a question's.
 
     `scored` has the scores of `data`, in the order of `items_of`. Scores over several levels look better than those
     within one, as the level alone tells much. A level whose outcomes are all alike is left out, as is what has none.
     """
     items = items_of(data, threshold)
-    found: dict[str, dict[str, Quality]] = {}
+    found: dict[str, dict[str, Scored]] = {}
     for critic, of_critic in scored.items():
-        parts: dict[str, list[tuple[float, bool]]] = {}
+        parts: dict[str, Scored] = {}
         for item, score in zip(items[critic], of_critic.scores, strict=True):
             if (level := level_of(item.state.question)) is not None:
-                parts.setdefault(level, []).append((score, item.outcome))
-        found[critic] = {
-            level: quality([score for score, _ in pairs], [outcome for _, outcome in pairs])
-            for level, pairs in sorted(parts.items())
-            if len({outcome for _, outcome in pairs}) == 2
-        }
+                part = parts.setdefault(level, Scored([], []))
+                part.scores.append(score)
+                part.outcomes.append(item.outcome)
+        found[critic] = {level: part for level, part in sorted(parts.items()) if len(set(part.outcomes)) == 2}
     return found
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from alphallm_env.critics.measures import quality, reliability_bins
 from alphallm_env.critics.probes.trunk import ProbeTrunk
 from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.prompts import template_for
@@ -21,7 +22,7 @@ from alphallm_env.runtime.seeds import derive_seed
 from alphallm_env.training.graded import LabelledStep, ProblemData, Sample, items_of, prefix_counts
 from alphallm_env.types import Trajectory
 from experiments.critics.config import StepLabels
-from experiments.critics.measuring import by_level, calibrate
+from experiments.critics.measuring import Scored, calibrate, within_levels
 from experiments.critics.models import fit_probes
 from experiments.runs.records import write_json
 from experiments.runs.search_records import SearchRecord
@@ -34,13 +35,17 @@ _MEASURES = "measures.json"
 
 @dataclass(frozen=True)
 class Measure:
-    """How well a critic tells what a round's searches found, on problems that it was not fitted to."""
+    """How well a critic tells what a round's searches found, on problems that it was not fitted to.
+
+    `bins` are those of its reliability diagram that are not empty: scores in it, their mean, and their mean outcome.
+    """
 
     critic: str
     level: str
     auc: float
     ece: float
     num_states: int
+    bins: tuple[tuple[int, float, float], ...] = ()
 
 
 def graded(records: Sequence[SearchRecord], rule: OptionRule, threshold: float) -> list[ProblemData]:
@@ -102,13 +107,24 @@ def fit(
     scored = calibrate(development, test, folder / "critics", "platt")
     shutil.rmtree(folder / "read")
     measures = [
-        Measure(critic, level, found.auc, found.ece, found.num_scores)
-        for critic, levels in by_level(scored, parts["test"], _GOOD, level_of).items()
+        _measure(critic, level, found)
+        for critic, levels in within_levels(scored, parts["test"], _GOOD, level_of).items()
         for level, found in levels.items()
     ]
     write_json(folder / _MEASURES, {"measures": [asdict(measure) for measure in measures]})
 
 
+def _measure(critic: str, level: str, found: Scored) -> Measure:
+    measured = quality(found.scores, found.outcomes)
+    bins = tuple(
+        (part.num_scores, part.mean_score, part.mean_outcome)
+        for part in reliability_bins(found.scores, [float(outcome) for outcome in found.outcomes])
+        if part.num_scores
+    )
+    return Measure(critic, level, measured.auc, measured.ece, measured.num_scores, bins)
+
+
 def measures_in(folder: Path) -> list[Measure]:
     """Returns what `fit` measured."""
-    return [Measure(**fields) for fields in json.loads((folder / _MEASURES).read_text())["measures"]]
+    read = json.loads((folder / _MEASURES).read_text())["measures"]
+    return [replace(Measure(**fields), bins=tuple(tuple(part) for part in fields.get("bins", ()))) for fields in read]

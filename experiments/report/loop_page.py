@@ -11,6 +11,7 @@ from alphallm_env.runtime.files import Json, write_whole
 from alphallm_env.runtime.metering import Usage
 from experiments.report.document import Section, document, escaped, image, table
 from experiments.report.headline import differences, headline
+from experiments.report.learned import learned_critics
 from experiments.report.repeat import repeating
 from experiments.report.rounds import Round, lessons, loop_picture, questions, rounds_table
 from experiments.report.spending import spending
@@ -48,7 +49,7 @@ def write_report(
         Section("Accuracy", _accuracy(rows)),
         Section("Differences", differences(gains) if gains else ""),
         *(_loop_sections(details, cast("float | None", config.get("orm_threshold"))) if details else ()),
-        Section("Learned critics", _critics(cast("list[dict[str, Any]]", results.get("learned_critics", [])))),
+        Section("Learned critics", learned_critics(cast("list[dict[str, Any]]", results.get("learned_critics", [])))),
         Section("All results", _results(rows)),
         Section("Repeat it", repeating(folder, config, details.command if details else "")),
     ]
@@ -81,19 +82,6 @@ def _loop_sections(details: PageDetails, threshold: float | None) -> list[Sectio
         Section("Imagined questions", questions(rounds) if rounds else ""),
         Section("Lessons of the last round", lessons(details.lessons)),
     ]
-
-
-def _critics(measures: Sequence[Mapping[str, Any]]) -> str:
-    """Returns how well the critics that were fitted tell right from wrong; nothing where there are none."""
-    if not measures:
-        return ""
-    rows = [
-        [found["stage"], found["critic"], found["level"] or "all", f"{found['auc']:.3f}", f"{found['ece']:.3f}",
-         f"{found['num_states']:,}"]
-        for found in measures
-    ]  # fmt: skip
-    note = "<p class='soft'>On problems of the round's searches that the critic was not fitted to.</p>"
-    return table(("stage", "critic", "level", "AUC", "ECE", "states"), rows, (0, 1, 2)) + note
 
 
 def _results(rows: Sequence[ResultRow]) -> str:

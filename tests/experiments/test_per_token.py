@@ -72,7 +72,7 @@ def test_the_same_command_reads_back_what_is_there(config: PerTokenConfig, resul
     rows = list(csv.DictReader((config.out / "rows.csv").open()))
     assert [float(row["accuracy"]) for row in rows] == [row["accuracy"] for row in results["rows"]]
     page = (config.out / "report.html").read_text()
-    assert "http" not in page.replace("http://www.w3.org", "")
+    assert "://" not in page
     assert "eta_mcts" in page
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import os
 import signal
 import subprocess
@@ -155,8 +156,16 @@ def test_countdown_is_measured_by_level_and_round_beside_its_control(played: tup
     searches = {file.name for file in (out / "searches").glob("no_lessons-*")}
     assert searches == {f"no_lessons-round{n}-n{level}-greedy.jsonl" for n in (1, 2) for level in (3, 4, 5)}
     page = (out / "report.html").read_text()
-    assert "Imagined questions" in page
-    assert "Lessons of the last round" in page
+    titles = re.findall(r"<h2[^>]*>([^<]+)</h2>", page)
+    assert titles == [
+        "Accuracy", "Differences", "The loop", "Cost", "Imagined questions", "Lessons of the last round", "All results",
+        "Repeat it",
+    ]  # fmt: skip
+    losses = re.search(r"the policy that has learnt begins the next one, loss (0\.\d+) → (0\.\d+)", page)
+    assert losses is not None
+    assert "loss of no search" in page
+    assert "no search, round1: imagination" in page
+    assert "--preset countdown --rounds 2" in page
 
 
 def test_games_of_the_loop_are_never_those_of_the_test(played: tuple[Path, str]) -> None:

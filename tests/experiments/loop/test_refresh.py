@@ -79,6 +79,10 @@ def test_what_is_fitted_is_measured_by_level_and_replaces_a_critic_by_name(tmp_p
     measures = {(measure.critic, measure.level): measure for measure in refresh.measures_in(tmp_path)}
     assert {("value", "3"), ("orm", "2"), ("orm", "3")} <= set(measures)
     assert measures["orm", "3"].auc > 0.9
+    for measure in measures.values():
+        assert sum(num for num, _, _ in measure.bins) == measure.num_states
+        gaps = sum(num * abs(score - outcome) for num, score, outcome in measure.bins)
+        assert gaps / measure.num_states == pytest.approx(measure.ece)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["critics", "measures.json"]
 
     with Engine() as engine:

@@ -76,7 +76,15 @@ def page(tmp_path: Path) -> str:
     }
     details = PageDetails([found], [lesson()], ledger, {HOSTILE: 5}, f"python {HOSTILE}")
     measures: list[dict[str, Json]] = [
-        {"stage": HOSTILE, "critic": HOSTILE, "level": HOSTILE, "auc": 0.75, "ece": 0.125, "num_states": 90}
+        {
+            "stage": HOSTILE,
+            "critic": HOSTILE,
+            "level": HOSTILE,
+            "auc": 0.75,
+            "ece": 0.125,
+            "num_states": 90,
+            "bins": [[80, 0.25, 0.5], [20, 0.75, 0.75]],
+        }
     ]
     gains = [
         *GAINS,
@@ -99,11 +107,11 @@ def test_hostile_text_stays_text(page: str):
     tags = Tags(page)
     assert set(tags.names) <= ALLOWED
     assert tags.names.count("img") == 1
-    assert tags.names.count("title") == 1 + 3 * 3  # of the page, and of three bars, one a role
+    assert tags.names.count("title") == 1 + 3 * 3 + 2  # of the page, of three bars, one a role, and of two dots
     counts = {
         "title and heading": 2, "gains in the headline": 4, "gains in tiles": 4, "gains in the table": 5,
         "losses of a control": 1, "labels of three bars and their parts": 2 * 4, "questions and reasons": 4,
-        "lesson and its tree": 3, "critic": 3, "row": 3, "command": 1, "settings": 3,
+        "lesson and its tree": 3, "critic": 3, "its diagram": 5, "row": 3, "command": 1, "settings": 3,
     }  # fmt: skip
     assert page.count("&lt;script&gt;alert(1)") == sum(counts.values())
 
@@ -134,6 +142,8 @@ def test_the_page_says_what_was_found(page: str):
     assert "visits 3, value 0.75" in page
     assert "<td>0.625</td><td>0.525–0.725</td><td>1000</td><td>1,234</td>" in page
     assert "<td>0.750</td><td>0.125</td><td>90</td>" in page
+    assert 'cx="77.5" cy="105.0" r="9.0"' in page  # 30 + 190 · 0.25, 10 + 190 · 0.5, the largest bin
+    assert 'cx="172.5" cy="57.5" r="5.5"' in page  # a quarter of its scores: half as far beyond 2
     assert '<td class="words">revision</td><td class="words">abc-dirty</td>' in page
 
 
