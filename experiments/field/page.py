@@ -154,8 +154,19 @@ def _ends(row: Mapping[str, Any]) -> str:
 
 
 def _figure(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.3g}" if abs(value) < 1e4 else f"{value:,.0f}"
-    if isinstance(value, list | tuple):
-        return "–".join(_figure(part) for part in cast("Sequence[object]", value))
-    return str(value)
+    """Returns a value as a cell.
+
+    >>> [_figure(value) for value in (True, 0.5, 123456.7, 64128512, (0.25, 1.0), "uct")]
+    ['yes', '0.500', '123,457', '64,128,512', '0.250–1.000', 'uct']
+    """
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return f"{value:.3f}" if abs(value) < 1e3 else f"{value:,.0f}"
+        case int():
+            return f"{value:,}"
+        case list() | tuple():
+            return "–".join(_figure(part) for part in cast("Sequence[object]", value))
+        case _:
+            return str(value)

@@ -152,7 +152,7 @@ def plot_costs(rows: Sequence[ResultRow]) -> bytes:
         ticks = _apart(sorted((row.flops or 0) / 1e6 for row in mine))
         axes.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
         axes.minorticks_off()
-        axes.set_ylim(0, 1)
+        axes.set_ylim(-0.02, 1.02)
         axes.set_title(split, fontsize=10)
         axes.set_xlabel("MFLOPs a problem")
         if place == 1:

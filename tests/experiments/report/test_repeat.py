@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 
 from experiments.loop.config import PRESETS, SelfImproveConfig, smoke
 from experiments.loop.details import repeating_command
+from experiments.per_token import PerTokenConfig
 from experiments.report.repeat import command_of, versions
-from experiments.runs.settings import changed
+from experiments.runs.settings import changed, flat, settings_of
 from experiments.self_improve import parse
 
 CHANGED = {
@@ -42,6 +44,13 @@ def test_the_command_means_the_settings_of_the_run(config: SelfImproveConfig):
 def test_so_it_does_for_any_values(rounds: int, lr: float, policy: str):
     config = changed(PRESETS["countdown"], rounds=rounds, lr=lr, policy=policy)
     assert parse(shlex.split(repeating_command(config))[3:])[0] == config
+
+
+def test_the_command_of_a_comparison_means_its_settings():
+    config = PerTokenConfig(problems=("countdown:3",), multiples=(4, 8), reference="uct", trees=("uct",), limit=7)
+    command = command_of("experiments.per_token", flat(config), {"": flat(PerTokenConfig())})
+    found = settings_of(PerTokenConfig, shlex.split(command)[3:])
+    assert found == replace(config, out=Path("runs/again"))
 
 
 def test_it_has_the_nearest_preset_and_only_what_differs():
