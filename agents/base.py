@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import gymnasium as gym
@@ -17,6 +17,7 @@ from alphallm_env.types import Option, State, Trajectory
 
 if TYPE_CHECKING:
     from agents.tree.node import Node
+    from agents.tree.trace import Trace
     from alphallm_env.envs.text import MathReasoningEnv
 
 
@@ -107,8 +108,8 @@ class RootOption:
 class PlanResult:
     """What a search found: the chosen episode, everything finished on the way, and the cost.
 
-    `start` is the state where planning began. A planner that builds a tree gives its `root`, and the statistics of
-    the options below it.
+    `start` is the state where planning began. A planner that builds a tree gives its `root`, the statistics of the
+    options below it, and a `trace` of the search where it keeps one.
     """
 
     start: State
@@ -117,6 +118,7 @@ class PlanResult:
     usage: Usage
     root: Node | None = None
     root_options: tuple[RootOption, ...] = ()
+    trace: Trace | None = field(default=None, compare=False, repr=False)
 
     @property
     def options(self) -> tuple[Option, ...]:

@@ -50,6 +50,7 @@ class MCTSConfig:
     leaves_in_flight: int = 1
     max_simulations: int = 10_000  # whatever the budget: for models that cost nothing
     stop_at: float | None = None  # the ORM score of a solution at which the search ends; never where None
+    trace: bool = False  # whether each simulation is recorded, for `show_tree`; it changes nothing in a search
 
     def __post_init__(self) -> None:
         check_stop_at(self.stop_at)
@@ -73,8 +74,11 @@ class MCTSConfig:
         return replace(self, **groups, **own)  # type: ignore[arg-type]
 
     def record(self) -> dict[str, str | float | None]:
-        """Returns the settings as plain JSON values, flat, rules by name: what a run's record keeps."""
-        owners = {name: getattr(self, group) if group else self for name, group in _GROUP_OF.items()}
+        """Returns the settings as plain JSON values, flat, rules by name: what a run's record keeps.
+
+        Without `trace`, on which no result depends: a search that was saved without one may be resumed with one.
+        """
+        owners = {name: getattr(self, group) if group else self for name, group in _GROUP_OF.items() if name != "trace"}
         return {name: _recorded(name, getattr(owner, name)) for name, owner in owners.items()}
 
 
