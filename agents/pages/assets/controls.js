@@ -197,3 +197,4 @@ function start() {
 }
 
 start();
+requestAnimationFrame(() => setTimeout(() => performance.mark("painted")));

@@ -34,15 +34,15 @@ function simulationPart() {
     : make("p", {}, "It added ", nodeLink(now.added)));
   if (!now.descents.length) parts.push(make("p", { class: "quiet", text: "Its way down was not recorded." }));
   for (const descent of now.descents) {
-    descent.choices.forEach((choice, level) => parts.push(...choicePart(choice, level)));
+    descent.choices.forEach((choice, level) => parts.push(...choicePart(choice, descent.choices[level - 1])));
     parts.push(make("p", {}, "At ", nodeLink(descent.node), ` ${descent.width} children were allowed: ${descent.wanted} more drawn.`));
   }
   return parts;
 }
 
-function choicePart(choice, level) {
+function choicePart(choice, before) {
   const hasScores = choice.candidates.some(({ score }) => known(score)), hasPriors = choice.candidates.some(({ prior }) => known(prior));
-  const names = ["option", ...(hasScores ? ["score", "= q", "+ explore"] : ["q"]), "visits", ...(hasPriors ? ["prior"] : [])];
+  const names = ["option", ...(hasScores ? ["score", "= q", "+ expl."] : ["q"]), "visits", ...(hasPriors ? ["prior"] : [])];
   const rows = choice.candidates.map(({ node, q, visits, score, prior }) => row([
     nodeLink(node),
     ...(hasScores ? [known(score) ? written(score) : "∞", written(q), known(score) ? written(score - q) : "∞"] : [written(q)]),
@@ -53,7 +53,7 @@ function choicePart(choice, level) {
   const rule = hasScores ? trace.rule : trace.root_rule;
   const formula = hasScores ? FORMULAS[trace.rule] : "";
   return [
-    make("h3", {}, level ? "then at " : "at ", nodeLink(choice.parent)),
+    make("h3", {}, !before ? "at " : before.taken === choice.parent ? "then at " : "then, at the same position as that, at ", nodeLink(choice.parent)),
     make("p", { class: "quiet", text: `${choice.width} children allowed, ${choice.had} there; ${rule} chose${formula ? `: ${formula}, c = ${trace.c}` : ""}` }),
     table(names, rows),
     ...(left ? [make("p", { class: "quiet", text: `and ${left} candidates with lower scores` })] : []),
@@ -69,7 +69,7 @@ function nodePart(node) {
     ...MARKS.map(([sign, name]) => [`${sign} ${NAMES[name]}`, written(nodes[name][node])]),
     ...(known(nodes.check[node]) ? [["step check", nodes.check[node] ? "✓ holds" : "✗ refused"]] : []),
     ...(known(nodes.tokens[node]) ? [["tokens of the option", String(nodes.tokens[node])], ["tokens from the question", String(tokensTo(node))]] : []),
-    ...(trace ? [["added by simulation", births[node] > firstSimulation ? String(births[node]) : "before the recording"]] : []),
+    ...(trace && node ? [["added by simulation", births[node] > firstSimulation ? String(births[node]) : "before the recording"]] : []),
   ];
   const ending = nodes.ending[node];
   if (ending) facts.push(["ended", ending.replaceAll("_", " ")]);
