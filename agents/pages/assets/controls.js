@@ -10,12 +10,7 @@ function setSimulation(number, follow = true) {
   while (births[view.focus] > view.simulation) view.focus = nodes.parent[view.focus];
   slider.value = view.simulation;
   byId("simulation-number").textContent = `simulation ${view.simulation} of ${lastSimulation}`;
-  redraw();
-  const target = view.now && (view.now.added ?? view.now.descents[0]?.node);
-  if (follow && target !== undefined && isShown[target]) {
-    reveal(target);
-    draw();
-  }
+  redraw(follow ? (view.now?.added ?? view.now?.descents[0]?.node) : undefined);
   showPanel();
 }
 
@@ -26,9 +21,7 @@ function focusOn(node, options = {}) {
     if (here !== node) view.folded.delete(here);
     view.forced.add(here);
   }
-  redraw();
-  reveal(node);
-  draw();
+  redraw(node);
   showPanel();
   if (options.keepsHash) return;
   try {

@@ -2,7 +2,7 @@
 const stage = document.getElementById("stage"), scroller = document.getElementById("scroller");
 const space = document.getElementById("space"), canvas = document.getElementById("edges");
 const boxes = new Map(); // node → element, those in view
-let colours = {}, isQueued = false, drawnVersion = 0, foundNodes = new Set();
+let colours = {}, isQueued = false, foundNodes = new Set();
 
 function readColours() {
   const style = getComputedStyle(document.documentElement);
@@ -39,30 +39,40 @@ function placeBoxes(inView, y) {
     box.remove();
     boxes.delete(node);
   }
+  const fresh = [];
   for (const node of inView) {
+    const look = lookOf(node);
     let box = boxes.get(node);
-    if (!box || box.version !== drawnVersion) {
-      const fresh = boxOf(node);
-      if (box) box.replaceWith(fresh);
-      else space.append(fresh);
-      fresh.version = drawnVersion;
-      boxes.set(node, (box = fresh));
+    if (!box || box.key !== look.key) {
+      const made = boxOf(node, look);
+      if (box) box.replaceWith(made);
+      else fresh.push(made);
+      made.key = look.key;
+      boxes.set(node, (box = made));
     }
     box.style.transform = `translate(${xOf(depths[node])}px, ${y.get(node)}px)`;
   }
+  space.append(...fresh);
 }
 
-function boxOf(node) {
-  const { visits, q } = statistics(node, view.simulation);
-  const isNow = view.now?.way.has(node) ?? false;
+// All that may change in a node's box from one simulation to the next; `key` tells two looks apart.
+function lookOf(node) {
+  const look = { ...statistics(node, view.simulation), folded: numFolded(node), canFold: shownChildren[node].length > 0 };
   const classes = ["node"];
   if (chosen.has(node)) classes.push("chosen");
-  if (isNow) classes.push("now");
+  if (view.now?.way.has(node)) classes.push("now");
   if (view.now?.added === node) classes.push("new");
   if (foundNodes.has(node)) classes.push("found");
   if (view.focus === node) classes.push("focus");
+  look.classes = classes.join(" ");
+  look.disagrees = isDisagreement(node, view.simulation);
+  look.key = Object.values(look).join("|");
+  return look;
+}
+
+function boxOf(node, { visits, q, folded, canFold, classes, disagrees }) {
   const box = make("div", {
-    class: classes.join(" "), role: "treeitem", "aria-level": depths[node] + 1, "aria-selected": view.focus === node, "data-node": node,
+    class: classes, role: "treeitem", "aria-level": depths[node] + 1, "aria-selected": view.focus === node, "data-node": node,
   });
   box.style.height = `${heights[node]}px`;
   const bar = make("div", { class: "bar" }), swatch = make("span", { class: "swatch", text: visits ? written(q) : "–" });
@@ -71,15 +81,15 @@ function boxOf(node) {
     swatch.style.color = inkOn(q);
   }
   const head = make("div", { class: "head" }, swatch, make("span", { text: `${visits} visit${visits === 1 ? "" : "s"}` }));
-  if (isDisagreement(node, view.simulation)) head.append(make("span", { text: "≠", title: "the most visited child is not the highest valued one" }));
+  if (disagrees) head.append(make("span", { text: "≠", title: "the most visited child is not the highest valued one" }));
   box.append(bar, head);
-  const marks = marksOf(node), same = nodes.same[node] === null ? "" : "same position as another node", foot = same || footOf(node);
+  const marks = marksOf(node), foot = nodes.same[node] === null ? footOf(node) : "same position as another node";
   if (marks) box.append(make("div", { class: "marks", text: marks }));
   box.append(make("div", { class: "option", text: linesOf[node].join("\n") }));
   if (foot) box.append(make("div", { class: "foot", text: foot, title: foot }));
-  const folded = numFolded(node), canFold = shownChildren[node].length > 0;
   if (folded || canFold) {
-    box.append(make("button", { class: "fold", type: "button", tabindex: -1, "data-fold": node, text: folded ? `+${folded}` : "−", title: folded ? `show ${folded} below` : "fold" }));
+    const title = folded ? `show ${folded} below` : "fold";
+    box.append(make("button", { class: "fold", type: "button", tabindex: -1, "data-fold": node, text: folded ? `+${folded}` : "−", title }));
   }
   return box;
 }
@@ -120,12 +130,12 @@ function queueDraw() {
   requestAnimationFrame(draw);
 }
 
-// Lays out and draws anew, at once.
-function redraw() {
+// Lays out and draws anew, at once, and scrolls to a node where one is given.
+function redraw(target) {
   layOut();
   space.style.width = `${size.width}px`;
   space.style.height = `${size.height}px`;
-  drawnVersion++;
+  if (target !== undefined && isShown[target]) reveal(target);
   draw();
 }
 

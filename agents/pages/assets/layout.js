@@ -75,6 +75,7 @@ const view = {
 
 const tops = new Float64Array(count), blocks = new Float64Array(count), depths = new Int32Array(count);
 const isShown = new Uint8Array(count), numBelow = new Int32Array(count);
+const NONE = Object.freeze([]);
 let shownChildren = [], size = { width: 0, height: 0 };
 for (let node = 1; node < count; node++) depths[node] = depths[nodes.parent[node]] + 1;
 
@@ -94,13 +95,16 @@ function layOut() {
     if (!isShown[node]) continue;
     measure(node);
     deepest = Math.max(deepest, depths[node]);
-    shownChildren[node] = [];
-    if (node) shownChildren[parent].push(node);
+    shownChildren[node] = NONE;
+    if (!node) continue;
+    if (shownChildren[parent] === NONE) shownChildren[parent] = [node];
+    else shownChildren[parent].push(node);
   }
   for (let node = count - 1; node >= 0; node--) {
     if (node && births[node] <= view.simulation) numBelow[nodes.parent[node]] += numBelow[node] + 1;
     if (!isShown[node]) continue;
-    const inner = shownChildren[node].reduce((total, child) => total + blocks[child] + GAP_Y, -GAP_Y);
+    let inner = -GAP_Y;
+    for (const child of shownChildren[node]) inner += blocks[child] + GAP_Y;
     blocks[node] = Math.max(heights[node], inner);
   }
   tops[0] = MARGIN;
