@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import gymnasium as gym
 import numpy as np
 
+from agents.pages.summary import plan_summary
 from alphallm_env.grading import extract_answer
 from alphallm_env.runtime.metering import Meter, Usage, metering
 from alphallm_env.simulator import Simulator
@@ -129,6 +130,11 @@ class PlanResult:
     def answer(self) -> str | None:
         """The final answer of the chosen episode, None where it states none."""
         return extract_answer(self.best.state.text)
+
+    def _repr_html_(self) -> str:
+        """Returns a summary for notebooks."""
+        nodes = None if self.root is None else self.root.size
+        return plan_summary(self.answer, self.best, self.options, self.usage, nodes)
 
 
 def with_transcripts(result: PlanResult, meter: Meter) -> PlanResult:
