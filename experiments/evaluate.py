@@ -122,7 +122,9 @@ def main(config: EvaluateConfig) -> list[ResultRow]:
     rules = Rules(option_rule=TERMINATION_RULES.resolve(sets.option_rule), max_tokens=max_tokens)
     simulator = models.simulator(rules, shared_engine(), sets.temperature)
     problems = load_problems(sets.problems, sets.split, sets.limit, seed=planning.seed)
-    folder = RunFolder(config.out, flat(config, "out", "trees", "rescore")) if config.out else None  # a run may be moved
+    folder = (
+        RunFolder(config.out, flat(config, "out", "trees", "rescore")) if config.out else None
+    )  # a run may be moved
     pages = TreePages(folder.path, problems, config.trees) if folder and config.trees else None
     rows: list[ResultRow] = []
     searches: dict[LedgerKey, list[SearchRecord]] = {}

@@ -115,7 +115,7 @@ def _priors(nodes: Sequence[Node]) -> list[float | None]:
 
 def _variants(node: Node) -> list[Json]:
     """Returns the different texts that were merged into a node, without the first."""
-    texts = dict.fromkeys(member.option.text for member in node.members if member.option)
+    texts: dict[Json, None] = dict.fromkeys(member.option.text for member in node.members if member.option)
     return list(texts)[1:]
 
 

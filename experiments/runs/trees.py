@@ -57,13 +57,14 @@ class TreePages:
             if self._page(name, problem).exists()
         ]
         items = "".join(
-            f'<li><a href="{page.parent.name}/{page.name}">{html.escape(name)}: {html.escape(problem.question)}</a></li>\n'
+            f'<li><a href="{page.parent.name}/{page.name}">{html.escape(f"{name}: {problem.question}")}</a></li>\n'
             for name, problem, page in links
         )
         self._folder.mkdir(parents=True, exist_ok=True)
         head = f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        page = f'<!doctype html>\n<html lang="en"><head>{head}<title>Trees</title></head><body><h1>Trees</h1><ul>\n{items}</ul>'
-        write_whole(self.index, f"{page}</body></html>\n".encode("utf-8", "replace"))
+        body = f"<body><h1>Trees</h1><ul>\n{items}</ul></body>"
+        page = f'<!doctype html>\n<html lang="en"><head>{head}<title>Trees</title></head>{body}</html>\n'
+        write_whole(self.index, page.encode("utf-8", "replace"))
         return len(links)
 
     def _page(self, name: str, problem: Problem) -> Path:

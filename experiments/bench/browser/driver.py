@@ -55,6 +55,7 @@ class Browser:
             self._url += f"/session/{started['sessionId']}"
         except BaseException:
             self._process.kill()
+            self._process.communicate()
             raise
 
     def _port(self) -> int:
@@ -83,7 +84,7 @@ class Browser:
             self._send("DELETE", "")
         finally:
             self._process.terminate()
-            self._process.wait(10)
+            self._process.communicate(timeout=10)
 
     def open(self, url: str) -> None:
         """Loads a page; returns once its scripts have run."""

@@ -2,7 +2,7 @@
 
     python -m experiments.bench.browser.tree_page
 
-The search is a real one over a world that costs nothing (`bench.bookkeeping`), with texts of a usual length and a trace.
+The search is a real one over a world that costs nothing (`bench.bookkeeping`), with texts of usual length and a trace.
 A step moves the scrubber to a simulation drawn at random; it lasts until the page is laid out again (`step`), and until
 the frame after it (`frame`, which waits for the display). With `folded` the page shows what it shows when it is opened,
 with `all` every node.
@@ -145,8 +145,8 @@ def main(config: TreePageConfig) -> None:
                 f"max {max(found):.0f} ms"
                 for what, found in (("step", cost.steps), ("frame", cost.frames))
             )
-            megabytes = cost.num_bytes / 1e6
-            print(f"{num_nodes(plan.root)} nodes, {name}: {megabytes:.2f} MB, first paint {cost.first_paint:.2f} s, {said}")
+            size = f"{cost.num_bytes / 1e6:.2f} MB"
+            print(f"{num_nodes(plan.root)} nodes, {name}: {size}, first paint {cost.first_paint:.2f} s, {said}")
 
 
 if __name__ == "__main__":
