@@ -19,7 +19,7 @@ from agents.pages.tree_data import tree_data
 from alphallm_env.runtime.files import Json, write_whole
 from alphallm_env.types import Problem
 
-_SCRIPTS = ("data.js", "colours.js", "layout.js", "drawing.js", "panel.js", "outline.js", "controls.js")
+_SCRIPTS = ("data.js", "colours.js", "layout.js", "drawing.js", "overview.js", "panel.js", "outline.js", "controls.js")
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 

@@ -26,7 +26,7 @@ def safe_name(name: str) -> str:
     """Returns a name for a file: letters, digits and `._=-`; with a digest behind it where the name has others.
 
     >>> safe_name("sum_4"), safe_name("../a b")
-    ('sum_4', '_a_b-f8f6e9a4')
+    ('sum_4', '_a_b-2c2c791a')
     """
     safe = re.sub(r"[^A-Za-z0-9._=-]+", "_", name).lstrip(".")[:80]
     return safe if safe == name else f"{safe}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"

@@ -11,7 +11,7 @@ _RUNS = (
     f"<a href='javascript:{_ATTACK}'>link</a>", f"javascript:{_ATTACK}", f"<math><mtext><script>{_ATTACK}</script>",
     f"<style>@import 'http://evil.example/x.css';</style><script>{_ATTACK}</script>",
     f"<!--><script>{_ATTACK}</script>-->",
-    f"]]><script>{_ATTACK}</script>", f"<template><script>{_ATTACK}</script></template>", f"
+    f"]]><script>{_ATTACK}</script>", f"<template><script>{_ATTACK}</script></template>",
     f"<marquee onstart={_ATTACK}>",
     f"<noscript><p title='</noscript><img src=x onerror={_ATTACK}>'>",
     f"<object data='data:text/html,<script>{_ATTACK}</script>'>",

@@ -181,7 +181,10 @@ function start() {
   byId("next-disagreement").addEventListener("click", () => goToDisagreement(1));
   search.addEventListener("input", find);
   scroller.addEventListener("scroll", queueDraw, { passive: true });
-  new ResizeObserver(queueDraw).observe(scroller);
+  new ResizeObserver(() => {
+    drawOverview();
+    queueDraw();
+  }).observe(stage);
   window.addEventListener("hashchange", followHash);
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
     readColours();

@@ -29,6 +29,7 @@ function draw() {
     }
   }
   placeBoxes(inView, y);
+  showPlace();
   drawEdges(edges, y, left, top, width, height);
 }
 
@@ -133,6 +134,7 @@ function queueDraw() {
 // Lays out and draws anew, at once, and scrolls to a node where one is given.
 function redraw(target) {
   layOut();
+  drawOverview();
   space.style.width = `${size.width}px`;
   space.style.height = `${size.height}px`;
   if (target !== undefined && isShown[target]) reveal(target);

@@ -76,7 +76,7 @@ const view = {
 const tops = new Float64Array(count), blocks = new Float64Array(count), depths = new Int32Array(count);
 const isShown = new Uint8Array(count), numBelow = new Int32Array(count);
 const NONE = Object.freeze([]);
-let shownChildren = [], size = { width: 0, height: 0 };
+let shownChildren = [], deepest = 0, size = { width: 0, height: 0 };
 for (let node = 1; node < count; node++) depths[node] = depths[nodes.parent[node]] + 1;
 
 function isWanted(node) {
@@ -88,7 +88,7 @@ function isWanted(node) {
 function layOut() {
   shownChildren = new Array(count);
   numBelow.fill(0);
-  let deepest = 0;
+  deepest = 0;
   for (let node = 0; node < count; node++) {
     const parent = nodes.parent[node];
     isShown[node] = Number(node === 0 || (isShown[parent] === 1 && !view.folded.has(parent) && isWanted(node)));

@@ -36,13 +36,12 @@ class Browser:
     A context manager. Raises RuntimeError where the browser is missing or an instruction fails.
     """
 
-    def __init__(self, width: int = 1500, height: int = 950, *, dark: bool = False) -> None:
+    def __init__(self, width: int = 1500, height: int = 950) -> None:
         if missing := browser_missing():
             raise RuntimeError(missing)
         flags = [
             "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
             f"--window-size={width},{height}", "--host-resolver-rules=MAP * ~NOTFOUND",
-            *(["--force-dark-mode"] if dark else []),
         ]  # fmt: skip
         self._process = subprocess.Popen(
             ["chromedriver", "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -97,6 +96,12 @@ class Browser:
     def run_async(self, script: str, *arguments: object) -> Any:
         """Returns what the body of a function gives to its last argument, a callback."""
         return self._send("POST", "/execute/async", {"script": script, "args": arguments})
+
+    def prefer(self, scheme: str) -> None:
+        """Sets the colour scheme that the reader prefers, `light` or `dark`."""
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        command = {"cmd": "Emulation.setEmulatedMedia", "params": {"features": features}}
+        self._send("POST", "/goog/cdp/execute", command)
 
     def _element(self, selector: str) -> str:
         found = self._send("POST", "/element", {"using": "css selector", "value": selector})
