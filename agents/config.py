@@ -12,7 +12,9 @@ from agents.tree.evaluation import LeafScoring
 from agents.tree.expansion import Sampling, Width
 from agents.tree.halving import ROOT_SELECTIONS, RootSelection
 from agents.tree.merging import MERGE_RULES, MergeMode
+from agents.tree.node import Node
 from agents.tree.selection import SELECTION_RULES, SelectionRule, uct
+from agents.tree.trace import Trace
 from alphallm_env.registry import Registry
 
 
@@ -72,6 +74,13 @@ class MCTSConfig:
         own = changes.pop("", {})
         groups = {group: replace(getattr(self, group), **changed) for group, changed in changes.items()}
         return replace(self, **groups, **own)  # type: ignore[arg-type]
+
+    def start_trace(self, root: Node) -> Trace | None:
+        """Returns the trace of a search that begins with the tree of `root`, None where none is to be kept."""
+        if not self.trace:
+            return None
+        rule, root_rule = (_recorded(name, getattr(self.descent, name)) for name in ("selection", "root_selection"))
+        return Trace(root, self.width, rule=str(rule), root_rule=str(root_rule), c=self.descent.c)
 
     def record(self) -> dict[str, str | float | None]:
         """Returns the settings as plain JSON values, flat, rules by name: what a run's record keeps.

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 
 from agents.base import UNLIMITED, Budget, PlanResult, with_transcripts
 from agents.config import MCTSConfig
+from agents.tree.answering import root_options
 from agents.tree.backup import backup, discount_to, rescore
 from agents.tree.evaluation import Evaluator
 from agents.tree.expansion import grow
 from agents.tree.node import Node, finished_trajectories, walk
 from agents.tree.saving import SavedSearch
-from agents.tree.selection import Candidates, root_options, select_child
-from agents.tree.trace import Trace
+from agents.tree.selection import Candidates, select_child
 from agents.tree.transpositions import Positions, link
 from alphallm_env.errors import ServerError
 from alphallm_env.runtime.concurrency import gather
@@ -82,7 +82,7 @@ class TreeSearch:
         root_selection = config.descent.root_selection
         self._root_chooser = root_selection.start(seed) if root_selection else None
         self._positions = Positions(simulator, root) if config.sampling.transpositions else None
-        self._trace = Trace(root, config) if config.trace else None
+        self._trace = config.start_trace(root)
 
     @property
     def usage(self) -> Usage:

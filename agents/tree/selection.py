@@ -10,7 +10,6 @@ from math import inf, log, sqrt
 
 import numpy as np
 
-from agents.base import RootOption
 from agents.tree.node import Node
 from agents.tree.rules import registry_of_rules
 from alphallm_env.registry import Registry
@@ -144,13 +143,3 @@ def select_child(
 def has_priors(parent: Node) -> bool:
     """Returns whether the log-probabilities of all the node's children are known."""
     return all(m.option and m.option.log_prob is not None for child in parent.children for m in child.members)
-
-
-def root_options(root: Node) -> tuple[RootOption, ...]:
-    """Returns the options that a search considered at its root, with their statistics."""
-    priors = Candidates(root, root.children).prior if has_priors(root) else [None] * len(root.children)
-    return tuple(
-        RootOption(child.state.option, child.visit_count, child.q, prior)
-        for child, prior in zip(root.children, priors, strict=True)
-        if child.state.option is not None
-    )

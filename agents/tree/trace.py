@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from agents.config import MCTSConfig
+from agents.tree.expansion import Width
 from agents.tree.node import Node, walk
 from agents.tree.selection import Candidates, has_priors
 from agents.tree.transpositions import reached_from
@@ -69,18 +69,19 @@ class NodeStatistics:
 class Trace:
     """What a search recorded: its waves, and how the statistics of each node changed.
 
-    `start` simulations had been run before the recording began: those of a search that was saved and resumed.
+    `rule` and `root_rule` are the names of the selection rule and of the root selection, and `c` is the weight of
+    exploration. `start` simulations had been run before the recording began: those of a search that was saved and
+    resumed.
     """
 
-    def __init__(self, root: Node, config: MCTSConfig) -> None:
-        settings = config.record()
-        self.rule = str(settings["selection"])
-        self.root_rule = str(settings["root_selection"])
-        self.c = config.descent.c
+    def __init__(self, root: Node, width: Width, *, rule: str, root_rule: str, c: float) -> None:
+        self.rule = rule
+        self.root_rule = root_rule
+        self.c = c
         self.start = 0
         self.waves: list[TracedWave] = []
         self.history: dict[Node, list[NodeStatistics]] = {}
-        self._width = config.width
+        self._width = width
         self._extra_width = 0
         self._choices: list[TracedChoice] = []
         self._descents: list[TracedDescent] = []

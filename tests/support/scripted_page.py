@@ -10,7 +10,6 @@ from scripted_world import PROBLEM, START, make_simulator, search
 from agents import Budget, Node, PlanResult, Usage, eta_mcts
 from agents.config import MCTSConfig
 from agents.tree.selection import Candidates, uct
-from agents.tree.trace import Trace
 from alphallm_env.types import Option, Problem, ScoreKind, State, Trajectory
 
 WIDE: dict[str, object] = {
@@ -33,7 +32,8 @@ def hostile_plan() -> tuple[PlanResult, Problem]:
     texts = list(HOSTILE_TEXTS)
     start = State("hostile", "\n".join(texts))
     root = Node(start, seed=1)
-    trace = Trace(root, MCTSConfig(trace=True))
+    trace = MCTSConfig(trace=True).start_trace(root)
+    assert trace is not None
     added: list[Node] = []
     for number, text in enumerate(texts):
         parent = root if number % 3 == 0 else added[-1]

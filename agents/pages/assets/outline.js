@@ -19,8 +19,9 @@ function writeOutline() {
       swatch.style.background = colourOf(q);
       swatch.style.color = inkOn(q);
     }
-    const said = ` n=${visits} ${[marksOf(node), footOf(node)].filter(Boolean).join("  ")} `;
-    const line = make("span", { class: "line" }, swatch, said, make("span", { class: "text", text: textOf(node) }));
+    const said = ` n=${visits}  ${[marksOf(node), footOf(node)].filter(Boolean).join("  ")}`;
+    const text = make("span", { class: "text", text: ` ${textOf(node)} ` });
+    const line = make("span", { class: "line" }, swatch, text, make("span", { class: "quiet", text: said }));
     const below = make("ul");
     (node ? lists.get(nodes.parent[node]) : top).append(make("li", { class: chosen.has(node) ? "chosen" : "" }, line, below));
     lists.set(node, below);
