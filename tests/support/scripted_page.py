@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from hostile_texts import HOSTILE_TEXTS
-from scripted_world import PROBLEM, START, make_simulator, search
+from scripted_world import PROBLEM, START, add_child, make_simulator, search, step
 
 from agents import Budget, Node, PlanResult, Usage, eta_mcts
 from agents.config import MCTSConfig
@@ -25,6 +25,19 @@ def small_plan(**settings: object) -> PlanResult:
     """Returns a search of some thirty simulations with a trace."""
     planner = eta_mcts(**{**WIDE, "merge_rule": "none", "expansion_batch": 1, "trace": True, **settings})
     return search(planner, make_simulator(), Budget(simulations=30), seed=5)
+
+
+def hand_made_plan() -> PlanResult:
+    """Returns a tree of four nodes with a variant, a redrawn option and two pruned ones, and without a trace."""
+    root = Node(START, seed=0)
+    left = add_child(root, "2 * 3 = 6\n", 0.75, 3, log_prob=-1.0)
+    add_child(root, "2 + 3 = 5\n", 0.25, 1, log_prob=-1.0)
+    below = add_child(left, "6 + 1 = 7\n", 0.5, 2)
+    root.visit_count, root.q, root.num_sampled = 4, 0.625, 5  # two kept, one redrawn, two pruned
+    left.num_draws, left.orm = 2, 1 / 3
+    left.join(step(START, "3 * 2 = 6\n"))
+    best = Trajectory(step(below.state, "#### 7\n"), 0.9)
+    return PlanResult(START, best, (best,), Usage(policy_tokens=12, simulations=4), root)
 
 
 def hostile_plan() -> tuple[PlanResult, Problem]:

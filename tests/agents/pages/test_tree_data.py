@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from scripted_page import gold, hostile_plan, small_plan
-from scripted_world import PROBLEM, START, add_child, make_simulator, search, step
+from scripted_page import gold, hand_made_plan, hostile_plan, small_plan
+from scripted_world import PROBLEM, START, add_child, make_simulator, search
 
 from agents import Budget, Node, PlanResult, Usage, eta_mcts, make_planner
 from agents.pages import tree_data as module
@@ -15,20 +15,8 @@ from agents.tree.node import walk
 from alphallm_env.types import Trajectory
 
 
-def hand_made() -> PlanResult:
-    root = Node(START, seed=0)
-    left = add_child(root, "2 * 3 = 6\n", 0.75, 3, log_prob=-1.0)
-    add_child(root, "2 + 3 = 5\n", 0.25, 1, log_prob=-1.0)
-    below = add_child(left, "6 + 1 = 7\n", 0.5, 2)
-    root.visit_count, root.q, root.num_sampled = 4, 0.625, 5  # two kept, one redrawn, two pruned
-    left.num_draws, left.orm = 2, 1 / 3
-    left.join(step(START, "3 * 2 = 6\n"))
-    best = Trajectory(step(below.state, "#### 7\n"), 0.9)
-    return PlanResult(START, best, (best,), Usage(policy_tokens=12, simulations=4), root)
-
-
 def test_columns_by_hand():
-    data = tree_data(hand_made(), PROBLEM, "mine")
+    data = tree_data(hand_made_plan(), PROBLEM, "mine")
     nodes = data["nodes"]
     assert isinstance(nodes, dict)
     assert nodes["text"] == ["", "2 * 3 = 6\n", "6 + 1 = 7\n", "2 + 3 = 5\n"]
@@ -58,7 +46,7 @@ def test_priors_are_shares_where_all_are_known():
 
 
 def test_the_way_ends_where_a_rollout_takes_over():
-    plan = hand_made()
+    plan = hand_made_plan()
     assert plan.root is not None
     assert chosen_path(plan.root, plan.best.state)[-1].state.option == plan.best.options[1]
 

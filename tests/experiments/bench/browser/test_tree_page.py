@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 from hostile_texts import HOSTILE_TEXTS
-from scripted_page import gold, hostile_plan, small_plan
+from scripted_page import gold, hand_made_plan, hostile_plan, small_plan
+from scripted_world import START, make_simulator
 
-from agents import PlanResult, show_tree
+from agents import Budget, PlanResult, eta_mcts, show_tree
 from agents.tree.node import Node, num_nodes, walk
 from experiments.bench.browser.driver import Browser, browser_missing
 from experiments.bench.browser.tree_page import TreePageConfig, large_plan, main, measure
@@ -70,7 +71,10 @@ def test_the_page_shows_question_answer_and_every_option_whole(browser: Browser,
     assert browser.text("#question") == plan.root.state.question
     assert f"answer {plan.answer}" in browser.text("#summary")
     assert browser.run("return document.title") == f"mine: {plan.root.state.question}"
-    browser.run("document.getElementById('scroller').style.height = '9000px'")  # so that all is in view
+    browser.run(  # so that all is in view
+        "const scroller = document.getElementById('scroller'); scroller.style.height = '9000px';"
+        "scroller.dispatchEvent(new Event('scroll'))"
+    )
     browser.run_async("requestAnimationFrame(() => setTimeout(arguments[0], 100))")
     texts = sorted(text.replace("\n", " ") for text in shown(browser))
     expected = sorted(option_text(node) for node in walk(plan.root) if node.depth <= 3)
@@ -193,6 +197,41 @@ def test_nodes_below_a_visit_count_are_folded_into_a_count(browser: Browser, pag
     left = len(shown(browser))
     assert left < num_nodes(plan.root)
     assert sum(map(int, folded)) == num_nodes(plan.root) - left
+
+
+def test_redrawn_pruned_and_merged_options_are_counted(browser: Browser, tmp_path: Path):
+    browser.open(show_tree(hand_made_plan(), tmp_path / "tree.html").as_uri())
+    feet = browser.run("return [...document.querySelectorAll('.node .foot')].map((e) => e.textContent)")
+    assert sorted(feet) == sorted(["+1 redrawn · +2 pruned", "1 tok · 2 variants · drawn 2×", "1 tok", "1 tok"])
+    assert "5: 2 kept, 1 redrawn, 2 pruned" in browser.text("#panel")
+    browser.run("document.querySelector('.node[data-node=\"1\"]').click()")
+    browser.click("#panel details summary")
+    assert "3 * 2 = 6" in browser.text("#panel details")
+
+
+def test_without_a_trace_there_is_no_scrubber_and_the_page_says_why(browser: Browser, tmp_path: Path):
+    browser.open(show_tree(hand_made_plan(), tmp_path / "tree.html").as_uri())
+    assert browser.run("return document.getElementById('scrubber').hidden")
+    assert browser.run("return document.getElementById('gold-button').hidden")
+    assert "the setting trace=true records them" in browser.text("#panel")
+    assert len(shown(browser)) == 4
+
+
+def test_a_resumed_search_says_what_was_not_recorded(browser: Browser, tmp_path: Path):
+    planner, simulator = eta_mcts(trace=True, merge_rule="none", known_mass=None), make_simulator()
+    with simulator.engine:
+        first = planner.begin(simulator, START, budget=Budget(simulations=20), seed=1)
+        first.simulate(9)
+        plan = planner.load(first.to_bytes(), simulator).run()
+    assert plan.trace is not None
+    assert plan.root is not None
+    browser.open(show_tree(plan, tmp_path / "tree.html").as_uri())
+    assert f"The first {plan.trace.start} simulations were not recorded" in browser.text("#panel")
+    scrub(browser, 0)  # the slider begins where the recording does
+    assert f"simulation {plan.trace.start} of" in browser.text("#simulation-number")
+    browser.run("window.dispatchEvent(new Event('beforeprint'))")
+    born = len(plan.trace.births())
+    assert browser.run("return document.querySelectorAll('#outline li').length") == num_nodes(plan.root) - born
 
 
 def test_the_printed_page_has_every_node(browser: Browser, page: Path, plan: PlanResult):
