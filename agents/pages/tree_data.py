@@ -168,16 +168,16 @@ def _descent(descent: TracedDescent, numbers: Numbers, most: int | None) -> Json
 
 
 def _choice(choice: TracedChoice, numbers: Numbers, most: int | None) -> Json:
-    """Returns a choice as [parent, width, children, candidates, chosen, then four numbers for each candidate shown].
+    """Returns a choice as [parent, its visits, width, children, candidates, chosen, size, numbers of each candidate].
 
-    These are its place among its siblings, q, visits and score; a fifth is its prior where priors are known.
+    A candidate's `size` numbers are its place among its siblings, q, visits and score, and its prior where all are known.
     """
     places = range(len(choice.nodes))
     if most is not None and len(choice.nodes) > most:
         ranked = sorted(places, key=lambda place: -(choice.scores or choice.q)[place])[:most]
         places = sorted({*ranked, choice.chosen})
     row: list[Json] = [
-        numbers[choice.parent], choice.width, choice.num_children, len(choice.nodes),
+        numbers[choice.parent], choice.parent_visits, choice.width, choice.num_children, len(choice.nodes),
         choice.nodes[choice.chosen].index, 4 if choice.priors is None else 5,
     ]  # fmt: skip
     for place in places:

@@ -24,6 +24,7 @@ class TracedChoice:
     """
 
     parent: Node
+    parent_visits: int
     width: int
     num_children: int
     nodes: tuple[Node, ...]
@@ -104,6 +105,7 @@ class Trace:
         self._choices.append(
             TracedChoice(
                 parent,
+                candidates.parent_visits,
                 self._width.allowed(parent, self._extra_width),
                 len(parent.children),
                 tuple(candidates.nodes),

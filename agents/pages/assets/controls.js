@@ -85,6 +85,7 @@ function goToDisagreement(step) {
     const node = (view.focus + step * distance + count * distance) % count;
     if (births[node] <= view.simulation && isDisagreement(node, view.simulation)) return focusOn(node);
   }
+  byId("found").textContent = "no disagreement";
 }
 
 const siblingsOf = (node) => (node ? shownChildren[nodes.parent[node]] : [0]);

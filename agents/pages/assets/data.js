@@ -59,13 +59,13 @@ function descentOf([node, width, wanted, choices]) {
   return { node, width, wanted, choices: choices.map(choiceOf) };
 }
 
-function choiceOf([parent, width, had, total, taken, size, ...numbers]) {
+function choiceOf([parent, visits, width, had, total, taken, size, ...numbers]) {
   const candidates = [];
   for (let start = 0; start < numbers.length; start += size) {
-    const [index, q, visits, score, prior] = numbers.slice(start, start + size);
-    candidates.push({ node: children[parent][index], q, visits, score, prior });
+    const [index, q, own, score, prior] = numbers.slice(start, start + size);
+    candidates.push({ node: children[parent][index], q, visits: own, score, prior });
   }
-  return { parent, width, had, total, taken: children[parent][taken], candidates };
+  return { parent, visits, width, had, total, taken: children[parent][taken], candidates };
 }
 
 // Whether the most visited child of a node is not the highest valued one.

@@ -54,7 +54,7 @@ function choicePart(choice, before) {
   const formula = hasScores ? FORMULAS[trace.rule] : "";
   return [
     make("h3", {}, !before ? "at " : before.taken === choice.parent ? "then at " : "then, at the same position as that, at ", nodeLink(choice.parent)),
-    make("p", { class: "quiet", text: `${choice.width} children allowed, ${choice.had} there; ${rule} chose${formula ? `: ${formula}, c = ${trace.c}` : ""}` }),
+    make("p", { class: "quiet", text: `${choice.width} children allowed, ${choice.had} there; ${rule} chose${formula ? `: ${formula}, N = ${choice.visits}, c = ${trace.c}` : ""}` }),
     table(names, rows),
     ...(left ? [make("p", { class: "quiet", text: `and ${left} candidates with lower scores` })] : []),
   ];

@@ -74,8 +74,8 @@ def test_the_trace_has_each_choice_as_it_was():
         for (node, width, wanted, choices), descent in zip(descents, wave.descents, strict=True):  # type: ignore[misc, arg-type]
             assert (node, width, wanted) == (numbers[descent.node], descent.width, descent.num_wanted)
             for found, choice in zip(choices, descent.choices, strict=True):
-                parent, _, _, num, taken, size, *rest = found
-                assert (parent, num) == (numbers[choice.parent], len(choice.nodes))
+                parent, visits, _, _, num, taken, size, *rest = found
+                assert (parent, visits, num) == (numbers[choice.parent], choice.parent_visits, len(choice.nodes))
                 assert taken == choice.nodes[choice.chosen].index
                 assert rest[2::size] == list(choice.visits)
                 assert rest[1::size] == [round(q, 4) for q in choice.q]
@@ -89,8 +89,8 @@ def test_a_page_of_very_many_candidates_keeps_the_best_and_the_chosen(monkeypatc
     assert isinstance(trace, dict)
     assert trace["best_kept"] == 2
     choices = [choice for wave in trace["waves"] for descent in wave[2] for choice in descent[3]]  # type: ignore[index, union-attr]
-    assert any(choice[3] > 2 for choice in choices)  # type: ignore[index, operator]
-    for _, _, _, _, taken, size, *rest in choices:  # type: ignore[misc]
+    assert any(choice[4] > 2 for choice in choices)  # type: ignore[index, operator]
+    for _, _, _, _, _, taken, size, *rest in choices:  # type: ignore[misc]
         places = rest[::size]
         assert len(places) <= 2
         assert taken in places

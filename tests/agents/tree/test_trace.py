@@ -94,7 +94,8 @@ def test_the_choice_is_the_candidate_with_the_highest_score_by_the_formula():
     at_root = [(wave.first - 1, d.choices[0]) for wave in trace.waves for d in wave.descents if d.choices]
     assert len(at_root) == 34  # 40 simulations, of which six drew the root's children
     for visits_before, choice in at_root:
-        assert (choice.parent, choice.width, choice.num_children) == (root, 6, 6)
+        assert (choice.parent, choice.parent_visits) == (root, visits_before)
+        assert (choice.width, choice.num_children) == (6, 6)
         assert choice.scores is not None
         assert choice.chosen == choice.scores.index(max(choice.scores))
         for score, q, visits in zip(choice.scores, choice.q, choice.visits, strict=True):
