@@ -170,7 +170,7 @@ def _descent(descent: TracedDescent, numbers: Numbers, most: int | None) -> Json
 def _choice(choice: TracedChoice, numbers: Numbers, most: int | None) -> Json:
     """Returns a choice as [parent, its visits, width, children, candidates, chosen, size, numbers of each candidate].
 
-    A candidate's `size` numbers are its place among its siblings, q, visits and score, and its prior where all are known.
+    A candidate's `size` numbers are its place among its siblings, q, visits, score, and its prior where known.
     """
     places = range(len(choice.nodes))
     if most is not None and len(choice.nodes) > most:
