@@ -34,7 +34,7 @@ function simulationPart() {
     : make("p", {}, "It added ", nodeLink(now.added)));
   if (!now.descents.length) parts.push(make("p", { class: "quiet", text: "Its way down was not recorded." }));
   for (const descent of now.descents) {
-    descent.choices.forEach((choice, level) => parts.push(...choicePart(choice, descent.choices[level - 1])));
+    descent.choices.forEach((choice, level) => parts.push(choicePart(choice, descent.choices[level - 1])));
     parts.push(make("p", {}, "At ", nodeLink(descent.node), ` ${descent.width} children were allowed: ${descent.wanted} more drawn.`));
   }
   return parts;
@@ -52,12 +52,11 @@ function choicePart(choice, before) {
   const left = choice.total - choice.candidates.length;
   const rule = hasScores ? trace.rule : trace.root_rule;
   const formula = hasScores ? FORMULAS[trace.rule] : "";
-  return [
+  return make("section", {},
     make("h3", {}, !before ? "at " : before.taken === choice.parent ? "then at " : "then, at the same position as that, at ", nodeLink(choice.parent)),
     make("p", { class: "quiet", text: `${choice.width} children allowed, ${choice.had} there; ${rule} chose${formula ? `: ${formula}, N = ${choice.visits}, c = ${trace.c}` : ""}` }),
     table(names, rows),
-    ...(left ? [make("p", { class: "quiet", text: `and ${left} candidates with lower scores` })] : []),
-  ];
+    ...(left ? [make("p", { class: "quiet", text: `and ${left} candidates with lower scores` })] : []));
 }
 
 function nodePart(node) {
