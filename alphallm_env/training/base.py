@@ -87,8 +87,11 @@ class FineTuning:
     warmup_share: float = 0.1
     max_length: int | None = None
     seed: int = 0
+    lora_rank: int = 0  # of LoRA matrices, beside frozen linear layers; 0: all weights are trained
 
     def __post_init__(self) -> None:
+        if self.lora_rank < 0:
+            raise ValueError(f"lora_rank must be >= 0, got {self.lora_rank}")
         for name in ("epochs", "batch_size", "max_length"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -135,5 +138,12 @@ def _accepted(found: object) -> FineTuner:
 
 
 FINE_TUNERS: Registry[FineTuner] = Registry(
-    "fine-tuner", {"sft": "alphallm_env.training.sft:SupervisedFineTuner"}, _accepted
+    "fine-tuner",
+    {
+        "sft": "alphallm_env.training.sft:SupervisedFineTuner",
+        "weighted_sft": "alphallm_env.training.sft:WeightedFineTuner",
+        "dpo": "alphallm_env.training.preference:DirectPreference",
+        "kto": "alphallm_env.training.preference:LabelledOptions",
+    },
+    _accepted,
 )

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import math
-import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any
 
+import torch
 from datasets import Dataset
+from torch.nn.functional import cross_entropy
+from transformers import Trainer
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from alphallm_env.lm.local.transformers_lm import TransformersLM
-from alphallm_env.lm.prompts import PromptTemplate, plain_solution, without_opening
+from alphallm_env.lm.prompts import PromptTemplate
 from alphallm_env.training.base import FineTuneResult, FineTuning, Lesson
-from alphallm_env.training.precision import multiplies_bfloat16
-
-_LOGITS = 2**28  # of one forward pass: a gibibyte in float32, and its gradient as much again
+from alphallm_env.training.trainers import Lent, longest_of, tokens_of
 
 
 class SupervisedFineTuner:
@@ -39,83 +37,87 @@ class SupervisedFineTuner:
         Raises ValueError where there is no lesson, one is longer than `max_length` tokens or than the model can read,
         or one has a weight of its own: all count alike here.
         """
-        rows = [_row(lesson, lm, template) for lesson in lessons]
-        longest = _longest(rows, lm, settings.max_length)
-        _check_weights(lessons)
-        at_once = _lessons_at_once(settings.batch_size, longest * lm.model.config.get_text_config().vocab_size)
-        os.environ["TENSORBOARD_LOGGING_DIR"] = str(logs)
-        arguments = SFTConfig(
-            output_dir=str(out),
-            num_train_epochs=settings.epochs,
-            per_device_train_batch_size=at_once,
-            gradient_accumulation_steps=settings.batch_size // at_once,
-            learning_rate=settings.lr,
-            lr_scheduler_type="linear",
-            warmup_steps=math.ceil(settings.warmup_share * settings.epochs * len(rows) / settings.batch_size),
-            max_length=longest,
-            completion_only_loss=True,
-            seed=settings.seed,
-            data_seed=settings.seed,
-            bf16=multiplies_bfloat16(lm.model.device),
-            use_cpu=lm.model.device.type == "cpu",
-            gradient_checkpointing=False,
-            save_strategy="no",
-            report_to="tensorboard",
-            logging_steps=10,
-            disable_tqdm=True,
-            dataloader_pin_memory=False,
-            dataset_num_proc=None,
+        rows = [row_of(lesson, lm, template) for lesson in lessons]
+        longest = longest_of([len(row["input_ids"]) for row in rows], lm, settings.max_length)
+        self.check_weights(lessons)
+        lent = Lent(lm, settings, out, logs)
+        arguments = SFTConfig(**lent.arguments(len(rows), longest), completion_only_loss=True)
+        return FineTuneResult(lent.train(lambda: self.trainer(lm, arguments, rows, lessons)), len(rows))
+
+    def check_weights(self, lessons: Sequence[Lesson]) -> None:
+        """Raises ValueError where a weight would be ignored."""
+        if different := sorted({lesson.weight for lesson in lessons} - {1.0}):
+            raise ValueError(f"supervised fine-tuning takes lessons of weight 1, got {', '.join(map(str, different))}")
+
+    def trainer(
+        self,
+        lm: TransformersLM,
+        arguments: SFTConfig,
+        rows: Sequence[dict[str, list[int]]],
+        lessons: Sequence[Lesson],  # noqa: ARG002
+    ) -> Trainer:
+        """Returns the trainer of these rows, one for each lesson."""
+        return SFTTrainer(
+            model=lm.model, args=arguments, train_dataset=Dataset.from_list(list(rows)), processing_class=lm.tokenizer
         )
-        dtype = lm.model.dtype
-        lm.model.float()  # the trainer computes in bfloat16, but bfloat16 weights would round small updates away
-        lm.model.set_attn_implementation("eager")  # on short sequences its backward pass is twice as fast
-        with contextlib.redirect_stdout(io.StringIO()):  # the trainer prints a dict at every logging step
-            trainer = SFTTrainer(
-                model=lm.model,
-                args=arguments,
-                train_dataset=Dataset.from_list(rows),
-                processing_class=lm.tokenizer,
-            )
-            loss = float(trainer.train().training_loss)
-        trainer.accelerator.unwrap_model(lm.model, keep_fp32_wrapper=False)  # else it computes in bfloat16 from now on
-        lm.model.set_attn_implementation("sdpa")
-        lm.model.eval().to(dtype).save_pretrained(out)  # type: ignore[arg-type]
-        lm.tokenizer.save_pretrained(out)
-        return FineTuneResult(loss, len(rows))
 
 
-def _row(lesson: Lesson, lm: TransformersLM, template: PromptTemplate) -> dict[str, list[int]]:
+class WeightedFineTuner(SupervisedFineTuner):
+    """Imitates the solution of each lesson by as much as the lesson weighs beside the others."""
+
+    def check_weights(self, lessons: Sequence[Lesson]) -> None:
+        """Raises ValueError where no lesson weighs anything."""
+        if not any(lesson.weight > 0 for lesson in lessons):
+            raise ValueError(f"expected a lesson of a weight above 0, got {len(lessons)} of weight 0")
+
+    def trainer(
+        self,
+        lm: TransformersLM,
+        arguments: SFTConfig,
+        rows: Sequence[dict[str, list[int]]],
+        lessons: Sequence[Lesson],
+    ) -> Trainer:
+        """Returns the trainer of these rows, whose weights are 1 in the mean."""
+        arguments.remove_unused_columns = False
+        mean = sum(lesson.weight for lesson in lessons) / len(lessons)
+        weighted = [{**row, "weight": lesson.weight / mean} for row, lesson in zip(rows, lessons, strict=True)]
+        trainer = _WeightedTrainer(
+            model=lm.model, args=arguments, train_dataset=Dataset.from_list(weighted), processing_class=lm.tokenizer
+        )
+        trainer.data_collator = _WithWeights(trainer.data_collator)
+        return trainer
+
+
+@dataclass(frozen=True)
+class _WithWeights:
+    """Collates rows as `collate` does, and their weights beside them."""
+
+    collate: Any
+
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        weights = torch.tensor([row["weight"] for row in rows])
+        batch = self.collate([{name: row[name] for name in row if name != "weight"} for row in rows])
+        return {**batch, "weight": weights}
+
+
+class _WeightedTrainer(SFTTrainer):
+    """The loss is the mean over all learnt tokens of a batch of their cross-entropy times the weight of their row."""
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        weights = inputs.pop("weight")
+        labels = inputs.pop("labels")[:, 1:]
+        outputs = model(**inputs, use_cache=False)
+        losses = cross_entropy(outputs.logits[:, :-1].float().transpose(1, 2), labels, reduction="none")
+        num_tokens = (labels != -100).sum() if num_items_in_batch is None else num_items_in_batch
+        loss = (losses * weights[:, None]).sum() / num_tokens  # that of a label of -100 is 0
+        return (loss, outputs) if return_outputs else loss
+
+
+def row_of(lesson: Lesson, lm: TransformersLM, template: PromptTemplate) -> dict[str, list[int]]:
     """Returns the tokens of a lesson, its end included, and which of them are learnt."""
-    prompt = template.solve(lesson.question, lesson.prefix)
-    text = prompt + without_opening(prompt, plain_solution(lesson.solution))
-    given, tokens = lm.vocabulary.encode([prompt, text])
-    num_given = next((at for at, pair in enumerate(zip(given, tokens, strict=False)) if pair[0] != pair[1]), len(given))
-    if lesson.is_whole:
-        tokens = [*tokens, cast(int, lm.tokenizer.eos_token_id)]
+    tokens, num_given = tokens_of(
+        lm, template, lesson.question, lesson.prefix, lesson.solution, is_whole=lesson.is_whole
+    )
     return {"input_ids": tokens, "completion_mask": [0] * num_given + [1] * (len(tokens) - num_given)}
-
-
-def _longest(rows: Sequence[dict[str, list[int]]], lm: TransformersLM, max_length: int | None) -> int:
-    """Returns the tokens of the longest lesson, its end included. Raises ValueError where it is longer than allowed."""
-    if not rows:
-        raise ValueError("expected at least one lesson, got none")
-    longest = max(len(row["input_ids"]) for row in rows)
-    readable = getattr(lm.model.config.get_text_config(), "max_position_embeddings", None)
-    limit = min((length for length in (max_length, readable) if length is not None), default=longest)
-    if longest > limit:
-        raise ValueError(f"lessons must have at most {limit} tokens, got one of {longest}")
-    return longest
-
-
-def _lessons_at_once(batch_size: int, logits: int) -> int:
-    """Returns how many lessons go through the model at once: a divisor of the batch size whose logits fit in memory.
-
-    `logits` is the number of logits of one lesson at most. A batch in parts gives the same gradient.
-    """
-    divisors = [part for part in range(1, batch_size + 1) if batch_size % part == 0]
-    return max((part for part in divisors if part * logits <= _LOGITS), default=1)
-
-
-def _check_weights(lessons: Sequence[Lesson]) -> None:
-    if different := sorted({lesson.weight for lesson in lessons} - {1.0}):
-        raise ValueError(f"supervised fine-tuning takes lessons of weight 1, got {', '.join(map(str, different))}")

@@ -94,6 +94,8 @@ class FineTuningSettings:
     """trajectories"""
     lr: float = 5e-4
     """the highest learning rate"""
+    lora_rank: int = 0
+    """of LoRA matrices that are trained in place of all weights; 0: all weights"""
     max_lessons: int = 100_000
     """of a fine-tuning: all new ones, and a sample of those of earlier rounds"""
     targets: Literal["solutions", "visits"] = "solutions"

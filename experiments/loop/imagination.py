@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -27,16 +27,33 @@ _OPENING_WORDS = (3, 12)  # of a known question, to complete: from, below
 _BATCH = 1_024  # questions written at once, at most
 _SPARE = 1.25  # times as many as would do at the share that was kept so far
 _TRIES = 80  # questions written for each one that is wanted
-_REFUSED_KEPT = 8
+_SHOWN = 4  # questions refused for the same reason, at most
+
+
+@dataclass
+class Refused:
+    """Questions that were not kept: how many, by reason, and a few of each as (question, reason)."""
+
+    counts: Counter[str] = field(default_factory=Counter[str])
+    shown: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+
+    def add(self, question: str, reason: str) -> None:
+        """Counts a question."""
+        self.counts[reason] += 1
+        if self.counts[reason] <= _SHOWN:
+            self.shown.append((question, reason))
 
 
 @dataclass(frozen=True)
 class Imagined:
-    """The questions that were kept, how many were sampled to find them, and a few of those that were refused."""
+    """The questions that were kept, how many were written to find them, and those that were not kept.
+
+    Every question that was written is kept or refused.
+    """
 
     problems: tuple[Problem, ...]
     num_written: int
-    refused: tuple[str, ...] = ()
+    refused: Refused
 
 
 def imagine(
@@ -58,31 +75,46 @@ def imagine(
     Where questions are played (`Questions.are_played`), the policy goes on and solves its own question; the question
     that this play answers, as `Questions.played` reads it, takes its place. Of the play nothing else is kept.
     """
-    seen = set(forbidden) | {questions.key_of(problem.question) for problem in known}
+    known_keys = set(forbidden) | {questions.key_of(problem.question) for problem in known}
+    seen: set[str] = set()
     lacking = Counter(wanted)
     num = lacking.total()
     problems: list[Problem] = []
-    refused: list[str] = []
+    refused = Refused()
     written = 0
     while lacking.total() and written < _TRIES * num:
         batch = _num_to_write(lacking.total(), len(problems), written)
         openings = [_opening(known, derive_seed(seed, "opening", written + i)) for i in range(batch)]
-        drafts = _write(policy, known, openings, seed, written, max_tokens)
+        drafts = _write(policy, known, openings, seed, written, max_tokens, refused)
         if questions.are_played:
-            levels = {number: questions.level_of(draft) for number, draft in drafts.items()}
-            refused += [drafts[number] for number, level in levels.items() if level is None]
-            wanted_now = {number: drafts[number] for number, level in levels.items() if level and lacking[level]}
-            drafts = _played(policy, wanted_now, questions, seed, max_tokens)
+            wanted_now = {
+                number: draft for number, draft in drafts.items() if _is_wanted(draft, questions, lacking, refused)
+            }
+            drafts = _played(policy, wanted_now, questions, seed, max_tokens, refused)
         for question in drafts.values():
-            level = questions.level_of(question)
-            if level is None:
-                refused.append(question)
-            elif lacking[level] and (key := questions.key_of(question)) not in seen:
-                seen.add(key)
-                lacking[level] -= 1
+            if not _is_wanted(question, questions, lacking, refused):
+                continue
+            key = questions.key_of(question)
+            if key in seen:
+                refused.add(question, "written twice")
+            elif key in known_keys:
+                refused.add(question, "known: a training problem, of the test split, or imagined before")
+            else:
+                lacking[questions.level_of(question) or ""] -= 1
                 problems.append(questions.problem_of(f"imagined/{seed}/{len(problems)}", question))
+            seen.add(key)
         written += batch
-    return Imagined(tuple(problems), written, tuple(refused[:_REFUSED_KEPT]))
+    return Imagined(tuple(problems), written, refused)
+
+
+def _is_wanted(question: str, questions: Questions, lacking: Mapping[str, int], refused: Refused) -> bool:
+    """Returns whether a question is worth a search and of a level that still lacks some; it is counted if not."""
+    reason = questions.refusal_of(question)
+    if reason is None and not lacking.get(questions.level_of(question) or "", 0):
+        reason = "of a level that has enough"
+    if reason is not None:
+        refused.add(question, reason)
+    return reason is None
 
 
 def _num_to_write(num_lacking: int, num_kept: int, num_written: int) -> int:
@@ -97,7 +129,7 @@ def _num_to_write(num_lacking: int, num_kept: int, num_written: int) -> int:
 
 
 def _played(
-    policy: Policy, drafts: Mapping[int, str], questions: Questions, seed: int, max_tokens: int
+    policy: Policy, drafts: Mapping[int, str], questions: Questions, seed: int, max_tokens: int, refused: Refused
 ) -> dict[int, str]:
     """Returns the questions that the policy's plays of its own questions answer, one for each play that is legal."""
     requests = [
@@ -106,11 +138,14 @@ def _played(
     ]
     completions = policy.lm.generate(requests) if requests else []
     count_generated(Role.POLICY, policy.lm, requests, completions)
-    played = {
-        number: questions.played(draft, play.text)
-        for (number, draft), play in zip(drafts.items(), completions, strict=True)
-    }
-    return {number: question for number, question in played.items() if question is not None}
+    found: dict[int, str] = {}
+    for (number, draft), play in zip(drafts.items(), completions, strict=True):
+        question = questions.played(draft, play.text)
+        if question is None:
+            refused.add(draft, "its play breaks a rule or does not end")
+        else:
+            found[number] = question
+    return found
 
 
 def _opening(known: Sequence[Problem], seed: int) -> str:
@@ -122,7 +157,13 @@ def _opening(known: Sequence[Problem], seed: int) -> str:
 
 
 def _write(
-    policy: Policy, known: Sequence[Problem], openings: Sequence[str], seed: int, first: int, max_tokens: int
+    policy: Policy,
+    known: Sequence[Problem],
+    openings: Sequence[str],
+    seed: int,
+    first: int,
+    max_tokens: int,
+    refused: Refused,
 ) -> dict[int, str]:
     """Returns the question of each opening by its number, counted from `first`, that ended within `max_tokens`."""
     requests = []
@@ -138,8 +179,13 @@ def _write(
         )  # fmt: skip
     completions = policy.lm.generate(requests)
     count_generated(Role.POLICY, policy.lm, requests, completions)
-    return {
-        number: question
-        for number, (opening, completion) in enumerate(zip(openings, completions, strict=True), start=first)
-        if completion.stop_reason is StopReason.END_OF_TEXT and (question := (plain(opening) + completion.text).strip())
-    }
+    found: dict[int, str] = {}
+    for number, (opening, completion) in enumerate(zip(openings, completions, strict=True), start=first):
+        question = (plain(opening) + completion.text).strip()
+        if completion.stop_reason is not StopReason.END_OF_TEXT:
+            refused.add(question, f"not ended within {max_tokens} tokens")
+        elif not question:
+            refused.add(question, "empty")
+        else:
+            found[number] = question
+    return found

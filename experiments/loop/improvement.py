@@ -257,7 +257,8 @@ class SelfImprovement:
             kept: list[Json] = [asdict(problem) for problem in found.problems]
             return {
                 "problems": kept, "num_written": found.num_written, "tokens": meter.usage.tokens,
-                "wanted": cast(Json, wanted), "refused": list(found.refused),
+                "wanted": cast(Json, wanted), "num_refused": dict(found.refused.counts.most_common()),
+                "refused": [list(refused) for refused in found.refused.shown],
             }  # fmt: skip
 
         name = f"{stage}-imagined"
@@ -315,7 +316,7 @@ class SelfImprovement:
         config = self.config
         how, stage = config.fine_tuning, arm.stage(f"round{number}")
         template = models.load_policy().template.without_examples()
-        settings = FineTuning(how.epochs, how.batch_size, how.lr, seed=config.seed + number)
+        settings = FineTuning(how.epochs, how.batch_size, how.lr, seed=config.seed + number, lora_rank=how.lora_rank)
         learnt = training_set(lessons, number, how.max_lessons, settings.seed)
         rehearsed = round(how.rehearsal * len(learnt)) if arm.has_lessons else self.num_learnt[number]
         learnt += self.world.rehearsal(rehearsed, settings.seed)

@@ -33,6 +33,10 @@ class Questions(Protocol):
         """Returns the level of a question, None where it is not worth a search."""
         ...
 
+    def refusal_of(self, question: str) -> str | None:
+        """Returns why a question is not worth a search, in words; None where it is."""
+        ...
+
     def key_of(self, question: str) -> str:
         """Returns what two questions have in common if and only if they are the same."""
         ...
@@ -55,20 +59,22 @@ class QuestionFilter:
         """Returns the question itself: a word problem is not read off its solution."""
         return question
 
-    def admits(self, question: str) -> bool:
-        """Returns whether the question is whole, of a fair length, and gives numbers to work with."""
-        words = question.split()
-        numbers = _NUMBER.findall(question)
-        return (
-            self.min_words <= len(words) <= self.max_words
-            and len(numbers) >= self.min_numbers
-            and question[:1].isupper()
-            and question.rstrip().endswith(("?", "."))
-        )
+    def refusal_of(self, question: str) -> str | None:
+        """Returns why the question is not whole, of a fair length, or gives too few numbers to work with."""
+        num_words = len(question.split())
+        if num_words < self.min_words:
+            return f"fewer than {self.min_words} words"
+        if num_words > self.max_words:
+            return f"more than {self.max_words} words"
+        if len(_NUMBER.findall(question)) < self.min_numbers:
+            return f"fewer than {self.min_numbers} numbers"
+        if not question[:1].isupper():
+            return "no capital letter at its start"
+        return None if question.rstrip().endswith(("?", ".")) else "no full stop or question mark at its end"
 
     def level_of(self, question: str) -> str | None:
-        """Returns the one level, None where the question is not admitted."""
-        return "" if self.admits(question) else None
+        """Returns the one level, None where the question is refused."""
+        return "" if self.refusal_of(question) is None else None
 
     def key_of(self, question: str) -> str:
         """Returns the normalised question."""
@@ -100,19 +106,25 @@ class CountdownQuestions:
         left = CountdownVerifier().left_after(question, play)
         return question_of(Game(game.numbers, left[0])) if left is not None and len(left) == 1 else None
 
+    def refusal_of(self, question: str) -> str | None:
+        """Returns why the question is no game of the split train and of one of the levels."""
+        game = game_of(question)
+        if game is None:
+            return "no game"
+        if (split := split_of(game)) != "train":
+            return f"of the split {split}"
+        return None if self._level(game) else "of none of the levels"
+
     def level_of(self, question: str) -> str | None:
         """Returns the level that admits the question, None without one."""
-        game = game_of(question)
-        if game is None or split_of(game) != "train":
-            return None
+        return self._level(require_game(question)) if self.refusal_of(question) is None else None
+
+    def _level(self, game: Game) -> str | None:
         for name in self.levels:
             level = LEVELS[name]
             in_range = all(level.numbers[0] <= number <= level.numbers[1] for number in game.numbers)
-            if (
-                len(game.numbers) == level.num_numbers
-                and in_range
-                and level.targets[0] <= game.target <= level.targets[1]
-            ):
+            is_target = level.targets[0] <= game.target <= level.targets[1]
+            if len(game.numbers) == level.num_numbers and in_range and is_target:
                 return name
         return None
 

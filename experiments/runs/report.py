@@ -24,13 +24,15 @@ th:nth-child(-n+3), td:nth-child(-n+3) { text-align: left }
 img { max-width: 100% } pre { background: #f6f6f4; padding: .8rem; white-space: pre-wrap }
 """
 _LESSONS_SHOWN = 6
+_QUESTIONS_SHOWN = 10
 
 
 @dataclass(frozen=True)
 class PageDetails:
     """What the page shows of the rounds beside their results.
 
-    `imagined` has for each round the record of its imagination: `problems`, `num_written`, `wanted`, `refused`.
+    `imagined` has for each round the record of its imagination: `problems`, `num_written`, `wanted`, `num_refused` by
+    reason, `refused` as pairs of a question and its reason.
     `lessons` are searches of the last round whose best trajectory was kept.
     """
 
@@ -96,19 +98,23 @@ def _headline(results: dict[str, Json]) -> str:
 
 
 def _questions(details: PageDetails) -> str:
-    """Returns how many questions each round wrote and kept, with examples."""
+    """Returns how many questions each round wrote, kept and refused, with examples."""
     rows = "".join(
-        f"<tr><td>{number}</td><td>{_text(_counts(record['wanted']))}</td><td>{len(record['problems'])}</td>"
-        f"<td>{record['num_written']}</td></tr>"
+        f"<tr><td>{number}</td><td>{_text(_counts(record['wanted']))}</td>"
+        f"<td>{_text('; '.join(f'{reason}: {num}' for reason, num in record['num_refused'].items()))}</td>"
+        f"<td>{record['num_written']}</td><td>{len(record['problems'])}</td></tr>"
         for number, record in enumerate(details.imagined, 1)
     )
     last = details.imagined[-1]
-    kept = "\n".join(problem["question"] for problem in last["problems"][:_LESSONS_SHOWN])
-    refused = "\n".join(last["refused"][:_LESSONS_SHOWN]) or "none"
+    kept = "\n".join(problem["question"] for problem in last["problems"][:_QUESTIONS_SHOWN])
+    refused = "".join(
+        f"<tr><td>{_text(question)}</td><td>{_text(reason)}</td></tr>" for question, reason in last["refused"]
+    )
     return (
-        "<h2>Imagined questions</h2><table><thead><tr><th>round</th><th>wanted, by level</th><th>kept</th>"
-        f"<th>written</th></tr></thead><tbody>{rows}</tbody></table>"
-        f"<p>Kept in the last round:</p><pre>{_text(kept)}</pre><p>Refused:</p><pre>{_text(refused)}</pre>"
+        "<h2>Imagined questions</h2><table><thead><tr><th>round</th><th>wanted, by level</th><th>refused</th>"
+        f"<th>written</th><th>kept</th></tr></thead><tbody>{rows}</tbody></table>"
+        f"<p>Kept in the last round:</p><pre>{_text(kept)}</pre><p>Refused:</p>"
+        f"<table><thead><tr><th>question</th><th>reason</th></tr></thead><tbody>{refused}</tbody></table>"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import threading
 import time
@@ -37,10 +38,11 @@ def duration(seconds: float) -> str:
 
 
 def quiet_libraries() -> None:
-    """Silences the progress bars of transformers and datasets, which show without a terminal too."""
+    """Silences the progress bars of transformers, datasets and TRL, which show without a terminal too."""
     import datasets
     import transformers
 
+    os.environ.setdefault("TQDM_DISABLE", "1")
     datasets.disable_progress_bars()
     transformers.utils.logging.disable_progress_bar()
     warnings.filterwarnings("ignore", message=".*gradient_checkpointing.*", category=FutureWarning)

@@ -92,6 +92,15 @@ def test_imagined_problems_have_no_answers_and_are_not_test_problems(finished: t
         assert not tests & {problem["question"] for problem in imagined}
 
 
+def test_the_policy_learns_by_preferences(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    run = [*command(out, "countdown"), "--rounds", "1", "--controls", "--imagined", "16", "--fine-tuner", "dpo"]
+    done = subprocess.run(run, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "Computing reference" not in done.stderr
+    assert (out / "checkpoints" / "round1" / "model.safetensors").is_file()
+
+
 def test_killed_and_started_again_it_ends_with_the_same_results(finished: tuple[Path, str], tmp_path: Path) -> None:
     whole, _ = finished
     out = tmp_path / "killed"

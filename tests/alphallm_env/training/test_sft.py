@@ -13,7 +13,7 @@ from alphallm_env.lm.local.transformers_lm import TransformersLM
 from alphallm_env.lm.prompts import TinyTemplate
 from alphallm_env.lm.shipped import TINY_POLICY
 from alphallm_env.testing import check_fine_tuner
-from alphallm_env.training import sft
+from alphallm_env.training import sft, trainers
 from alphallm_env.training.base import FineTuning, Lesson
 
 TEMPLATE = TinyTemplate()
@@ -21,6 +21,10 @@ FINE_TUNER = sft.SupervisedFineTuner()
 LESSONS = [
     Lesson(f"A kid has {n} books. His sister has 2 more. How many does she have?", f"{n} + 2 = {n + 2}\n#### {n + 2}")
     for n in range(3, 7)
+]
+TWO = [
+    Lesson("A kid has 3 books. He gets 2 more. How many does he have?", "3 + 2 = 5\n#### 5"),
+    Lesson("A box holds 4 pens. How many do 6 boxes hold?", "6 * 4 = 24\n#### 24"),
 ]
 CONFIG = FineTuning(epochs=2, batch_size=2, lr=1e-3)
 
@@ -115,6 +119,61 @@ def test_weights_that_would_be_ignored_are_refused(tmp_path: Path):
         FINE_TUNER.fine_tune(load(), TEMPLATE, [heavy, LESSONS[1]], CONFIG, tmp_path / "policy", tmp_path / "logs")
 
 
+def test_a_lesson_counts_by_its_weight(tmp_path: Path):
+    def change(weights: tuple[float, float], name: str) -> list[float]:
+        lm = load()
+        lessons = [replace(lesson, weight=weight) for lesson, weight in zip(TWO, weights, strict=True)]
+        before = [log_prob(lm, lesson) for lesson in TWO]
+        one_step = FineTuning(epochs=1, batch_size=2, lr=3e-4, warmup_share=0.0)
+        result = sft.WeightedFineTuner().fine_tune(lm, TEMPLATE, lessons, one_step, tmp_path / name, tmp_path / "logs")
+        assert result.num_lessons == 2
+        return [log_prob(lm, lesson) - early for lesson, early in zip(TWO, before, strict=True)]
+
+    first, second, both = change((1.0, 0.0), "first"), change((0.0, 5.0), "second"), change((1.0, 1.0), "both")
+    assert first[0] > max(0.0, second[0])
+    assert second[1] > max(0.0, first[1])
+    assert min(both) > 0.0
+
+
+def test_of_equal_weight_lessons_are_imitated_as_without(tmp_path: Path):
+    def train(fine_tuner: sft.SupervisedFineTuner, name: str, weight: float) -> dict[str, torch.Tensor]:
+        lessons = [replace(lesson, weight=weight) for lesson in LESSONS]
+        fine_tuner.fine_tune(load(), TEMPLATE, lessons, CONFIG, tmp_path / name, tmp_path / "logs")
+        return load_file(tmp_path / name / "model.safetensors")
+
+    plain, weighted = train(FINE_TUNER, "plain", 1.0), train(sft.WeightedFineTuner(), "weighted", 3.0)
+    start = load().model.state_dict()
+    ways = [torch.cat([(found[name] - start[name]).flatten() for name in found]) for found in (plain, weighted)]
+    assert torch.cosine_similarity(*ways, dim=0) > 0.99
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_low_rank_changes_are_merged_and_leave_the_rest_alone(dtype: str, tmp_path: Path):
+    pytest.importorskip("peft")
+    lm = load(dtype)
+    before = {name: tensor.clone() for name, tensor in lm.model.state_dict().items()}
+    early = sum(log_prob(lm, lesson) for lesson in LESSONS)
+    settings = replace(CONFIG, lora_rank=4, lr=1e-2)
+    FINE_TUNER.fine_tune(lm, TEMPLATE, LESSONS, settings, tmp_path / "policy", tmp_path / "logs")
+    assert sum(log_prob(lm, lesson) for lesson in LESSONS) > early
+    after = load_file(tmp_path / "policy" / "model.safetensors")
+    assert after.keys() <= before.keys()
+    changed = {name for name, tensor in after.items() if not torch.equal(tensor, before[name])}
+    assert changed
+    assert all("proj" in name for name in changed)
+    assert {tensor.dtype for tensor in after.values()} == {getattr(torch, dtype)}
+
+
+def test_weights_keep_the_contract(tmp_path: Path):
+    check_fine_tuner(sft.WeightedFineTuner(), load, TEMPLATE, LESSONS, tmp_path)
+
+
+def test_weights_of_nothing_are_refused(tmp_path: Path):
+    nothing = [replace(lesson, weight=0.0) for lesson in LESSONS]
+    with pytest.raises(ValueError, match="a weight above 0, got 4 of weight 0"):
+        sft.WeightedFineTuner().fine_tune(load(), TEMPLATE, nothing, CONFIG, tmp_path / "policy", tmp_path / "logs")
+
+
 def test_a_lesson_that_is_too_long_is_refused_not_cut(tmp_path: Path):
     lm = load()
     length = lm.count_tokens(TEMPLATE.solve(LESSONS[0].question, LESSONS[0].solution)) + 1  # and the end
@@ -146,7 +205,7 @@ def test_a_batch_that_is_too_large_for_memory_goes_through_in_parts_to_the_same_
     def train(name: str) -> dict[str, torch.Tensor]:
         monkeypatch.setattr(SeenBatches, "batches", [], raising=False)
         monkeypatch.setattr(sft, "SFTTrainer", SeenBatches)
-        monkeypatch.setattr(sft, "multiplies_bfloat16", lambda _: False)  # some processors do, and round otherwise
+        monkeypatch.setattr(trainers, "multiplies_bfloat16", lambda _: False)  # some processors do, and round otherwise
         longer = [replace(lesson, solution=lesson.solution * (1 + n)) for n, lesson in enumerate(LESSONS)]
         settings = FineTuning(epochs=2, batch_size=4, lr=1e-3)
         FINE_TUNER.fine_tune(load(), TEMPLATE, longer, settings, tmp_path / name, tmp_path / "logs")
@@ -154,12 +213,17 @@ def test_a_batch_that_is_too_large_for_memory_goes_through_in_parts_to_the_same_
 
     whole = train("whole")
     assert {len(batch["input_ids"]) for batch in SeenBatches.batches} == {4}
-    monkeypatch.setattr(sft, "_LOGITS", 1)
+    monkeypatch.setattr(trainers, "_LOGITS", 1)
     parts = train("parts")
     assert {len(batch["input_ids"]) for batch in SeenBatches.batches} == {1}
     start = load().model.state_dict()
     ways = [torch.cat([(found[name] - start[name]).flatten() for name in found]) for found in (whole, parts)]
     assert torch.cosine_similarity(*ways, dim=0) > 0.99  # Adam divides by the gradient: noise where it is 0
+
+
+def test_a_negative_rank_is_refused():
+    with pytest.raises(ValueError, match="lora_rank must be >= 0, got -1"):
+        FineTuning(lora_rank=-1)
 
 
 @pytest.mark.parametrize("setting", ["epochs", "batch_size", "max_length"])

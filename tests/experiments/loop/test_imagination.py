@@ -16,24 +16,54 @@ from experiments.loop.questions import CountdownQuestions, QuestionFilter
 
 
 @pytest.mark.parametrize(
-    ("question", "admitted"),
+    ("question", "reason"),
     [
-        ("A kid has 13 books. His sister has 10 fewer books than he has. How many do they have?", True),
-        ("A kid has 13 books and wants some more of them, how many books does he", False),  # cut short
+        ("A kid has 13 books. His sister has 10 fewer books than he has. How many do they have?", None),
         (
-            "A kid has some books and his sister has more. How many do they have together?",
-            False,
-        ),  # no numbers
-        ("How many are 3 and 4?", False),  # too short
-        (
-            "and a kid has 13 books. His sister has 10 fewer. How many do they have together?",
-            False,
-        ),  # no start
-        ("", False),
+            "A kid has 13 books and wants 3 more of them, how many books does he",
+            "no full stop or question mark at its end",
+        ),
+        ("A kid has some books and his sister has more. How many do they have together?", "fewer than 2 numbers"),
+        ("How many are 3 and 4?", "fewer than 8 words"),
+        ("A kid has 3 books and 4 pens. " * 20, "more than 120 words"),
+        ("and a kid has 13 books. His sister has 10 fewer. How many do they have?", "no capital letter at its start"),
+        ("", "fewer than 8 words"),
     ],
 )
-def test_the_filter_wants_whole_questions_with_numbers(question: str, admitted: bool) -> None:
-    assert QuestionFilter().admits(question) is admitted
+def test_the_filter_wants_whole_questions_with_numbers(question: str, reason: str | None) -> None:
+    assert QuestionFilter().refusal_of(question) == reason
+    assert QuestionFilter().level_of(question) == ("" if reason is None else None)
+
+
+@pytest.mark.parametrize(
+    ("question", "reason"),
+    [
+        ("Use 1 2 3 to", "no game"),
+        ("Make 20 from: 1 2 3 4 5", "of none of the levels"),
+        ("Make 5 from: 1 2 3 4", "of none of the levels"),
+    ],
+)
+def test_a_game_is_refused_for_a_reason(question: str, reason: str) -> None:
+    assert CountdownQuestions(("3", "4")).refusal_of(question) == reason
+
+
+def test_every_question_that_was_written_is_kept_or_refused_for_a_reason() -> None:
+    tiny, game = load_policy("tiny", device="cpu"), load_policy("tiny_countdown", device="cpu")
+    known = gsm_symbolic.problems("train", 5)
+    levels = CountdownQuestions(("3", "4"))
+    whole = imagine(game, (), {"3": 5, "4": 20}, seed=1, forbidden=(), questions=levels)
+    cut = imagine(game, (), {"4": 1}, seed=1, forbidden=(), questions=levels, max_tokens=20)
+    for found in (
+        imagine(tiny, known, {"": 12}, seed=1, forbidden=(), questions=QuestionFilter()),
+        imagine(tiny, known, {"": 3}, seed=1, forbidden=(), questions=QuestionFilter(), max_tokens=20),
+        whole,
+        cut,
+    ):
+        assert len(found.problems) + found.refused.counts.total() == found.num_written
+        assert {reason for _, reason in found.refused.shown} == found.refused.counts.keys()
+        assert all(num <= 4 for num in Counter(reason for _, reason in found.refused.shown).values())
+    assert whole.refused.counts["of a level that has enough"] > 0
+    assert cut.refused.counts["its play breaks a rule or does not end"] > 0
 
 
 def test_imagined_problems_are_new_different_and_have_no_answer() -> None:
@@ -73,7 +103,6 @@ def test_games_are_imagined_by_level_new_and_of_the_train_split() -> None:
     assert Counter(levels.level_of(problem.question) for problem in found.problems) == {"3": 5, "5": 3}
     assert len({levels.key_of(problem.question) for problem in found.problems}) == 8
     assert all((p.answer, p.solution, p.verifier) == (None, None, "countdown") for p in found.problems)
-    assert all(levels.level_of(question) is None for question in found.refused)
     seen = [levels.key_of(problem.question) for problem in found.problems]
     again = imagine(policy, (), {"3": 5, "5": 3}, seed=1, forbidden=seen, questions=levels)
     assert not set(seen) & {levels.key_of(problem.question) for problem in again.problems}

@@ -25,7 +25,10 @@ GAINS = [
     {"planner": "greedy", "split": "test", "over": "before", "gain": 0.125, "ci95": [0.05, 0.2]},
     {"planner": HOSTILE, "split": "test", "over": "no_search", "gain": -0.01, "ci95": [-0.03, 0.01]},
 ]
-IMAGINED = {"problems": [{"question": HOSTILE}], "num_written": 9, "wanted": {"4": 5, "5": 2}, "refused": [HOSTILE]}
+IMAGINED = {
+    "problems": [{"question": HOSTILE}], "num_written": 9, "wanted": {"4": 5, "5": 2},
+    "num_refused": {"no game": 7, HOSTILE: 1}, "refused": [[HOSTILE, "no game"], ["Make 3", HOSTILE]],
+}  # fmt: skip
 
 
 def row(stage: str = "before", planner: str = "greedy", split: str = "test", accuracy: float = 0.5) -> ResultRow:
@@ -69,9 +72,8 @@ def test_hostile_text_stays_text(page: str):
     tags = Tags(page)
     assert "script" not in tags.names
     assert tags.names.count("img") == 1
-    assert (
-        page.count("&lt;script&gt;alert(1)") == 12
-    )  # also kept and refused questions and a lesson, and in it the tree
+    # Also in a question kept and one refused, in a reason twice, and in a lesson and its tree.
+    assert page.count("&lt;script&gt;alert(1)") == 14
 
 
 def test_the_page_fetches_nothing(page: str):
