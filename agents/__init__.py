@@ -5,6 +5,7 @@ from agents.best_of_n import BestOfN
 from agents.config import Descent, MCTSConfig
 from agents.greedy import Greedy
 from agents.mcts import EtaMCTS, eta_mcts
+from agents.pages.tree_page import show_tree
 from agents.presets import PRESETS, preset_family
 from agents.registry import PLANNERS, make_planner
 from agents.running import run_episodes, run_unordered
@@ -17,6 +18,7 @@ from agents.tree.merging import MERGE_RULES
 from agents.tree.node import Node, render_tree
 from agents.tree.search import SearchInterruptedError, TreeSearch
 from agents.tree.selection import SELECTION_RULES, Candidates
+from agents.tree.trace import Trace
 from alphallm_env.runtime.metering import Usage
 
 __all__ = [
@@ -43,6 +45,7 @@ __all__ = [
     "RootOption",
     "Sampling",
     "SearchInterruptedError",
+    "Trace",
     "TreeSearch",
     "Usage",
     "Width",
@@ -52,4 +55,5 @@ __all__ = [
     "render_tree",
     "run_episodes",
     "run_unordered",
+    "show_tree",
 ]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import gymnasium as gym
 import numpy as np
 
+from agents.pages.summary import plan_summary
 from alphallm_env.grading import extract_answer
 from alphallm_env.runtime.metering import Meter, Usage, metering
 from alphallm_env.simulator import Simulator
@@ -17,6 +18,7 @@ from alphallm_env.types import Option, State, Trajectory
 
 if TYPE_CHECKING:
     from agents.tree.node import Node
+    from agents.tree.trace import Trace
     from alphallm_env.envs.text import MathReasoningEnv
 
 
@@ -107,8 +109,8 @@ class RootOption:
 class PlanResult:
     """What a search found: the chosen episode, everything finished on the way, and the cost.
 
-    `start` is the state where planning began. A planner that builds a tree gives its `root`, and the statistics of
-    the options below it.
+    `start` is the state where planning began. A planner that builds a tree gives its `root`, the statistics of the
+    options below it, and a `trace` of the search where it keeps one.
     """
 
     start: State
@@ -117,6 +119,7 @@ class PlanResult:
     usage: Usage
     root: Node | None = None
     root_options: tuple[RootOption, ...] = ()
+    trace: Trace | None = field(default=None, compare=False, repr=False)
 
     @property
     def options(self) -> tuple[Option, ...]:
@@ -127,6 +130,11 @@ class PlanResult:
     def answer(self) -> str | None:
         """The final answer of the chosen episode, None where it states none."""
         return extract_answer(self.best.state.text)
+
+    def _repr_html_(self) -> str:
+        """Returns a summary for notebooks."""
+        nodes = None if self.root is None else self.root.size
+        return plan_summary(self.answer, self.best, self.options, self.usage, nodes)
 
 
 def with_transcripts(result: PlanResult, meter: Meter) -> PlanResult:

@@ -12,7 +12,9 @@ from agents.tree.evaluation import LeafScoring
 from agents.tree.expansion import Sampling, Width
 from agents.tree.halving import ROOT_SELECTIONS, RootSelection
 from agents.tree.merging import MERGE_RULES, MergeMode
+from agents.tree.node import Node
 from agents.tree.selection import SELECTION_RULES, SelectionRule, uct
+from agents.tree.trace import Trace
 from alphallm_env.registry import Registry
 
 
@@ -50,6 +52,7 @@ class MCTSConfig:
     leaves_in_flight: int = 1
     max_simulations: int = 10_000  # whatever the budget: for models that cost nothing
     stop_at: float | None = None  # the ORM score of a solution at which the search ends; never where None
+    trace: bool = False  # whether each simulation is recorded, for `show_tree`; it changes nothing in a search
 
     def __post_init__(self) -> None:
         check_stop_at(self.stop_at)
@@ -72,9 +75,19 @@ class MCTSConfig:
         groups = {group: replace(getattr(self, group), **changed) for group, changed in changes.items()}
         return replace(self, **groups, **own)  # type: ignore[arg-type]
 
+    def start_trace(self, root: Node) -> Trace | None:
+        """Returns the trace of a search that begins with the tree of `root`, None where none is to be kept."""
+        if not self.trace:
+            return None
+        rule, root_rule = (_recorded(name, getattr(self.descent, name)) for name in ("selection", "root_selection"))
+        return Trace(root, self.width, rule=str(rule), root_rule=str(root_rule), c=self.descent.c)
+
     def record(self) -> dict[str, str | float | None]:
-        """Returns the settings as plain JSON values, flat, rules by name: what a run's record keeps."""
-        owners = {name: getattr(self, group) if group else self for name, group in _GROUP_OF.items()}
+        """Returns the settings as plain JSON values, flat, rules by name: what a run's record keeps.
+
+        Without `trace`, on which no result depends: a search that was saved without one may be resumed with one.
+        """
+        owners = {name: getattr(self, group) if group else self for name, group in _GROUP_OF.items() if name != "trace"}
         return {name: _recorded(name, getattr(owner, name)) for name, owner in owners.items()}
 
 

@@ -8,11 +8,13 @@
 Greedy, majority and ORM re-ranking are measured beside the planners asked for, unless --no-baselines.
 With --out, finished problems are kept there, and the same command resumes where it was stopped. `--rescore FOLDER`
 grades what another run kept by today's grader, and re-ranks it, by the ORM of --critics where these are named.
+`--trees N` writes the trees of the first N problems as pages into the folder of --out, `trees/index.html` the first.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -33,8 +35,9 @@ from experiments.runs.records import RunFolder, write_json
 from experiments.runs.results import ResultRow, results_table, summarise
 from experiments.runs.screen import Screen, quiet_libraries, results_console
 from experiments.runs.search_records import SearchRecord
-from experiments.runs.searching import run_searches, search_journal
+from experiments.runs.searching import ignore, run_searches, search_journal
 from experiments.runs.settings import flat, settings_of, with_flat_flags
+from experiments.runs.trees import TreePages, traced
 
 BASELINES = ("greedy", "majority", "orm_rerank")
 
@@ -93,6 +96,8 @@ class EvaluateConfig:
     models: Models = field(default_factory=lambda: Models(backend="auto"))
     out: Path | None = None
     """the run's folder, from which the same command resumes; nothing is kept where None"""
+    trees: int = 0
+    """of how many problems the trees are kept as pages, in the folder of --out"""
     rescore: Path | None = None
     """a run's folder, whose searches are graded anew and re-ranked, in place of any search"""
 
@@ -103,6 +108,8 @@ def main(config: EvaluateConfig) -> list[ResultRow]:
         quiet_libraries()
         rescore(config.rescore, None if config.models.critics == "auto" else config.models)
         return []
+    if config.trees < 0 or (config.trees and config.out is None):
+        raise ValueError(f"--trees must be >= 0 and needs a folder, --out, got {config.trees} and {config.out}")
     planning, sets, models = config.planning, config.problems, config.models
     max_tokens = sets.max_tokens or (120 if models.policy == "tiny" else 300)
     # For the time left, in tokens a problem: greedy writes one solution, the others spend their budget.
@@ -115,15 +122,18 @@ def main(config: EvaluateConfig) -> list[ResultRow]:
     rules = Rules(option_rule=TERMINATION_RULES.resolve(sets.option_rule), max_tokens=max_tokens)
     simulator = models.simulator(rules, shared_engine(), sets.temperature)
     problems = load_problems(sets.problems, sets.split, sets.limit, seed=planning.seed)
-    folder = RunFolder(config.out, flat(config, "out", "rescore")) if config.out else None  # a run may be moved
+    folder = (
+        RunFolder(config.out, flat(config, "out", "trees", "rescore")) if config.out else None
+    )  # a run may be moved
+    pages = TreePages(folder.path, problems, config.trees) if folder and config.trees else None
     rows: list[ResultRow] = []
     searches: dict[LedgerKey, list[SearchRecord]] = {}
     for name, planner in planners.items():
         journal = search_journal(folder, name) if folder else None
         with screen.stage(name, len(problems)) as progress:
             records = run_searches(
-                planner, simulator, problems, Budget(tokens=planning.budget), planning.seed, planning.concurrency,
-                journal, progress,
+                traced(planner) if pages else planner, simulator, problems, Budget(tokens=planning.budget),
+                planning.seed, planning.concurrency, journal, progress, partial(pages.write, name) if pages else ignore,
             )  # fmt: skip
         rows.append(summarise("evaluate", name, sets.split, records))
         searches["evaluate", sets.split, name] = records
@@ -138,6 +148,8 @@ def main(config: EvaluateConfig) -> list[ResultRow]:
             "critics": {name: asdict(found) for name, found in simulator.critics.provenance().items()},
         }
         write_json(folder.path / "results.json", results)
+    if pages:
+        screen.say(f"{pages.write_index(list(planners))} trees in {pages.index}")
     return rows
 
 

@@ -9,8 +9,10 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from agents.answers import AnswerKey, answer_key
+from agents.base import RootOption
 from agents.tree.node import Node, finished_trajectories, walk
 from agents.tree.rules import registry_of_rules
+from agents.tree.selection import Candidates, has_priors
 from alphallm_env.registry import Registry
 from alphallm_env.types import Trajectory
 
@@ -95,3 +97,13 @@ ANSWER_RULES: Registry[AnswerRule] = registry_of_rules(
     },
     "a function of the root that returns a finished trajectory or the node to complete",
 )
+
+
+def root_options(root: Node) -> tuple[RootOption, ...]:
+    """Returns the options that a search considered at its root, with their statistics."""
+    priors = Candidates(root, root.children).prior if has_priors(root) else [None] * len(root.children)
+    return tuple(
+        RootOption(child.state.option, child.visit_count, child.q, prior)
+        for child, prior in zip(root.children, priors, strict=True)
+        if child.state.option is not None
+    )

@@ -136,6 +136,11 @@ class Node:
         """What judged an ended text of this node: the ORM, or the other critics where the ORM is switched off."""
         return ScoreKind.CRITICS if self.orm is None else ScoreKind.ORM
 
+    @property
+    def size(self) -> int:
+        """The number of nodes at and below this one."""
+        return num_nodes(self)
+
     def path(self) -> Iterator[Node]:
         """Yields this node, its parent, and so on up to the root."""
         node: Node | None = self

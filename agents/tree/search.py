@@ -7,8 +7,9 @@ import math
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
-from agents.base import UNLIMITED, Budget, PlanResult, RootOption, with_transcripts
+from agents.base import UNLIMITED, Budget, PlanResult, with_transcripts
 from agents.config import MCTSConfig
+from agents.tree.answering import root_options
 from agents.tree.backup import backup, discount_to, rescore
 from agents.tree.evaluation import Evaluator
 from agents.tree.expansion import grow
@@ -81,6 +82,7 @@ class TreeSearch:
         root_selection = config.descent.root_selection
         self._root_chooser = root_selection.start(seed) if root_selection else None
         self._positions = Positions(simulator, root) if config.sampling.transpositions else None
+        self._trace = config.start_trace(root)
 
     @property
     def usage(self) -> Usage:
@@ -179,6 +181,8 @@ class TreeSearch:
                 self._meter.keep(trajectory.state, trajectory.transcript)
         self._evaluator.outcomes.scores.update(saved.outcome_scores)
         self._extra_width = saved.extra_width
+        if self._trace:
+            self._trace.resume_from(saved.usage.simulations)
         if saved.wave is not None:
             nodes = list(walk(self.root))
             self._wave = Wave(
@@ -200,7 +204,7 @@ class TreeSearch:
 
     def _result(self, best: Trajectory) -> PlanResult:
         root, finished = self.root, tuple(finished_trajectories(self.root))
-        result = PlanResult(root.state, best, finished, self.usage, root, root_options(root))
+        result = PlanResult(root.state, best, finished, self.usage, root, root_options(root), self._trace)
         return with_transcripts(result, self._meter)
 
     async def _simulate(self, until: float) -> None:
@@ -222,6 +226,8 @@ class TreeSearch:
         await self._evaluate_merged(wave)
         self._back_up(wave, children)
         self._wave = None
+        if self._trace:
+            self._trace.end_wave(self._meter.usage.simulations, wave.wanted, children)
         self._meter.simulated(max(1, len(children)))
 
     async def _evaluate_merged(self, wave: Wave) -> None:
@@ -295,6 +301,8 @@ class TreeSearch:
             node.num_pending += num_children
             wanted[node] = wanted.get(node, 0) + num_children
             _add_virtual_loss(node, num_children)
+            if self._trace:
+                self._trace.end_descent(node, num_children)
         return Wave(wanted)
 
     def _num_left(self) -> int:
@@ -308,15 +316,22 @@ class TreeSearch:
     def _descend(self) -> Node | None:
         """Returns the first node on the way down that wants a child; None where all below is exhausted or in flight."""
         node, descent, chooser = self.root, self._config.descent, self._root_chooser
-        wants_child, extra_width = self._config.width.wants_child, self._extra_width
+        wants_child, extra_width, trace = self._config.width.wants_child, self._extra_width, self._trace
+        record = None
+        if trace:
+            trace.begin_descent(extra_width)
+            record = trace.add_choice
         while not wants_child(node, extra_width):
             searchable = [child for child in node.children if not child.is_exhausted]
             if not searchable:
                 return None
             if chooser is not None and node is self.root:
-                node = chooser.choose(Candidates(node, searchable))
+                candidates = Candidates(node, searchable)
+                node = chooser.choose(candidates)
+                if record:
+                    record(candidates, None, node)
             else:
-                node = select_child(node, searchable, descent.selection, descent.c)
+                node = select_child(node, searchable, descent.selection, descent.c, record)
             node = node.same_as or node
         return node
 
@@ -377,14 +392,3 @@ def _add_virtual_loss(node: Node, num_simulations: int) -> None:
     while above is not None:
         above.virtual_loss += num_simulations
         above = above.parent
-
-
-def root_options(root: Node) -> tuple[RootOption, ...]:
-    """Returns the options that a search considered at its root, with their statistics."""
-    has_priors = all(m.option and m.option.log_prob is not None for child in root.children for m in child.members)
-    priors = Candidates(root, root.children).prior if has_priors else [None] * len(root.children)
-    return tuple(
-        RootOption(child.state.option, child.visit_count, child.q, prior)
-        for child, prior in zip(root.children, priors, strict=True)
-        if child.state.option is not None
-    )

@@ -93,6 +93,7 @@ class Candidates:
 
 
 SelectionRule = Callable[[Candidates, float], Sequence[float]]
+Record = Callable[[Candidates, Sequence[float] | None, Node], None]  # told the candidates, their scores, the choice
 
 
 def uct(candidates: Candidates, c: float) -> list[float]:
@@ -120,14 +121,25 @@ SELECTION_RULES: Registry[SelectionRule] = registry_of_rules(
 )
 
 
-def select_child(parent: Node, children: Sequence[Node], rule: SelectionRule, c: float) -> Node:
-    """Returns the one of `children` that the rule scores highest, the first of equals.
+def select_child(
+    parent: Node, children: Sequence[Node], rule: SelectionRule, c: float, record: Record | None = None
+) -> Node:
+    """Returns the one of `children` that the rule scores highest, the first of equals. `record` is told of the choice.
 
     Raises ValueError unless the rule returns one score for each.
     """
-    scores = rule(Candidates(parent, children), c)
+    candidates = Candidates(parent, children)
+    scores = rule(candidates, c)
     if type(scores) is not list:  # an array has no `index`
         scores = list(scores)
     if len(scores) != len(children):
         raise ValueError(f"a selection rule must return {len(children)} scores, got {len(scores)}")
-    return children[scores.index(max(scores))]
+    chosen = children[scores.index(max(scores))]
+    if record is not None:
+        record(candidates, scores, chosen)
+    return chosen
+
+
+def has_priors(parent: Node) -> bool:
+    """Returns whether the log-probabilities of all the node's children are known."""
+    return all(m.option and m.option.log_prob is not None for child in parent.children for m in child.members)

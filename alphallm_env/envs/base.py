@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import html
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -177,6 +178,10 @@ class BaseReasoningEnv(gym.Env[Observation, Action], ABC, Generic[Observation, A
         else:
             gym.logger.warn('render was called, but render_mode is None: pass gym.make(…, render_mode="ansi")')
         return None
+
+    def _repr_html_(self) -> str:
+        """Returns the episode so far for notebooks; before the first reset, the environment's name."""
+        return f"<pre>{html.escape(repr(self) if self._state is None else self._text())}</pre>"
 
     @abstractmethod
     def _text(self) -> str:

@@ -157,6 +157,7 @@ class LabelledOptions:
             return imitated
         lent = Lent(lm, replace(settings, lr=settings.lr * self.lr_share), out, logs / "kto")
         common = lent.arguments(len(rows), longest, texts_a_row=2)
+        common["max_length"] = None  # a neighbour's completion behind the longest prompt is not cut either
         if common["per_device_train_batch_size"] == 1:  # a row needs a neighbour, below
             common |= {
                 "per_device_train_batch_size": 2,

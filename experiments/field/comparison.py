@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 
+from agents.base import Planner
 from agents.registry import PLANNERS
 from alphallm_env.mdp.rewards import CORRECT, verdict_of
 from experiments.field.contest import Contest, Terms, policy_of
@@ -45,6 +46,8 @@ class FieldConfig(Terms):
         "majority", "weighted_vote", "orm_rerank", "checked_rerank", "without_replacement", "step_beam", "dvts",
         "particle_filter",
     )  # fmt: skip
+    stop_at: float | None = None
+    """the ORM score of a solution at which every planner ends a search: what it leaves pays for others"""
     reference: str = ""
     """the planner that all others are compared with problem by problem, at each budget; none where empty"""
     multiples: tuple[int, ...] = (8, 32, 128)
@@ -91,6 +94,14 @@ class FieldConfig(Terms):
             return {f"{source}, {policy}": (source, policy) for source in self.problems for policy in self.policy}
         return {source: (source, policy_of(source, "".join(self.policy))) for source in self.problems}
 
+    def planner(self, name: str, source: str) -> Planner:
+        """Returns a planner for a problem set. Raises ValueError for one that does not exist, or cannot stop early."""
+        if self.stop_at is None:
+            return planner_of(name, source)
+        planner = planner_of(f"{name},stop_at={self.stop_at}", source)
+        planner.name = name
+        return planner
+
     def jobs(self) -> Iterator[tuple[str, int, int]]:
         """Yields planner, size of the budget and repeat of all searches of one set, the cheapest first."""
         for size in self.sizes:
@@ -107,7 +118,7 @@ class Comparison:
         self.places = config.contestants()
         for source, _ in self.places.values():
             for name in config.planners:
-                planner_of(name, source)  # raises ValueError before anything is written
+                config.planner(name, source)  # raises ValueError before anything is written
         self.folder = RunFolder(config.out, flat(config, "out", "processes"))
         self.screen = Screen({})
         self.budgets: dict[str, dict[int, int]] = {}  # by their sizes, of each place
@@ -124,7 +135,7 @@ class Comparison:
             if self.config.processes > 1:
                 self._search_side_by_side(place)
             for name, size, repeat in self.config.jobs():
-                found = contest.search(name, planner_of(name, source), self.budgets[place][size], repeat)
+                found = contest.search(name, self.config.planner(name, source), self.budgets[place][size], repeat)
                 self.records.setdefault((place, name, size), []).append(found)
 
     def _search_side_by_side(self, place: str) -> None:
@@ -218,7 +229,7 @@ class Comparison:
 def _search(config: FieldConfig, place: str, planner: str, budget: int, repeat: int) -> None:
     """Runs the searches of one planner at one budget in this process, which is one of several."""
     contest, source = _contest(config, place)
-    contest.search(planner, planner_of(planner, source), budget, repeat)
+    contest.search(planner, config.planner(planner, source), budget, repeat)
 
 
 @lru_cache(maxsize=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import multiprocessing
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -241,3 +242,20 @@ def test_the_help_has_its_flags_under_headings(capsys: pytest.CaptureFixture[str
         assert shown in printed
     config = settings_of(EvaluateConfig, ["--limit", "7", "--policy", "FOLDER", "--no-baselines"])
     assert (config.problems.limit, config.models.policy, config.planning.names) == (7, "FOLDER", ("eta_mcts",))
+
+
+def test_trees_are_kept_as_pages_of_the_first_problems(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    config = changed(TINY, planner=("eta_mcts_small", "eta_mcts,c=0.5"), baselines=False, limit=3)
+    plain = evaluate.main(changed(config, out=tmp_path / "plain"))
+    out = tmp_path / "run"
+    assert evaluate.main(changed(config, trees=2, out=out)) == plain  # a trace changes no result
+    pages = sorted(str(page.relative_to(out)) for page in (out / "trees").rglob("*.html"))
+    assert len(pages) == 1 + 2 * 2
+    index = (out / "trees" / "index.html").read_text()
+    links = re.findall(r'href="([^"]+)"', index)
+    assert sorted(links) == [page.removeprefix("trees/") for page in pages if page != "trees/index.html"]
+    assert '"waves":[[1,' in (out / "trees" / links[0]).read_text()
+    assert f"4 trees in {out / 'trees' / 'index.html'}" in capsys.readouterr().out
+    assert evaluate.main(changed(config, out=out)) == plain  # the number of pages is no setting of the run
+    with pytest.raises(ValueError, match="--trees must be >= 0 and needs a folder, --out, got 2 and None"):
+        evaluate.main(changed(config, trees=2))

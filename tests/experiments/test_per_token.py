@@ -58,6 +58,20 @@ def test_budgets_are_given_as_such(config: PerTokenConfig, tmp_path: Path, capsy
     assert "×" not in table
 
 
+def test_a_search_that_found_a_solution_leaves_its_budget_to_others(config: PerTokenConfig, results, tmp_path: Path):
+    early = per_token.main(replace(config, problems=("countdown:3",), stop_at=1.0, out=tmp_path))["rows"]
+
+    def of(rows: list[dict[str, Any]], multiple: int) -> dict[str, dict[str, Any]]:
+        found = [row for row in rows if (row["problems"], row["multiple"]) == ("countdown:3", multiple)]
+        return {row["planner"]: row for row in found}
+
+    whole, stopped = of(results["rows"], 8), of(early, 8)
+    assert whole.keys() == stopped.keys()
+    for planner in ("eta_mcts", "orm_rerank"):
+        assert stopped[planner]["flops"] < whole[planner]["flops"]
+        assert stopped[planner]["accuracy"] == whole[planner]["accuracy"]
+
+
 def test_the_tree_stands_beside_the_best_other_on_each_axis(config: PerTokenConfig, results):
     for name, value in (("error_ratio", "ratio"), ("cost_factor", "factor")):
         places = {(entry["problems"], entry["axis"], entry["budget"]) for entry in results[name]}
