@@ -39,8 +39,9 @@ def test_fine_tuners_are_found_by_name(user_module: str):
 
 
 def test_a_wrong_name_lists_the_right_ones():
-    with pytest.raises(ValueError, match="fine-tuner must be one of sft, module:attribute, got 'dpo'"):
-        FINE_TUNERS.resolve("dpo")
+    names = "sft, weighted_sft, dpo, kto, module:attribute"
+    with pytest.raises(ValueError, match=f"fine-tuner must be one of {names}, got 'ppo'"):
+        FINE_TUNERS.resolve("ppo")
     with pytest.raises(ValueError, match="expected an object with a method fine_tune, got float"):
         FINE_TUNERS.resolve("math:pi")
 
