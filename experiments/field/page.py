@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from rich.table import Table
 
@@ -16,10 +16,15 @@ from experiments.report.document import Section, document, escaped, image, table
 from experiments.report.repeat import repeating
 from experiments.runs.plots import Picture, png
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 _COLUMNS = (
     "problems", "planner", "is_tree", "multiple", "budget", "num_problems", "accuracy", "ci95", "pass_at_k", "flops",
     "computed", "tokens", "generated", "simulations", "depth", "choice_share", "seconds",
 )  # fmt: skip
+
+_LEAST_WIDTH, _HANDLE, _LETTER = 7.5, 0.6, 0.07  # inches: of a figure, of a line in its legend, of a letter there
 
 
 def short(cost: float) -> str:
@@ -69,10 +74,17 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def picture(curves: Mapping[str, Sequence[Curve]], trees: Sequence[str], axis: str) -> bytes:
     """Returns a PNG of accuracy over cost: a panel for each problem set, thick lines for trees."""
+    return png(figure_of(curves, trees, axis))
+
+
+def figure_of(curves: Mapping[str, Sequence[Curve]], trees: Sequence[str], axis: str) -> Figure:
+    """Returns the figure of `picture`, wide enough for its legend."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4.2 * len(curves), 4), layout="constrained")
     names = list(dict.fromkeys(curve.planner for found in curves.values() for curve in found))
+    width = max(_LEAST_WIDTH, 4.2 * len(curves))
+    num_columns = max(1, int(width / (_HANDLE + _LETTER * max(map(len, names)))))
+    figure = Figure(figsize=(width, 4 + 0.16 * len(names) / num_columns), layout="constrained")
     lines: dict[str, Any] = {}
     for place, (problems, found) in enumerate(curves.items(), 1):
         axes = figure.add_subplot(1, len(curves), place)
@@ -93,8 +105,10 @@ def picture(curves: Mapping[str, Sequence[Curve]], trees: Sequence[str], axis: s
             axes.set_ylabel("accuracy")
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(handles=list(lines.values()), loc="outside lower center", ncols=5, frameon=False, fontsize=8)
-    return png(figure)
+    figure.legend(
+        handles=list(lines.values()), loc="outside lower center", ncols=num_columns, frameon=False, fontsize=8
+    )
+    return figure
 
 
 def write_page(

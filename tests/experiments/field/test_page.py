@@ -5,7 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from experiments.field.page import write_page
+import numpy as np
+import pytest
+
+from experiments.field.curves import Curve
+from experiments.field.page import figure_of, write_page
 from experiments.runs.plots import Picture
 
 HOSTILE = "<script>alert(1)</script>"
@@ -34,3 +38,16 @@ def test_the_page_of_a_comparison(tmp_path: Path):
     assert "at a budget of 100: tree 0.500 (0.400–0.600) against &lt;script&gt;" in page
     assert page.index("first &lt;") < page.index("<nav") < page.index("second")
     assert ">none<" not in page
+
+
+@pytest.mark.parametrize("num_panels", [1, 3])
+def test_the_legend_lies_within_the_picture(num_panels: int):
+    names = ["eta_mcts_plus,selection=puct,stop_at=1", *(f"planner_{number}" for number in range(13))]
+    found = [Curve(name, np.full((2, 4), 0.5), np.array([10.0, 40.0])) for name in names]
+    figure = figure_of({f"level {number}": found for number in range(num_panels)}, names[:3], "flops")
+    figure.canvas.draw()
+    [legend] = figure.legends
+    assert len(legend.get_texts()) == len(names)
+    drawn, whole = legend.get_window_extent(), figure.bbox
+    assert whole.x0 <= drawn.x0 < drawn.x1 <= whole.x1
+    assert whole.y0 <= drawn.y0 < drawn.y1 < 0.4 * whole.y1
