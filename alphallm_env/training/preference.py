@@ -5,12 +5,14 @@ Both come after imitation of the lessons, whose result is the reference that the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from datasets import Dataset
+from transformers import Trainer
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.dpo_trainer import DPOTrainer
 from trl.trainer.kto_config import KTOConfig
@@ -21,6 +23,8 @@ from alphallm_env.lm.prompts import PromptTemplate
 from alphallm_env.training.base import FineTuneResult, FineTuning, Lesson
 from alphallm_env.training.sft import SupervisedFineTuner
 from alphallm_env.training.trainers import Lent, longest_of, tokens_of
+
+_TEXTS = ("chosen_ids", "rejected_ids", "completion_ids")  # of a row, each behind its prompt
 
 
 @dataclass(frozen=True)
@@ -50,18 +54,15 @@ def pairs_of(lesson: Lesson, margin: float) -> Iterator[Pair]:
 
 
 @dataclass(frozen=True)
-class DirectPreference:
-    """Imitates the lessons, then prefers what they took over what they rejected: DPO, Rafailov et al. 2023.
+class AfterImitation(ABC):
+    """Imitates the lessons, then learns from rows of tokens that tell good from bad; what both fine-tuners share.
 
     `beta` is how much it costs to leave the imitating policy. The learning rate is `lr_share` of that of the imitation.
-    A pair's rejected text is worse by at least `margin`, and a lesson gives `most_pairs` of whole solutions and as many
-    of options.
     """
 
+    name: ClassVar[str]  # of the folder of its event files
     beta: float = 0.1
     lr_share: float = 0.1
-    margin: float = 0.5
-    most_pairs: int = 4
 
     def fine_tune(
         self,
@@ -72,32 +73,67 @@ class DirectPreference:
         out: Path,
         logs: Path,
     ) -> FineTuneResult:
-        """Fine-tunes the model in place and writes it to `out`; the loss is that of the preferences, in nats a pair.
+        """Fine-tunes the model in place and writes it to `out`; the loss is that of the trainer of the rows.
 
-        Lessons without a pair are imitated alone; where none has one, the loss is that of the imitation. Raises
-        ValueError where there is no lesson, or a text is longer than `max_length` tokens or than the model can read.
+        Lessons that give no row are imitated alone; where the rows say nothing, the loss is that of the imitation.
+        Raises ValueError where there is no lesson, or a text is longer than `max_length` tokens or than the model can
+        read.
         """
-        rows = [
-            _pair_row(pair, lm, template)
-            for lesson in lessons
-            for pair in chosen_pairs(lesson, self.margin, self.most_pairs)
-        ]
-        lengths = [len(row["prompt_ids"]) + max(len(row["chosen_ids"]), len(row["rejected_ids"])) for row in rows]
-        longest = longest_of(lengths, lm, settings.max_length) if rows else 0
+        rows = [row for lesson in lessons for row in self.rows(lesson, lm, template)]
+        longest = longest_of([_length(row) for row in rows], lm, settings.max_length) if rows else 0
         imitated = SupervisedFineTuner().fine_tune(lm, template, lessons, settings, out, logs)
-        if not rows:
+        if not self.tell(rows):
             return imitated
-        lent = Lent(lm, replace(settings, lr=settings.lr * self.lr_share), out, logs / "dpo")
-        arguments = DPOConfig(
-            **lent.arguments(len(rows), longest, texts_a_row=2), beta=self.beta, precompute_ref_log_probs=True
-        )
+        lent = Lent(lm, replace(settings, lr=settings.lr * self.lr_share), out, logs / self.name)
+        arguments = lent.arguments(len(rows), longest, texts_a_row=2)
+        arguments |= {"beta": self.beta, "precompute_ref_log_probs": True}
+        return FineTuneResult(lent.train(lambda: self.trainer(lm, arguments, rows)), imitated.num_lessons)
 
-        def trainer() -> _PairTrainer:
-            return _PairTrainer(
-                model=lm.model, args=arguments, train_dataset=Dataset.from_list(rows), processing_class=lm.tokenizer
-            )
+    @abstractmethod
+    def rows(self, lesson: Lesson, lm: TransformersLM, template: PromptTemplate) -> Iterator[dict[str, Any]]:
+        """Yields the rows of a lesson: `prompt_ids`, and what may follow it."""
 
-        return FineTuneResult(lent.train(trainer), imitated.num_lessons)
+    @abstractmethod
+    def tell(self, rows: Sequence[Mapping[str, Any]]) -> bool:
+        """Returns whether there is anything to learn from the rows."""
+
+    @abstractmethod
+    def trainer(self, lm: TransformersLM, arguments: dict[str, Any], rows: Sequence[dict[str, Any]]) -> Trainer:
+        """Returns the trainer of the rows."""
+
+
+def _length(row: Mapping[str, Any]) -> int:
+    """Returns the tokens of a row's prompt and of the longest text behind it."""
+    return len(row["prompt_ids"]) + max(len(row[name]) for name in row if name in _TEXTS)
+
+
+@dataclass(frozen=True)
+class DirectPreference(AfterImitation):
+    """Imitates the lessons, then prefers what they took over what they rejected: DPO, Rafailov et al. 2023.
+
+    A pair's rejected text is worse by at least `margin`, and a lesson gives `most_pairs` of whole solutions and as many
+    of options. The loss is in nats a pair.
+    """
+
+    name: ClassVar[str] = "dpo"
+    margin: float = 0.5
+    most_pairs: int = 4
+
+    def rows(self, lesson: Lesson, lm: TransformersLM, template: PromptTemplate) -> Iterator[dict[str, Any]]:
+        """Yields a row for each pair of a lesson."""
+        for pair in chosen_pairs(lesson, self.margin, self.most_pairs):
+            yield _pair_row(pair, lm, template)
+
+    def tell(self, rows: Sequence[Mapping[str, Any]]) -> bool:
+        """Returns whether there is a pair."""
+        return bool(rows)
+
+    def trainer(self, lm: TransformersLM, arguments: dict[str, Any], rows: Sequence[dict[str, Any]]) -> Trainer:
+        """Returns DPO's trainer."""
+        return _PairTrainer(
+            model=lm.model, args=DPOConfig(**arguments), train_dataset=Dataset.from_list(list(rows)),
+            processing_class=lm.tokenizer,
+        )  # fmt: skip
 
 
 def chosen_pairs(lesson: Lesson, margin: float, most: int) -> list[Pair]:
@@ -123,59 +159,18 @@ class _PairTrainer(DPOTrainer):
 
 
 @dataclass(frozen=True)
-class LabelledOptions:
+class LabelledOptions(AfterImitation):
     """Imitates the lessons, then wants or shuns each option that a search tried: KTO, Ethayarajh et al. 2024.
 
     An option of a decision is wanted where its value is at least `threshold`, a whole solution where its score is.
-    `beta` and `lr_share` are as those of DPO. Both labels weigh the same in all.
+    Both labels weigh the same in all. Lessons without decisions or rejected solutions have no labels.
     """
 
-    beta: float = 0.1
-    lr_share: float = 0.1
+    name: ClassVar[str] = "kto"
     threshold: float = 0.5
 
-    def fine_tune(
-        self,
-        lm: TransformersLM,
-        template: PromptTemplate,
-        lessons: Sequence[Lesson],
-        settings: FineTuning,
-        out: Path,
-        logs: Path,
-    ) -> FineTuneResult:
-        """Fine-tunes the model in place and writes it to `out`; the loss is that of the labels.
-
-        Lessons without decisions or rejected solutions are imitated alone, and all lessons where every label is the
-        same. Raises ValueError as `DirectPreference` does.
-        """
-        rows = [row for lesson in lessons for row in self._rows(lesson, lm, template)]
-        wanted = sum(bool(row["label"]) for row in rows)
-        lengths = [len(row["prompt_ids"]) + len(row["completion_ids"]) for row in rows]
-        longest = longest_of(lengths, lm, settings.max_length) if rows else 0
-        imitated = SupervisedFineTuner().fine_tune(lm, template, lessons, settings, out, logs)
-        if wanted in (0, len(rows)):
-            return imitated
-        lent = Lent(lm, replace(settings, lr=settings.lr * self.lr_share), out, logs / "kto")
-        common = lent.arguments(len(rows), longest, texts_a_row=2)
-        common["max_length"] = None  # a neighbour's completion behind the longest prompt is not cut either
-        if common["per_device_train_batch_size"] == 1:  # a row needs a neighbour, below
-            common |= {
-                "per_device_train_batch_size": 2,
-                "gradient_accumulation_steps": max(1, settings.batch_size // 2),
-            }
-        arguments = KTOConfig(
-            **common, beta=self.beta, precompute_ref_log_probs=True, train_sampling_strategy="sequential",
-            undesirable_weight=wanted / (len(rows) - wanted),
-        )  # fmt: skip
-        # Neighbours lend each other their completions: those of one question must not stand together.
-        shuffled = Dataset.from_list(rows).shuffle(seed=settings.seed)
-
-        def trainer() -> _LabelTrainer:
-            return _LabelTrainer(model=lm.model, args=arguments, train_dataset=shuffled, processing_class=lm.tokenizer)
-
-        return FineTuneResult(lent.train(trainer), imitated.num_lessons)
-
-    def _rows(self, lesson: Lesson, lm: TransformersLM, template: PromptTemplate) -> Iterator[dict[str, Any]]:
+    def rows(self, lesson: Lesson, lm: TransformersLM, template: PromptTemplate) -> Iterator[dict[str, Any]]:
+        """Yields a row for each whole solution and each option of a lesson, with its label."""
         if not lesson.rejected and not lesson.decisions:
             return
         texts = [("", lesson.solution, lesson.score, True)]
@@ -186,6 +181,24 @@ class LabelledOptions:
             tokens, given = tokens_of(lm, template, lesson.question, prefix, text, is_whole=is_whole)
             label = score >= self.threshold
             yield {"prompt_ids": tokens[:given], "completion_ids": tokens[given:], "label": label}
+
+    def tell(self, rows: Sequence[Mapping[str, Any]]) -> bool:
+        """Returns whether both labels occur."""
+        return len({row["label"] for row in rows}) == 2
+
+    def trainer(self, lm: TransformersLM, arguments: dict[str, Any], rows: Sequence[dict[str, Any]]) -> Trainer:
+        """Returns KTO's trainer."""
+        arguments["max_length"] = None  # a neighbour's completion behind the longest prompt is not cut either
+        if arguments["per_device_train_batch_size"] == 1:  # a row needs a neighbour, below
+            halved = max(1, arguments["gradient_accumulation_steps"] // 2)
+            arguments |= {"per_device_train_batch_size": 2, "gradient_accumulation_steps": halved}
+        wanted = sum(bool(row["label"]) for row in rows)
+        settings = KTOConfig(
+            **arguments, train_sampling_strategy="sequential", undesirable_weight=wanted / (len(rows) - wanted)
+        )
+        # Neighbours lend each other their completions: those of one question must not stand together.
+        shuffled = Dataset.from_list(list(rows)).shuffle(seed=settings.seed)
+        return _LabelTrainer(model=lm.model, args=settings, train_dataset=shuffled, processing_class=lm.tokenizer)
 
 
 class _LabelTrainer(KTOTrainer):

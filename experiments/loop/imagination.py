@@ -88,11 +88,14 @@ def imagine(
         drafts = _write(policy, known, openings, seed, written, max_tokens, refused)
         if questions.are_played:
             wanted_now = {
-                number: draft for number, draft in drafts.items() if _is_wanted(draft, questions, lacking, refused)
+                number: draft
+                for number, draft in drafts.items()
+                if _level_wanted(draft, questions, lacking, refused) is not None
             }
             drafts = _played(policy, wanted_now, questions, seed, max_tokens, refused)
         for question in drafts.values():
-            if not _is_wanted(question, questions, lacking, refused):
+            level = _level_wanted(question, questions, lacking, refused)
+            if level is None:
                 continue
             key = questions.key_of(question)
             if key in seen:
@@ -100,21 +103,20 @@ def imagine(
             elif key in known_keys:
                 refused.add(question, "known: a training problem, of the test split, or imagined before")
             else:
-                lacking[questions.level_of(question) or ""] -= 1
+                lacking[level] -= 1
                 problems.append(questions.problem_of(f"imagined/{seed}/{len(problems)}", question))
             seen.add(key)
         written += batch
     return Imagined(tuple(problems), written, refused)
 
 
-def _is_wanted(question: str, questions: Questions, lacking: Mapping[str, int], refused: Refused) -> bool:
-    """Returns whether a question is worth a search and of a level that still lacks some; it is counted if not."""
-    reason = questions.refusal_of(question)
-    if reason is None and not lacking.get(questions.level_of(question) or "", 0):
-        reason = "of a level that has enough"
-    if reason is not None:
-        refused.add(question, reason)
-    return reason is None
+def _level_wanted(question: str, questions: Questions, lacking: Mapping[str, int], refused: Refused) -> str | None:
+    """Returns the level of a question that is worth a search and whose level lacks some; any other is counted."""
+    level = questions.level_of(question)
+    if level is not None and lacking.get(level, 0):
+        return level
+    refused.add(question, questions.refusal_of(question) or "of a level that has enough")
+    return None
 
 
 def _num_to_write(num_lacking: int, num_kept: int, num_written: int) -> int:
